@@ -1,0 +1,81 @@
+.DEFAULT_GOAL := help
+
+GO ?= go
+PYTHON ?= python3
+
+# What `sam build` sets; by hand it is .build/<LogicalId>.
+ARTIFACTS_DIR ?= .build/$(@:build-%=%)
+GOARCH ?= arm64
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# Its command line script is in no venv that finds it installed outside.
+CFN_LINT = .venv/bin/python -c 'import sys; from cfnlint.runner import main; sys.exit(main())'
+STATICCHECK = $(GO) tool -modfile=tools/go.mod staticcheck
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[A-Za-z-]+:.*## / {printf "  %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: venv ## Run the whole product on this machine in a minute (KEEP=1 leaves it running)
+	@$(GO) run ./cmd/demo
+
+.PHONY: test
+test: venv ## Run every test
+	$(GO) test -timeout 10m ./...
+
+.PHONY: lint
+lint: venv ## Check format, code and template
+	@unformatted=$$(gofmt -l cmd functions internal); \
+	if [ -n "$$unformatted" ]; then echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(STATICCHECK) ./...
+	@echo cfn-lint template.yaml
+	@$(CFN_LINT) template.yaml
+
+.PHONY: fmt
+fmt: ## Format the code
+	$(GO) fmt ./...
+
+.PHONY: golden
+golden: venv ## Write the golden files anew from what the code makes now
+	$(GO) test $$(grep -rl --include='*_test.go' 'flag.Bool("update"' internal | xargs -n 1 dirname | sort -u | sed 's,^,./,') -update
+
+.PHONY: bench
+bench: venv ## Measure start, memory, size and speed
+	$(GO) test -run '^$$' -bench . ./...
+
+.PHONY: build
+build: build-PollerFunction build-NotifierFunction ## Build both functions for Lambda into .build
+
+.PHONY: build-PollerFunction
+build-PollerFunction: ## Build the poller into ARTIFACTS_DIR (GOARCH=amd64 for x86)
+	$(call bootstrap,./functions/poller)
+
+.PHONY: build-NotifierFunction
+build-NotifierFunction: ## Build the notifier into ARTIFACTS_DIR (GOARCH=amd64 for x86)
+	$(call bootstrap,./functions/notifier)
+
+# lambda.norpc leaves out net/rpc, which only the retired go1.x runtime needs,
+# and with it a third of the binary.
+define bootstrap
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) $(GO) build -trimpath -buildvcs=false -tags lambda.norpc \
+		-ldflags "-s -w -buildid= -X main.version=$(VERSION)" -o "$(ARTIFACTS_DIR)/bootstrap" $(1)
+endef
+
+.PHONY: deploy
+deploy: ## Build and deploy with AWS SAM, asking for each setting
+	sam build && sam deploy --guided
+
+.PHONY: venv
+venv: .venv/.installed ## Install what tests and demo need of Python into .venv
+
+.venv/.installed: requirements.txt
+	@echo "Installing moto, cfn-lint and the SAM translator into .venv (once)"
+	@$(PYTHON) -m venv --system-site-packages .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.PHONY: clean
+clean: ## Remove what was built and installed
+	rm -rf .build .aws-sam .venv

@@ -1,0 +1,136 @@
+// Package delivery holds what a destination has been told of a job, what is to
+// be told next, and why telling it can fail. Pure: the ledger's storage and the
+// channels live elsewhere and share these words.
+package delivery
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/jobs"
+	"github.com/idmapping/notifier/internal/message"
+)
+
+// Key names one job at one destination.
+type Key struct {
+	Job         string // workflow ARN, "/", job id
+	Destination string // "slack:#data-jobs", "slack-webhook", "email:a@example.com"
+}
+
+// KeyOf is the key of an event's job at a destination.
+func KeyOf(e event.Event, destination string) Key {
+	return Key{Job: e.Detail.WorkflowARN + "/" + e.Detail.JobID, Destination: destination}
+}
+
+// Card is the Slack message that stands for a job: what chat.postMessage
+// answered. Zero when there is none.
+type Card struct {
+	Channel string `json:"channel,omitempty"`
+	TS      string `json:"ts,omitempty"`
+}
+
+// State is what a destination has been told of a job.
+type State struct {
+	Told  []string // transition ids that need no more telling
+	Card  Card
+	Shown Shown
+}
+
+// Shown is the newest status that the destination has been shown.
+type Shown struct {
+	Status     jobs.Status
+	Stage      jobs.Stage
+	ObservedAt time.Time // UTC
+}
+
+// Action is what is to be done about an event at a destination.
+type Action int
+
+const (
+	// Nothing: told already.
+	Nothing Action = iota
+	// Supersede: a later status was shown; record it as told, say nothing.
+	Supersede
+	// Add: say it, but leave the card as it is, which shows a newer end.
+	Add
+	// Advance: say it, and let the card show it.
+	Advance
+)
+
+// Decide says what is to be done about e where s has been told. A status never
+// runs backwards; an end is always told.
+func Decide(s State, e event.Event) Action {
+	d := e.Detail
+	if slices.Contains(s.Told, d.TransitionID) {
+		return Nothing
+	}
+	if s.Shown.Status == "" {
+		return Advance
+	}
+	now := ShownBy(e)
+	later := now.Stage > s.Shown.Stage ||
+		now.Stage == s.Shown.Stage && !now.ObservedAt.Before(s.Shown.ObservedAt)
+	switch {
+	case later:
+		return Advance
+	case now.Stage == jobs.Over:
+		return Add
+	default:
+		return Supersede
+	}
+}
+
+// ShownBy is what a destination has been shown once e is told. A vanished job
+// counts as being as far as it was last seen.
+func ShownBy(e event.Event) Shown {
+	job := jobs.Job{Status: e.Detail.Status, EndTime: e.Detail.EndTime}
+	return Shown{Status: e.Detail.Status, Stage: job.Stage(), ObservedAt: e.Detail.ObservedAt}
+}
+
+// Step is one telling, as handed to a channel.
+type Step struct {
+	Message message.Message
+	Card    Card // zero when no card was posted yet
+	Edit    bool // the card is to show this message
+}
+
+// Reason sorts why a destination was not told.
+type Reason string
+
+const (
+	// RateLimited: asked to wait; nothing more is to be sent there meanwhile.
+	RateLimited Reason = "rate_limited"
+	// Unavailable: an outage or a broken connection; trying again helps. The
+	// message may have arrived.
+	Unavailable Reason = "unavailable"
+	// Misconfigured: wrong token, channel, address or permission; someone has
+	// to mend a setting first.
+	Misconfigured Reason = "misconfigured"
+	// Refused: this one message will never be taken.
+	Refused Reason = "refused"
+)
+
+// Failure is a failed telling. Channels return no other error.
+type Failure struct {
+	Reason Reason
+	After  time.Duration // how long the destination asked to be left alone; zero when it did not say
+	Err    error         // never holds a secret
+}
+
+// Error says the reason and the cause.
+func (f *Failure) Error() string { return fmt.Sprintf("%s: %v", f.Reason, f.Err) }
+
+// Unwrap gives the cause.
+func (f *Failure) Unwrap() error { return f.Err }
+
+// FailureOf finds the Failure in err. An error that is none counts as
+// Unavailable, because trying again loses nothing.
+func FailureOf(err error) *Failure {
+	if f, ok := errors.AsType[*Failure](err); ok {
+		return f
+	}
+	return &Failure{Reason: Unavailable, Err: err}
+}

@@ -1,0 +1,60 @@
+// Package emf writes CloudWatch metrics as log lines ("Specification: Embedded
+// metric format" in the CloudWatch Logs user guide): no call, no permission.
+package emf
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Namespace is the CloudWatch namespace of all our metrics.
+const Namespace = "IdMappingNotifier"
+
+// The metrics, ten in all and none per job: each has its price. All count,
+// but OldestUnpublishedSeconds.
+const (
+	SweepsCompleted          = "SweepsCompleted" // the heartbeat
+	TransitionsPublished     = "TransitionsPublished"
+	OldestUnpublishedSeconds = "OldestUnpublishedSeconds"
+	WorkflowsFailed          = "WorkflowsFailed"
+	WorkflowsDenied          = "WorkflowsDenied"
+	Throttled                = "Throttled"
+	EventsQuarantined        = "EventsQuarantined"
+	Delivered                = "Delivered"
+	DeliveriesRetried        = "DeliveriesRetried"
+	DestinationsBroken       = "DestinationsBroken"
+)
+
+// Writer writes metrics with the stack's name as their only dimension. It is
+// safe for concurrent use as far as Out is.
+type Writer struct {
+	Out   io.Writer // the function's standard output
+	Stack string
+}
+
+// Put writes the values as one line.
+func (w Writer) Put(values map[string]float64) {
+	type metric struct{ Name, Unit string }
+	var metrics []metric
+	line := map[string]any{"Stack": w.Stack}
+	for name, value := range values {
+		unit := "Count"
+		if name == OldestUnpublishedSeconds {
+			unit = "Seconds"
+		}
+		metrics = append(metrics, metric{name, unit})
+		line[name] = value
+	}
+	line["_aws"] = map[string]any{
+		"Timestamp": time.Now().UnixMilli(),
+		"CloudWatchMetrics": []map[string]any{{
+			"Namespace":  Namespace,
+			"Dimensions": [][]string{{"Stack"}},
+			"Metrics":    metrics,
+		}},
+	}
+	body, _ := json.Marshal(line) // strings and numbers only: cannot fail
+	_, _ = fmt.Fprintf(w.Out, "%s\n", body)
+}

@@ -1,0 +1,109 @@
+// Package jobs is the domain: what an AWS Entity Resolution ID mapping job is,
+// and when it has changed. It is pure: no I/O, no clock, no AWS package.
+//
+// The way through it is the way of a sweep: a [Listing] says how much of a
+// workflow's job list has to be read, [Watch.Settled] which rows are old news,
+// [Advance] what a row or a job means beside what is known of it, and
+// [Record] what is kept.
+package jobs
+
+import (
+	"time"
+)
+
+// Status is a job's state as the API spells it. The enum can grow
+// (GetIdMappingJob, Response Structure), so a value that is none of the four
+// below is kept and passed on as it is.
+type Status string
+
+// The statuses that GetIdMappingJob documents.
+const (
+	Queued    Status = "QUEUED"
+	Running   Status = "RUNNING"
+	Succeeded Status = "SUCCEEDED"
+	Failed    Status = "FAILED"
+)
+
+// Vanished stands in a transition id where a status would, for a job that
+// Entity Resolution no longer shows. The API never returns it.
+const Vanished Status = "VANISHED"
+
+// Known tells whether s is one of the documented statuses.
+func (s Status) Known() bool {
+	return s == Queued || s == Running || s.Terminal()
+}
+
+// Terminal tells whether s is documented as a job's end.
+func (s Status) Terminal() bool {
+	return s == Succeeded || s == Failed
+}
+
+// Key names one job within an account and region.
+type Key struct {
+	Workflow string // workflow name
+	Job      string // job id
+}
+
+// String is how logs and errors name the job.
+func (k Key) String() string { return k.Workflow + "/" + k.Job }
+
+// Job is one run of an ID mapping workflow, as observed. A row of
+// ListIdMappingJobs is a Job with only Key, Status and the two times.
+type Job struct {
+	Key       `json:"-"`
+	Type      string    `json:"type,omitempty"` // BATCH, INCREMENTAL or DELETE_ONLY; others as given
+	Status    Status    `json:"status"`
+	StartTime time.Time `json:"startTime,omitzero"` // UTC by Entity Resolution's clock; zero when not given
+	EndTime   time.Time `json:"endTime,omitzero"`   // UTC by Entity Resolution's clock; zero when not given
+	Metrics   Metrics   `json:"metrics,omitempty"`
+	Error     string    `json:"error,omitempty"` // errorDetails.errorMessage, as given
+	Outputs   []Output  `json:"outputs,omitempty"`
+}
+
+// Output is one entry of outputSourceConfig, as given.
+type Output struct {
+	S3Path  string `json:"outputS3Path,omitempty"`
+	KMSArn  string `json:"KMSArn,omitempty"`
+	RoleArn string `json:"roleArn,omitempty"`
+}
+
+// Ended tells whether the job is over: a terminal status, or a status that
+// this version does not know together with an end time.
+func (j Job) Ended() bool {
+	if j.Status.Known() {
+		return j.Status.Terminal()
+	}
+	return !j.EndTime.IsZero()
+}
+
+// Duration is end minus start, and false while either is missing or when they
+// contradict each other.
+func (j Job) Duration() (time.Duration, bool) {
+	if j.StartTime.IsZero() || j.EndTime.IsZero() || j.EndTime.Before(j.StartTime) {
+		return 0, false
+	}
+	return j.EndTime.Sub(j.StartTime), true
+}
+
+// Stage is how far along its life a job is: it only ever grows. Within one
+// stage statuses have no order.
+type Stage int
+
+// The stages, in the order in which a job passes them.
+const (
+	Waiting Stage = iota // QUEUED
+	Working              // RUNNING, and any unknown status without an end time
+	Over                 // SUCCEEDED, FAILED, and any unknown status with an end time
+)
+
+// Stage places the job in its life.
+func (j Job) Stage() Stage {
+	switch {
+	case j.Ended():
+		return Over
+	case j.Status == Queued:
+		return Waiting
+	default:
+		return Working
+	}
+}

@@ -1,0 +1,67 @@
+// Package message composes what people read. A [Message] is a plain value that
+// every channel renders in its own way, so that Slack and email always tell the
+// same facts. Pure.
+//
+// Text in a Message is raw: it may hold anything that a workflow's owner or an
+// error can bring. Escaping is each channel's own duty.
+package message
+
+import (
+	"github.com/idmapping/notifier/internal/jobs"
+)
+
+// Severity says how much a message wants of its reader.
+type Severity int
+
+// The severities, rising.
+const (
+	Neutral Severity = iota // queued, running, a status that is not known
+	Good                    // succeeded
+	Bad                     // failed, vanished
+)
+
+// Message is what a reader is told about one transition.
+type Message struct {
+	// Headline is one plain sentence that stands alone: a push notification, a
+	// screen reader or an email's preview shows nothing else.
+	Headline string
+	// Subject is the email's subject and stays below 200 characters.
+	Subject  string
+	Title    string // status and workflow, at most 150 characters
+	Status   jobs.Status
+	Severity Severity
+	Ended    bool // the job is over
+
+	Fields  []Field  // facts in the order to be read
+	Metrics []Metric // the run's counters, in the order of the API's reference
+	Failure *Failure // only when there is an error
+	Outputs []Link   // where the results are; URL may be empty
+	Links   []Link   // console pages; never with an empty URL
+	Notes   []string // what the reader should know of how this was seen, a sentence each
+	Footer  []string // account, region, job id, transition id: small print
+
+	WorkflowName string
+	JobID        string
+	Account      string
+	Region       string
+}
+
+// Field is one fact with its name.
+type Field struct{ Label, Value string }
+
+// Metric is one counter, ready to read.
+type Metric struct {
+	Label string // "Total mapped records"
+	Value string // digits grouped by comma: "1,234,567"
+	Share string // of the input, "98.2 %"; empty when it has none
+}
+
+// Failure is an error with what to do about it.
+type Failure struct {
+	Text     string // as given, at most 4 KB
+	Category jobs.Category
+	Advice   []string // next steps, a sentence each
+}
+
+// Link is a named URL.
+type Link struct{ Label, URL string }

@@ -1,0 +1,315 @@
+package notifier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/idmapping/notifier/internal/delivery"
+	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/message"
+)
+
+// Response is the function's answer: the partial batch response that the event
+// source mapping reads, and the report for people.
+type Response struct {
+	BatchItemFailures []events.SQSBatchItemFailure `json:"batchItemFailures"`
+	Report
+}
+
+const (
+	// reserve is how long before the deadline nothing more is sent, so that
+	// what was sent can still be recorded.
+	reserve = 8 * time.Second
+	// strikes is after how many failures in a row a destination that does not
+	// answer is left alone for the rest of the batch.
+	strikes = 2
+)
+
+// Handle is the Lambda function's handler. It returns an error only for a batch
+// from a queue that it does not serve; what goes wrong with one message is in
+// the response, and the message stays in its queue.
+func (n *Notifier) Handle(ctx context.Context, in events.SQSEvent) (Response, error) {
+	response := Response{BatchItemFailures: []events.SQSBatchItemFailure{}}
+	if len(in.Records) == 0 {
+		return response, nil
+	}
+	lane, err := n.laneOf(in.Records[0].EventSourceARN)
+	if err != nil {
+		return response, err
+	}
+	b := &batch{Notifier: n, lane: lane, down: map[string]*delivery.Failure{}, failures: map[string]int{}}
+	if deadline, ok := ctx.Deadline(); ok {
+		b.until, b.latest = deadline, deadline.Add(-reserve)
+	} else {
+		b.until = n.now().Add(time.Minute)
+		b.latest = b.until.Add(-reserve)
+	}
+	for _, item := range sorted(in.Records) {
+		if wait, again := b.handle(ctx, item); again {
+			b.postpone(ctx, item, wait)
+			response.BatchItemFailures = append(response.BatchItemFailures,
+				events.SQSBatchItemFailure{ItemIdentifier: item.MessageId})
+		}
+	}
+	response.Report = b.report
+	if n.Metrics != nil {
+		n.Metrics(b.report)
+	}
+	return response, nil
+}
+
+// laneOf finds the lane by its queue: the last part of a queue's ARN and of its
+// URL is the queue's name.
+func (n *Notifier) laneOf(queueARN string) (Lane, error) {
+	name := queueARN[strings.LastIndexByte(queueARN, ':')+1:]
+	for _, lane := range n.Lanes {
+		if path.Base(lane.QueueURL) == name {
+			return lane, nil
+		}
+	}
+	return Lane{}, fmt.Errorf("choosing the channel: queue %q is none of this function's queues", queueARN)
+}
+
+// batch is one invocation at work.
+type batch struct {
+	*Notifier
+	lane     Lane
+	until    time.Time                    // the deadline
+	latest   time.Time                    // when nothing more is sent
+	down     map[string]*delivery.Failure // destinations to be left alone for the rest of the batch
+	failures map[string]int               // failures in a row by destination
+	report   Report
+}
+
+// item is one message of the batch.
+type item struct {
+	events.SQSMessage
+	event event.Event
+	err   error // why it is not an event
+}
+
+// sorted decodes the messages and puts them into the order in which things
+// happened: a queue keeps none.
+func sorted(records []events.SQSMessage) []item {
+	items := make([]item, len(records))
+	for i, record := range records {
+		items[i].SQSMessage = record
+		items[i].event, items[i].err = event.Decode([]byte(record.Body))
+	}
+	slices.SortStableFunc(items, func(x, y item) int {
+		if c := x.event.Detail.ObservedAt.Compare(y.event.Detail.ObservedAt); c != 0 {
+			return c
+		}
+		return int(delivery.ShownBy(x.event).Stage - delivery.ShownBy(y.event).Stage)
+	})
+	return items
+}
+
+// handle deals with one message. It says whether the message is to come again,
+// and after how long.
+func (b *batch) handle(ctx context.Context, it item) (wait time.Duration, again bool) {
+	log := b.log().With("messageId", it.MessageId)
+	defer func() {
+		// One message that trips over a fault of ours must not take the others'
+		// outcome with it: they would all be told again.
+		if r := recover(); r != nil {
+			log.Error("panic", "panic", fmt.Sprint(r))
+			b.report.Retried++
+			wait, again = backoff(it), true
+		}
+	}()
+	if it.err != nil {
+		return b.poison(ctx, it, it.err)
+	}
+	if !b.lane.Wants.Want(it.event) {
+		return 0, false
+	}
+	m := message.Compose(it.event)
+	var refused error
+	for _, destination := range b.lane.Destinations {
+		err := b.tell(ctx, destination, it, m)
+		if err == nil {
+			continue
+		}
+		failure := delivery.FailureOf(err)
+		log.Warn("not told", "destination", destination.ID(), "workflow", it.event.Detail.WorkflowName,
+			"job", it.event.Detail.JobID, "status", it.event.Detail.Status,
+			"transitionId", it.event.Detail.TransitionID, "reason", failure.Reason, "error", err.Error())
+		if failure.Reason == delivery.Refused {
+			refused = errors.Join(refused, fmt.Errorf("%s: %w", destination.ID(), err))
+			continue
+		}
+		b.report.Retried++
+		if failure.Reason == delivery.Misconfigured {
+			b.report.Broken++
+		}
+		wait, again = max(wait, pause(failure, it)), true
+	}
+	if refused != nil && !again {
+		return b.poison(ctx, it, refused)
+	}
+	return wait, again
+}
+
+// tell takes one event to one destination.
+func (b *batch) tell(ctx context.Context, to Destination, it item, m message.Message) error {
+	if failure := b.down[to.ID()]; failure != nil {
+		return failure
+	}
+	k, transition, claimant := delivery.KeyOf(it.event, to.ID()), it.event.Detail.TransitionID, b.claimant(it)
+	state, err := b.Deliveries.Claim(ctx, k, transition, claimant, b.until)
+	if claimed, ok := errors.AsType[*delivery.Claimed](err); ok {
+		return &delivery.Failure{Reason: delivery.Unavailable, After: claimed.Until.Sub(b.now()) + time.Second, Err: err}
+	}
+	if err != nil {
+		return err
+	}
+	action := delivery.Decide(state, it.event)
+	if action == delivery.Nothing {
+		b.report.Known++
+		return nil
+	}
+	shown := state.Shown
+	if action == delivery.Supersede {
+		b.report.Known++
+		return b.Deliveries.Finish(ctx, k, claimant, transition, shown)
+	}
+	if err := b.send(ctx, to, k, delivery.Step{Message: m, Card: state.Card, Edit: action == delivery.Advance}); err != nil {
+		b.strike(to, err)
+		return errors.Join(err, b.Deliveries.Release(ctx, k, claimant))
+	}
+	b.failures[to.ID()] = 0
+	if action == delivery.Advance {
+		shown = delivery.ShownBy(it.event)
+	}
+	if err := b.Deliveries.Finish(ctx, k, claimant, transition, shown); err != nil {
+		return err
+	}
+	b.report.Told++
+	b.log().Info("told", "destination", to.ID(), "workflow", it.event.Detail.WorkflowName, "job", it.event.Detail.JobID,
+		"status", it.event.Detail.Status, "transitionId", transition)
+	return nil
+}
+
+// send waits for the destination's turn and sends.
+func (b *batch) send(ctx context.Context, to Destination, k delivery.Key, step delivery.Step) error {
+	if now := b.now(); now.After(b.latest) {
+		return &delivery.Failure{Reason: delivery.RateLimited, After: time.Second, Err: errors.New("left for the next invocation: this one's time is up")}
+	}
+	if b.lane.Gap > 0 {
+		at, ok, err := b.Deliveries.Slot(ctx, to.ID(), b.lane.Gap, b.latest)
+		if err != nil {
+			return err
+		}
+		wait := at.Sub(b.now())
+		if !ok {
+			return &delivery.Failure{Reason: delivery.RateLimited, After: wait, Err: errors.New("left for later: others are sent to this destination first")}
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
+	}
+	err := to.Send(ctx, step, func(ctx context.Context, card delivery.Card) error {
+		return b.Deliveries.SaveCard(ctx, k, card)
+	})
+	if err == nil {
+		return nil
+	}
+	if failure := delivery.FailureOf(err); failure.Reason == delivery.RateLimited && b.lane.Gap > 0 {
+		if err := b.Deliveries.Hold(ctx, to.ID(), b.now().Add(failure.After)); err != nil {
+			b.log().Warn("hold failed", "destination", to.ID(), "error", err.Error())
+		}
+	}
+	return err
+}
+
+// strike decides whether the destination is left alone for the rest of the
+// batch after a failure.
+func (b *batch) strike(to Destination, err error) {
+	failure := delivery.FailureOf(err)
+	b.failures[to.ID()]++
+	switch {
+	case failure.Reason == delivery.Refused:
+	case failure.Reason == delivery.Unavailable && b.failures[to.ID()] < strikes:
+	default:
+		b.down[to.ID()] = failure
+	}
+}
+
+// poison moves a message that can never be told to the dead-letter queue at
+// once, with the reason. Where that fails it stays.
+func (b *batch) poison(ctx context.Context, it item, reason error) (time.Duration, bool) {
+	b.log().Error("moved to the dead-letter queue", "messageId", it.MessageId, "reason", reason.Error())
+	if err := b.Queue.DeadLetter(ctx, b.lane.DeadLetterQueueURL, it.Body, reason.Error(), it.MessageId); err != nil {
+		b.log().Error("dead-letter queue", "messageId", it.MessageId, "error", err.Error())
+		b.report.Retried++
+		return backoff(it), true
+	}
+	b.report.Poisoned++
+	return 0, false
+}
+
+// postpone hides the message until it is worth another try. Where that fails
+// it comes back after the queue's own visibility timeout.
+func (b *batch) postpone(ctx context.Context, it item, wait time.Duration) {
+	if err := b.Queue.ChangeVisibility(ctx, b.lane.QueueURL, it.ReceiptHandle, wait); err != nil {
+		b.log().Warn("visibility unchanged", "messageId", it.MessageId, "error", err.Error())
+	}
+}
+
+// claimant differs between two receipts of one message: a claim of an
+// invocation that died must not pass for this one's.
+func (b *batch) claimant(it item) string {
+	return it.MessageId + "/" + it.Attributes["ApproximateReceiveCount"] + "/" + strconv.FormatInt(b.until.UnixMilli(), 36)
+}
+
+const (
+	firstWait = 30 * time.Second
+	maxWait   = time.Hour
+	// settingWait is the least wait for a setting to be mended.
+	settingWait = 5 * time.Minute
+)
+
+// pause is how long a message waits after a failure.
+func pause(f *delivery.Failure, it item) time.Duration {
+	switch {
+	case f.After > 0:
+		return min(f.After, maxWait) + time.Duration(rand.Int64N(int64(time.Second)))
+	case f.Reason == delivery.Misconfigured:
+		return max(backoff(it), settingWait)
+	default:
+		return backoff(it)
+	}
+}
+
+// backoff is 30 s, doubled with each receipt up to an hour, less up to a tenth:
+// messages that failed together do not come back together.
+func backoff(it item) time.Duration {
+	received, _ := strconv.Atoi(it.Attributes["ApproximateReceiveCount"])
+	wait := firstWait << min(max(received-1, 0), 7)
+	wait = min(wait, maxWait)
+	return wait - time.Duration(rand.Int64N(int64(wait/10)))
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

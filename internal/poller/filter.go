@@ -1,0 +1,56 @@
+package poller
+
+import (
+	"fmt"
+	"path"
+	"strings"
+)
+
+// Filter is which workflows are watched: those that match any include glob
+// and no exclude glob. Globs are those of path.Match.
+type Filter struct {
+	include, exclude []string
+}
+
+// NewFilter reads two comma-separated lists of globs. An empty include list
+// means all workflows. The error names the setting with the bad glob.
+func NewFilter(include, exclude string) (Filter, error) {
+	in, err := globs("WorkflowInclude", include)
+	if err != nil {
+		return Filter{}, err
+	}
+	if len(in) == 0 {
+		in = []string{"*"}
+	}
+	out, err := globs("WorkflowExclude", exclude)
+	return Filter{include: in, exclude: out}, err
+}
+
+func globs(setting, list string) ([]string, error) {
+	var all []string
+	for glob := range strings.SplitSeq(list, ",") {
+		glob = strings.TrimSpace(glob)
+		if glob == "" {
+			continue
+		}
+		if _, err := path.Match(glob, ""); err != nil {
+			return nil, fmt.Errorf("%s: %q is not a glob: write * for any text and [ab] for one of these letters", setting, glob)
+		}
+		all = append(all, glob)
+	}
+	return all, nil
+}
+
+// Has tells whether the workflow is watched.
+func (f Filter) Has(workflow string) bool {
+	return matches(f.include, workflow) && !matches(f.exclude, workflow)
+}
+
+func matches(globs []string, name string) bool {
+	for _, glob := range globs {
+		if ok, _ := path.Match(glob, name); ok {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,53 @@
+package poller
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/idmapping/notifier/internal/jobs"
+)
+
+// request is what the function can be asked. Everything that is neither of the
+// two below, `{}` and EventBridge Scheduler's payload included, asks for a
+// sweep of everything watched.
+type request struct {
+	// "track this job", or without a job id "sweep this workflow"
+	WorkflowName string `json:"workflowName"`
+	JobID        string `json:"jobId"`
+	// a CloudTrail event: "sweep that workflow now"
+	Detail struct {
+		EventName         string `json:"eventName"`
+		RequestParameters struct {
+			WorkflowName string `json:"workflowName"`
+		} `json:"requestParameters"`
+	} `json:"detail"`
+}
+
+// Handle is the Lambda function's handler.
+func (p *Poller) Handle(ctx context.Context, payload json.RawMessage) (Report, error) {
+	var in request
+	if json.Unmarshal(payload, &in) != nil {
+		in = request{} // some other schedule's payload
+	}
+	report, err := p.dispatch(ctx, in)
+	if p.Metrics != nil && err == nil {
+		p.Metrics(report)
+	}
+	return report, err
+}
+
+func (p *Poller) dispatch(ctx context.Context, in request) (Report, error) {
+	switch {
+	case in.JobID != "" && in.WorkflowName == "":
+		return Report{}, fmt.Errorf("tracking job %s: workflowName is missing from the payload", in.JobID)
+	case in.JobID != "":
+		return p.Track(ctx, jobs.Key{Workflow: in.WorkflowName, Job: in.JobID})
+	case in.WorkflowName != "":
+		return p.SweepWorkflow(ctx, in.WorkflowName)
+	case in.Detail.EventName == "StartIdMappingJob" && in.Detail.RequestParameters.WorkflowName != "":
+		return p.SweepWorkflow(ctx, in.Detail.RequestParameters.WorkflowName)
+	default:
+		return p.Sweep(ctx)
+	}
+}

@@ -1,0 +1,152 @@
+package storetest
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/idmapping/notifier/internal/delivery"
+)
+
+// Deliveries is an in-memory deliveries table. The zero value is empty.
+type Deliveries struct {
+	// Fault is as in [Jobs].
+	Fault func(op string) error
+	Now   func() time.Time
+
+	mu    sync.Mutex
+	items map[delivery.Key]*deliveryItem
+	slots map[string]time.Time
+}
+
+type deliveryItem struct {
+	delivery.State
+	claimant string
+	until    time.Time
+}
+
+// Claim takes the right to tell a destination of a transition.
+func (s *Deliveries) Claim(_ context.Context, k delivery.Key, transition, claimant string, until time.Time) (delivery.State, error) {
+	if err := s.fault("Claim"); err != nil {
+		return delivery.State{}, err
+	}
+	s.mu.Lock()
+	it := s.item(k)
+	if slices.Contains(it.Told, transition) {
+		defer s.mu.Unlock()
+		return it.copied(), nil
+	}
+	if it.claimant != "" && it.claimant != claimant && !it.until.Before(s.now()) {
+		defer s.mu.Unlock()
+		return delivery.State{}, &delivery.Claimed{Until: it.until}
+	}
+	it.claimant, it.until = claimant, until
+	state := it.copied()
+	s.mu.Unlock()
+	return state, s.fault("Claim/done")
+}
+
+// SaveCard records the card that was posted.
+func (s *Deliveries) SaveCard(_ context.Context, k delivery.Key, card delivery.Card) error {
+	return s.write("SaveCard", func() { s.item(k).Card = card })
+}
+
+// Finish records that a transition needs no more telling.
+func (s *Deliveries) Finish(_ context.Context, k delivery.Key, claimant, transition string, shown delivery.Shown) error {
+	return s.write("Finish", func() {
+		it := s.item(k)
+		if !slices.Contains(it.Told, transition) {
+			it.Told = append(it.Told, transition)
+		}
+		if it.claimant == "" || it.claimant == claimant {
+			it.Shown, it.claimant = shown, ""
+		}
+	})
+}
+
+// Release gives a claim back.
+func (s *Deliveries) Release(_ context.Context, k delivery.Key, claimant string) error {
+	return s.write("Release", func() {
+		if it := s.item(k); it.claimant == claimant {
+			it.claimant = ""
+		}
+	})
+}
+
+// Slot reserves the next free time to send to a destination.
+func (s *Deliveries) Slot(_ context.Context, destination string, gap time.Duration, latest time.Time) (time.Time, bool, error) {
+	at, ok := s.now(), true
+	err := s.write("Slot", func() {
+		if slot, taken := s.slots[destination]; taken && slot.After(at) {
+			at = slot
+		}
+		if ok = !at.After(latest); ok {
+			s.setSlot(destination, at.Add(gap))
+		}
+	})
+	return at, ok, err
+}
+
+// Hold keeps everybody from sending to a destination until the given time.
+func (s *Deliveries) Hold(_ context.Context, destination string, until time.Time) error {
+	return s.write("Hold", func() {
+		if s.slots[destination].Before(until) {
+			s.setSlot(destination, until)
+		}
+	})
+}
+
+// State is what a destination has been told of a job.
+func (s *Deliveries) State(k delivery.Key) delivery.State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.item(k).copied()
+}
+
+func (s *Deliveries) setSlot(destination string, at time.Time) {
+	if s.slots == nil {
+		s.slots = make(map[string]time.Time)
+	}
+	s.slots[destination] = at
+}
+
+func (s *Deliveries) item(k delivery.Key) *deliveryItem {
+	if s.items == nil {
+		s.items = make(map[delivery.Key]*deliveryItem)
+	}
+	if s.items[k] == nil {
+		s.items[k] = &deliveryItem{}
+	}
+	return s.items[k]
+}
+
+func (it *deliveryItem) copied() delivery.State {
+	state := it.State
+	state.Told = slices.Clone(state.Told)
+	return state
+}
+
+func (s *Deliveries) write(op string, effect func()) error {
+	if err := s.fault(op); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	effect()
+	s.mu.Unlock()
+	return s.fault(op + "/done")
+}
+
+func (s *Deliveries) fault(op string) error {
+	if s.Fault == nil {
+		return nil
+	}
+	return s.Fault(op)
+}
+
+func (s *Deliveries) now() time.Time {
+	if s.Now != nil {
+		return s.Now().UTC()
+	}
+	return time.Now().UTC()
+}
