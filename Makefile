@@ -26,7 +26,7 @@ test: venv ## Run every test
 
 .PHONY: lint
 lint: venv ## Check format, code and template
-	@unformatted=$$(gofmt -l cmd functions internal); \
+	@unformatted=$$(gofmt -l .); \
 	if [ -n "$$unformatted" ]; then echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(STATICCHECK) ./...

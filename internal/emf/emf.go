@@ -6,26 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
 // Namespace is the CloudWatch namespace of all our metrics.
 const Namespace = "IdMappingNotifier"
-
-// The metrics, ten in all and none per job: each has its price. All count,
-// but OldestUnpublishedSeconds.
-const (
-	SweepsCompleted          = "SweepsCompleted" // the heartbeat
-	TransitionsPublished     = "TransitionsPublished"
-	OldestUnpublishedSeconds = "OldestUnpublishedSeconds"
-	WorkflowsFailed          = "WorkflowsFailed"
-	WorkflowsDenied          = "WorkflowsDenied"
-	Throttled                = "Throttled"
-	EventsQuarantined        = "EventsQuarantined"
-	Delivered                = "Delivered"
-	DeliveriesRetried        = "DeliveriesRetried"
-	DestinationsBroken       = "DestinationsBroken"
-)
 
 // Writer writes metrics with the stack's name as their only dimension. It is
 // safe for concurrent use as far as Out is.
@@ -34,14 +20,15 @@ type Writer struct {
 	Stack string
 }
 
-// Put writes the values as one line.
+// Put writes the values as one line. A metric whose name ends in Seconds is in
+// seconds, every other one counts.
 func (w Writer) Put(values map[string]float64) {
 	type metric struct{ Name, Unit string }
 	var metrics []metric
 	line := map[string]any{"Stack": w.Stack}
 	for name, value := range values {
 		unit := "Count"
-		if name == OldestUnpublishedSeconds {
+		if strings.HasSuffix(name, "Seconds") {
 			unit = "Seconds"
 		}
 		metrics = append(metrics, metric{name, unit})

@@ -62,7 +62,7 @@ func (n *Notifier) Handle(ctx context.Context, in events.SQSEvent) (Response, er
 	}
 	response.Report = b.report
 	if n.Metrics != nil {
-		n.Metrics(b.report)
+		n.Metrics(b.report.Values())
 	}
 	return response, nil
 }
@@ -291,13 +291,14 @@ func pause(f *delivery.Failure, it item) time.Duration {
 	}
 }
 
-// backoff is 30 s, doubled with each receipt up to an hour, less up to a tenth:
-// messages that failed together do not come back together.
+// backoff is 30 s, doubled with each receipt up to an hour, and up to a seventh
+// more: messages that failed together do not come back together, and a hundred
+// receipts last for four days.
 func backoff(it item) time.Duration {
 	received, _ := strconv.Atoi(it.Attributes["ApproximateReceiveCount"])
 	wait := firstWait << min(max(received-1, 0), 7)
 	wait = min(wait, maxWait)
-	return wait - time.Duration(rand.Int64N(int64(wait/10)))
+	return wait + time.Duration(rand.Int64N(int64(wait/7)))
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

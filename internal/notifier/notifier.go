@@ -70,7 +70,7 @@ type Notifier struct {
 	Lanes      []Lane
 	Deliveries Deliveries
 	Queue      Queue
-	Metrics    func(Report) // called once a batch
+	Metrics    func(map[string]float64) // called once a batch
 	Log        *slog.Logger
 	Now        func() time.Time
 }

@@ -32,7 +32,7 @@ func (p *Poller) Handle(ctx context.Context, payload json.RawMessage) (Report, e
 	}
 	report, err := p.dispatch(ctx, in)
 	if p.Metrics != nil && err == nil {
-		p.Metrics(report)
+		p.Metrics(report.Values())
 	}
 	return report, err
 }

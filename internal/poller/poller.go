@@ -61,8 +61,8 @@ type Poller struct {
 	Store     Store
 	Publisher Publisher
 	Watched   Filter
-	Retention time.Duration // how long a job is remembered after its end
-	Metrics   func(Report)  // called once a tick
+	Retention time.Duration            // how long a job is remembered after its end
+	Metrics   func(map[string]float64) // called once a tick
 	Log       *slog.Logger
 	Now       func() time.Time
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 
@@ -14,13 +15,27 @@ import (
 func (s *sweep) publish(ctx context.Context) {
 	var waiting []jobs.Record
 	for _, record := range s.records {
-		if len(record.Pending) > 0 || !record.Open() && !record.Expiring {
+		if len(record.Pending) > 0 && !s.stuck[record.Job.Job] || !record.Open() && !record.Expiring && len(record.Pending) == 0 {
 			waiting = append(waiting, record)
 		}
 	}
 	for _, record := range s.drain(ctx, waiting) {
 		s.records[record.Job.Job] = record
+		s.stuck[record.Job.Job] = len(record.Pending) > 0
 	}
+}
+
+// account reports what is still in the records' outboxes.
+func (t *tick) account(records iter.Seq[jobs.Record]) {
+	now := t.now()
+	t.count(func(report *Report) {
+		for record := range records {
+			for _, entry := range record.Pending {
+				report.Unpublished++
+				report.OldestUnpublished = max(report.OldestUnpublished, int64(now.Sub(entry.SeenAt).Seconds()))
+			}
+		}
+	})
 }
 
 // drain puts what the records' outboxes hold on the bus and takes out what the
@@ -66,8 +81,6 @@ func (t *tick) taken(ctx context.Context, record jobs.Record, err error) (jobs.R
 		return t.settle(ctx, record, nil, map[string]string{entry.ID: err.Error()}), true
 	default:
 		t.count(func(r *Report) {
-			r.Unpublished += len(record.Pending)
-			r.OldestUnpublished = max(r.OldestUnpublished, int64(t.now().Sub(entry.SeenAt).Seconds()))
 			r.Problems = append(r.Problems, fmt.Sprintf("publishing an event of job %s: %v", record.Job.Key, err))
 		})
 		t.log().Warn("event kept in the outbox", "job", record.Job.Key.String(), "transitionId", entry.ID, "error", err.Error())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -28,7 +29,7 @@ func (t *tick) sweepWorkflow(ctx context.Context, w jobs.Watch) error {
 	if err != nil {
 		return fmt.Errorf("reading its jobs: %w", err)
 	}
-	s := &sweep{tick: t, watch: w, records: records}
+	s := &sweep{tick: t, watch: w, records: records, stuck: make(map[string]bool)}
 	s.publish(ctx)
 	if t.Watched.Has(w.Workflow) {
 		err = s.all(ctx)
@@ -36,6 +37,7 @@ func (t *tick) sweepWorkflow(ctx context.Context, w jobs.Watch) error {
 		err = s.named(ctx)
 	}
 	s.publish(ctx)
+	t.account(maps.Values(s.records))
 	return err
 }
 
@@ -45,6 +47,7 @@ type sweep struct {
 	watch   jobs.Watch
 	records map[string]jobs.Record // by job id, kept as they change
 	clock   time.Time              // Entity Resolution's, once a page was read
+	stuck   map[string]bool        // job ids whose events the bus did not take in this tick
 	late    bool                   // the tick ended before the sweep did
 	left    error                  // why something seen could not be handled
 }

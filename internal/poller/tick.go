@@ -117,7 +117,7 @@ func (p *Poller) Track(ctx context.Context, key jobs.Key) (Report, error) {
 	if err != nil && !errors.Is(err, jobs.ErrConflict) {
 		return t.report, fmt.Errorf("tracking job %s: %w", key, err)
 	}
-	t.drain(ctx, []jobs.Record{record})
+	t.account(slices.Values(t.drain(ctx, []jobs.Record{record})))
 	return t.report, nil
 }
 

@@ -1,0 +1,56 @@
+// The poller Lambda function: settings, clients, lambda.Start.
+package main
+
+import (
+	"log"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/idmapping/notifier/internal/awsenv"
+	"github.com/idmapping/notifier/internal/dynamodb"
+	"github.com/idmapping/notifier/internal/emf"
+	"github.com/idmapping/notifier/internal/entityresolution"
+	"github.com/idmapping/notifier/internal/eventbridge"
+	"github.com/idmapping/notifier/internal/poller"
+	"github.com/idmapping/notifier/internal/setting"
+)
+
+func main() {
+	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stdout, nil)))
+	p, err := newPoller()
+	if err != nil {
+		log.Fatalf("the poller cannot start:\n%v", err)
+	}
+	lambda.Start(p.Handle)
+}
+
+func newPoller() (*poller.Poller, error) {
+	var env setting.Reader
+	table, bus := env.Required("JOBS_TABLE"), env.Required("EVENT_BUS_NAME")
+	retention := time.Duration(env.Int("RETENTION_DAYS", 90, 1, 3650)) * 24 * time.Hour
+	rate := env.Float("ENTITY_RESOLUTION_RATE", entityresolution.DefaultRate)
+	watched, err := poller.NewFilter(env.Text("WORKFLOW_INCLUDE"), env.Text("WORKFLOW_EXCLUDE"))
+	env.Wrong(err)
+	cfg, err := awsenv.Config()
+	env.Wrong(err)
+	if err := env.Err(); err != nil {
+		return nil, err
+	}
+	return &poller.Poller{
+		Source:    entityresolution.New(cfg, rate),
+		Store:     jobsTable(cfg, table, retention),
+		Publisher: eventbridge.New(cfg, bus),
+		Watched:   watched,
+		Retention: retention,
+		Metrics:   emf.Writer{Out: os.Stdout, Stack: env.Text("STACK_NAME")}.Put,
+	}, nil
+}
+
+func jobsTable(cfg aws.Config, table string, retention time.Duration) dynamodb.Jobs {
+	return dynamodb.Jobs{Client: awsdynamodb.NewFromConfig(cfg), Table: table, Retention: retention}
+}

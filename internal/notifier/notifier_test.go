@@ -1,0 +1,411 @@
+package notifier_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/idmapping/notifier/internal/delivery"
+	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/jobs"
+	"github.com/idmapping/notifier/internal/notifier"
+	"github.com/idmapping/notifier/internal/storetest"
+)
+
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// body is an event as it lies in the queue: the job's state seen so many
+// minutes after noon.
+func body(job string, status jobs.Status, minute int) string {
+	at := noon.Add(time.Duration(minute) * time.Minute)
+	j := jobs.Job{Key: jobs.Key{Workflow: "crm", Job: job}, Status: status, StartTime: noon}
+	if status.Terminal() {
+		j.EndTime = at
+	}
+	entry, err := event.Encode(storetest.ARN("crm"), jobs.Transition{Job: j}, at)
+	if err != nil {
+		panic(err)
+	}
+	return wrap(entry)
+}
+
+func wrap(entry jobs.Entry) string {
+	b, _ := json.Marshal(map[string]any{"id": "1", "source": event.Source, "detail-type": entry.DetailType,
+		"account": "123456789012", "region": "eu-west-1", "time": entry.Time, "detail": json.RawMessage(entry.Detail)})
+	return string(b)
+}
+
+// world is a notifier with one lane among in-memory neighbours.
+type world struct {
+	*notifier.Notifier
+	queue  *storetest.Queue
+	ledger *storetest.Deliveries
+	places []*storetest.Destination
+}
+
+func newWorld(gap time.Duration, places ...string) *world {
+	w := &world{queue: &storetest.Queue{Name: "slack"}, ledger: &storetest.Deliveries{}}
+	lane := notifier.Lane{Name: "slack", QueueURL: w.queue.URL(), DeadLetterQueueURL: w.queue.URL() + "-dead",
+		Wants: notifier.Statuses{All: true}, Gap: gap}
+	for _, name := range places {
+		place := &storetest.Destination{Name: name}
+		w.places = append(w.places, place)
+		lane.Destinations = append(lane.Destinations, place)
+	}
+	w.Notifier = &notifier.Notifier{Lanes: []notifier.Lane{lane}, Deliveries: w.ledger, Queue: w.queue,
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	return w
+}
+
+// deliver passes a batch of visible messages through the notifier, as Lambda
+// does, and deletes what did not fail.
+func (w *world) deliver(t *testing.T) notifier.Response {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	batch := w.queue.Receive(10)
+	response, err := w.Handle(ctx, batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.queue.Delete(batch, response.BatchItemFailures)
+	return response
+}
+
+// drain delivers until the queue is empty, sleeping while all are hidden.
+func (w *world) drain(t *testing.T) {
+	t.Helper()
+	for range 10_000 {
+		next, some := w.queue.Next()
+		if !some {
+			return
+		}
+		time.Sleep(max(0, time.Until(next)))
+		w.deliver(t)
+	}
+	t.Fatal("the queue does not drain")
+}
+
+func said(place *storetest.Destination) []string {
+	var all []string
+	for _, telling := range place.Told() {
+		all = append(all, telling.Step.Message.JobID+" "+string(telling.Step.Message.Status))
+	}
+	return all
+}
+
+func expect(t *testing.T, got []string, want ...string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Fatalf("told %q\nwant %q", got, want)
+	}
+}
+
+func TestAJobIsToldStepByStepAndEachStepOnce(t *testing.T) {
+	w := newWorld(0, "a", "b")
+	for range 3 { // at least once is how queues deliver
+		w.queue.Put(body("1", jobs.Queued, 0))
+	}
+	w.queue.Put(body("1", jobs.Running, 1))
+	w.deliver(t)
+	w.queue.Put(body("1", jobs.Running, 1))
+	w.queue.Put(body("1", jobs.Failed, 2))
+	w.deliver(t)
+	for _, place := range w.places {
+		expect(t, said(place), "1 QUEUED", "1 RUNNING", "1 FAILED")
+		for i, telling := range place.Told() {
+			if known := telling.Step.Card != (delivery.Card{}); known != (i > 0) || !telling.Step.Edit {
+				t.Errorf("step %d: card %v, edit %v", i, telling.Step.Card, telling.Step.Edit)
+			}
+		}
+	}
+}
+
+func TestABatchIsToldInTheOrderInWhichThingsHappened(t *testing.T) {
+	w := newWorld(0, "a")
+	w.queue.Put(body("1", jobs.Succeeded, 3))
+	w.queue.Put(body("2", jobs.Running, 1))
+	w.queue.Put(body("1", jobs.Running, 1))
+	w.queue.Put(body("1", jobs.Queued, 0))
+	w.deliver(t)
+	expect(t, said(w.places[0]), "1 QUEUED", "2 RUNNING", "1 RUNNING", "1 SUCCEEDED")
+}
+
+func TestWhatComesLateNeverTurnsAJobBack(t *testing.T) {
+	w := newWorld(0, "a")
+	for _, b := range []string{body("1", jobs.Succeeded, 3), body("1", jobs.Running, 1), body("1", jobs.Queued, 0), body("1", "PAUSED", 2)} {
+		w.queue.Put(b)
+		w.deliver(t)
+	}
+	expect(t, said(w.places[0]), "1 SUCCEEDED")
+	w.queue.Put(body("1", jobs.Failed, 2)) // an end is always told, but the card keeps the newer one
+	w.deliver(t)
+	expect(t, said(w.places[0]), "1 SUCCEEDED", "1 FAILED")
+	if w.places[0].Told()[1].Step.Edit {
+		t.Error("the older end edits the card")
+	}
+	if w.queue.Len() != 0 {
+		t.Errorf("%d messages left", w.queue.Len())
+	}
+}
+
+func TestOnlyTheDestinationThatMissedAnEventGetsItAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(0, "a", "b", "c")
+		outage := time.Now().Add(6 * time.Hour)
+		w.places[1].Fault = func(op string, _ delivery.Step) error {
+			if op == "Send" && time.Now().Before(outage) {
+				return &delivery.Failure{Reason: delivery.Unavailable, Err: errors.New("503")}
+			}
+			return nil
+		}
+		w.queue.Put(body("1", jobs.Failed, 0))
+		start := time.Now()
+		w.drain(t)
+		for _, place := range w.places {
+			expect(t, said(place), "1 FAILED")
+		}
+		if late := w.places[0].Told()[0].At.Sub(start); late > time.Second {
+			t.Errorf("the first was told %v late", late)
+		}
+		if late := w.places[1].Told()[0].At.Sub(outage); late > time.Hour {
+			t.Errorf("the second was told %v after it was back", late)
+		}
+	})
+}
+
+func TestABrokenDestinationIsNotTriedForEveryMessageOfABatch(t *testing.T) {
+	for reason, tries := range map[delivery.Reason]int{delivery.Unavailable: 2, delivery.RateLimited: 1, delivery.Misconfigured: 1, delivery.Refused: 10} {
+		w := newWorld(0, "a")
+		tried := 0
+		w.places[0].Fault = func(string, delivery.Step) error {
+			tried++
+			return &delivery.Failure{Reason: reason, Err: errors.New("no")}
+		}
+		for i := range 10 {
+			w.queue.Put(body(fmt.Sprint(i), jobs.Failed, 0))
+		}
+		response := w.deliver(t)
+		if tried != tries {
+			t.Errorf("%s: %d tries, want %d", reason, tried, tries)
+		}
+		if reason == delivery.Refused {
+			if response.Poisoned != 10 || len(w.queue.Dead()) != 10 || w.queue.Len() != 0 {
+				t.Errorf("refused: %+v, %d dead, %d left", response, len(w.queue.Dead()), w.queue.Len())
+			}
+			continue
+		}
+		if len(response.BatchItemFailures) != 10 || w.queue.Len() != 10 {
+			t.Errorf("%s: %d failures, %d left", reason, len(response.BatchItemFailures), w.queue.Len())
+		}
+		if broken := response.Broken > 0; broken != (reason == delivery.Misconfigured) {
+			t.Errorf("%s: broken = %d", reason, response.Broken)
+		}
+	}
+}
+
+func TestPoisonGoesToTheDeadLetterQueueAtOnceWithItsReason(t *testing.T) {
+	w := newWorld(0, "a")
+	for _, b := range []string{"", "{", `{"source":"aws.s3","detail-type":"Object Created"}`, strings.Repeat("x", 200_000)} {
+		w.queue.Put(b)
+	}
+	w.queue.Put(body("1", jobs.Succeeded, 0))
+	response := w.deliver(t)
+	dead := w.queue.Dead()
+	if len(dead) != 4 || w.queue.Len() != 0 || response.Poisoned != 4 || len(response.BatchItemFailures) != 0 {
+		t.Fatalf("%d dead, %d left, response %+v", len(dead), w.queue.Len(), response)
+	}
+	for _, d := range dead {
+		if !strings.Contains(d.Reason, "not an event of the ID mapping notifier") {
+			t.Errorf("reason %q", d.Reason)
+		}
+	}
+	expect(t, said(w.places[0]), "1 SUCCEEDED")
+}
+
+func TestPoisonStaysInTheQueueWhileTheDeadLetterQueueDoesNotTakeIt(t *testing.T) {
+	w := newWorld(0, "a")
+	w.queue.Fault = func(op string) error {
+		if op == "DeadLetter" {
+			return errors.New("denied")
+		}
+		return nil
+	}
+	w.queue.Put("{")
+	if response := w.deliver(t); len(response.BatchItemFailures) != 1 || w.queue.Len() != 1 {
+		t.Errorf("response %+v, %d left", response, w.queue.Len())
+	}
+}
+
+func TestAPanicTakesOnlyItsOwnMessageAlong(t *testing.T) {
+	w := newWorld(0, "a")
+	w.places[0].Fault = func(_ string, step delivery.Step) error {
+		if step.Message.JobID == "5" {
+			panic("a fault of ours")
+		}
+		return nil
+	}
+	for i := range 10 {
+		w.queue.Put(body(fmt.Sprint(i), jobs.Succeeded, i))
+	}
+	response := w.deliver(t)
+	if len(response.BatchItemFailures) != 1 || response.Told != 9 || w.queue.Len() != 1 {
+		t.Errorf("response %+v, %d left", response, w.queue.Len())
+	}
+}
+
+func TestASecondDeliveryInFlightWaitsForTheFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(0, "a")
+		w.places[0].Fault = func(op string, _ delivery.Step) error {
+			if op == "Send" {
+				time.Sleep(3 * time.Second)
+			}
+			return nil
+		}
+		w.queue.Put(body("1", jobs.Failed, 0))
+		w.queue.Put(body("1", jobs.Failed, 0))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		first, second := w.queue.Receive(1), w.queue.Receive(1)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			response, err := w.Handle(ctx, first)
+			if err != nil || response.Told != 1 {
+				t.Errorf("first: %+v, %v", response, err)
+			}
+			w.queue.Delete(first, response.BatchItemFailures)
+		}()
+		time.Sleep(time.Second)
+		response, err := w.Handle(ctx, second)
+		if err != nil || len(response.BatchItemFailures) != 1 {
+			t.Errorf("second: %+v, %v", response, err)
+		}
+		w.queue.Delete(second, response.BatchItemFailures)
+		<-done
+		w.drain(t)
+		expect(t, said(w.places[0]), "1 FAILED")
+	})
+}
+
+func TestOneChannelGetsAtMostOneMessageASecondFromAllInvocationsTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(time.Second, "a")
+		for i := range 60 {
+			w.queue.Put(body(fmt.Sprint(i), jobs.Succeeded, 0))
+		}
+		done := make(chan struct{})
+		for range 2 {
+			go func() { w.drain(t); done <- struct{}{} }()
+		}
+		<-done
+		<-done
+		told := w.places[0].Told()
+		if len(told) != 60 {
+			t.Fatalf("told %d, want 60", len(told))
+		}
+		for i := 1; i < len(told); i++ {
+			if gap := told[i].At.Sub(told[i-1].At); gap < time.Second {
+				t.Errorf("message %d came %v after the one before", i, gap)
+			}
+		}
+		if took := told[59].At.Sub(told[0].At); took > 5*time.Minute {
+			t.Errorf("60 messages took %v", took)
+		}
+	})
+}
+
+func TestRetryAfterHoldsEverybodyBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(time.Second, "a")
+		asked := time.Time{}
+		w.places[0].Fault = func(op string, _ delivery.Step) error {
+			if op == "Send" && asked.IsZero() {
+				asked = time.Now()
+				return &delivery.Failure{Reason: delivery.RateLimited, After: 90 * time.Second, Err: errors.New("429")}
+			}
+			return nil
+		}
+		for i := range 5 {
+			w.queue.Put(body(fmt.Sprint(i), jobs.Succeeded, 0))
+		}
+		w.drain(t)
+		told := w.places[0].Told()
+		if len(told) != 5 {
+			t.Fatalf("told %d, want 5", len(told))
+		}
+		if wait := told[0].At.Sub(asked); wait < 90*time.Second || wait > 100*time.Second {
+			t.Errorf("the first came after %v, want 90 s", wait)
+		}
+	})
+}
+
+func TestAnOutageOfFourDaysLosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(time.Second, "a")
+		w.queue.MaxReceive = 100 // as in the template
+		back := time.Now().Add(4 * 24 * time.Hour)
+		w.places[0].Fault = func(op string, _ delivery.Step) error {
+			if op == "Send" && time.Now().Before(back) {
+				return &delivery.Failure{Reason: delivery.Unavailable, Err: errors.New("503")}
+			}
+			return nil
+		}
+		for i := range 25 {
+			w.queue.Put(body(fmt.Sprint(i), jobs.Failed, 0))
+		}
+		w.drain(t)
+		if told, dead := len(w.places[0].Told()), len(w.queue.Dead()); told != 25 || dead != 0 {
+			t.Errorf("told %d, dead %d", told, dead)
+		}
+	})
+}
+
+func TestTheLaneChoosesByStatus(t *testing.T) {
+	all := map[string]event.Event{}
+	for _, status := range []jobs.Status{"QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "PAUSED"} {
+		e, err := event.Decode([]byte(body("1", status, 0)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[string(status)] = e
+	}
+	entry, _ := event.EncodeVanished(storetest.ARN("crm"), jobs.Job{Key: jobs.Key{Workflow: "crm", Job: "1"}, Status: jobs.Running}, noon)
+	all["vanished"], _ = event.Decode([]byte(wrap(entry)))
+	for setting, want := range map[string]string{
+		"":                    "FAILED SUCCEEDED vanished",
+		"*":                   "FAILED PAUSED QUEUED RUNNING SUCCEEDED vanished",
+		"FAILED":              "FAILED vanished",
+		" running , Failed ,": "FAILED RUNNING vanished",
+		"PAUSED":              "PAUSED vanished",
+	} {
+		var got []string
+		for name, e := range all {
+			if notifier.ParseStatuses(setting).Want(e) {
+				got = append(got, name)
+			}
+		}
+		slices.Sort(got)
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q wants %q, not %q", setting, got, want)
+		}
+	}
+}
+
+func TestABatchFromAnUnknownQueueIsAnError(t *testing.T) {
+	w := newWorld(0, "a")
+	other := &storetest.Queue{Name: "other"}
+	other.Put(body("1", jobs.Failed, 0))
+	if _, err := w.Handle(t.Context(), other.Receive(1)); err == nil || !strings.Contains(err.Error(), "other") {
+		t.Errorf("error = %v", err)
+	}
+}

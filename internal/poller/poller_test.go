@@ -1,0 +1,521 @@
+package poller_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/jobs"
+	"github.com/idmapping/notifier/internal/poller"
+	"github.com/idmapping/notifier/internal/storetest"
+)
+
+// world is a poller among in-memory neighbours.
+type world struct {
+	*poller.Poller
+	source *storetest.Source
+	store  *storetest.Jobs
+	bus    *storetest.Bus
+	now    time.Time
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{source: &storetest.Source{}, store: &storetest.Jobs{}, bus: &storetest.Bus{},
+		now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
+	w.source.Clock = func() time.Time { return w.now }
+	w.Poller = &poller.Poller{
+		Source: w.source, Store: w.store, Publisher: w.bus,
+		Retention: 90 * 24 * time.Hour,
+		Log:       slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Now:       func() time.Time { return w.now },
+	}
+	w.Watched, _ = poller.NewFilter("*", "")
+	return w
+}
+
+// job puts a job into Entity Resolution: started at now, ended at now if over.
+func (w *world) job(workflow, id string, status jobs.Status) {
+	j, ok := w.source.Get(jobs.Key{Workflow: workflow, Job: id})
+	if !ok {
+		j = jobs.Job{Key: jobs.Key{Workflow: workflow, Job: id}, Type: "BATCH"}
+	}
+	j.Status = status
+	if status != jobs.Queued && j.StartTime.IsZero() {
+		j.StartTime = w.now
+	}
+	if status.Terminal() {
+		j.EndTime = w.now
+	}
+	w.source.Put(j)
+}
+
+// tick moves the clock on by a minute and sweeps.
+func (w *world) tick(t *testing.T) poller.Report {
+	t.Helper()
+	w.now = w.now.Add(time.Minute)
+	report, err := w.Sweep(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+// told are the events on the bus, as "workflow/job status".
+func (w *world) told(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, entry := range w.bus.Taken() {
+		all = append(all, line(t, entry))
+	}
+	return all
+}
+
+func line(t *testing.T, entry jobs.Entry) string {
+	t.Helper()
+	var d event.Detail
+	if err := json.Unmarshal([]byte(entry.Detail), &d); err != nil {
+		t.Fatal(err)
+	}
+	s := fmt.Sprintf("%s/%s %s", d.WorkflowName, d.JobID, d.Status)
+	if entry.DetailType == event.Vanished {
+		s += " vanished"
+	}
+	return s
+}
+
+func expect(t *testing.T, got []string, want ...string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Fatalf("told %q\nwant %q", got, want)
+	}
+}
+
+func TestEachTransitionIsToldOnceInOrder(t *testing.T) {
+	w := newWorld(t)
+	w.job("crm", "", "")
+	w.tick(t)
+	w.job("crm", "a", jobs.Queued)
+	w.tick(t)
+	w.tick(t)
+	w.job("crm", "a", jobs.Running)
+	w.tick(t)
+	w.job("crm", "a", jobs.Succeeded)
+	w.tick(t)
+	report := w.tick(t)
+	expect(t, w.told(t), "crm/a QUEUED", "crm/a RUNNING", "crm/a SUCCEEDED")
+	if !report.Complete() {
+		t.Errorf("report %+v is not complete", report)
+	}
+}
+
+func TestATickThatSeesNoChangeWritesNothingAndGetsNoJob(t *testing.T) {
+	w := newWorld(t)
+	w.job("crm", "a", jobs.Running)
+	w.job("crm", "b", jobs.Queued)
+	w.tick(t)
+	w.tick(t)
+	writes, calls := w.store.Writes(), len(w.source.Calls())
+	w.tick(t)
+	if n := w.store.Writes() - writes; n != 0 {
+		t.Errorf("%d writes", n)
+	}
+	if made := w.source.Calls()[calls:]; !slices.Equal(made, []string{"Workflows", "Page crm"}) {
+		t.Errorf("calls %q", made)
+	}
+}
+
+func TestInstallingTellsNothingOfWhatEndedBefore(t *testing.T) {
+	w := newWorld(t)
+	for i := range 10_000 {
+		w.job("crm", fmt.Sprintf("old-%05d", i), jobs.Succeeded)
+		w.now = w.now.Add(5 * time.Minute)
+	}
+	w.job("crm", "now", jobs.Running)
+	for range 3 {
+		w.tick(t)
+	}
+	expect(t, w.told(t), "crm/now RUNNING")
+	calls := len(w.source.Calls())
+	w.tick(t)
+	if n := len(w.source.Calls()) - calls; n != 2 {
+		t.Errorf("a later tick makes %d calls, want 2", n)
+	}
+}
+
+func TestAListTooLongForOneTickIsGoneThroughInSeveral(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for i := range 6000 {
+			w.job("crm", fmt.Sprintf("old-%04d", i), jobs.Failed)
+		}
+		w.job("crm", "open", jobs.Running)
+		w.source.Order = backwards // the open job comes last
+		w.source.Fault = func(string) error { time.Sleep(time.Second / 2); return nil }
+		late := 0
+		for range 8 {
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
+			w.now = w.now.Add(time.Minute)
+			report, err := w.Sweep(ctx)
+			cancel()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if report.Late {
+				late++
+			}
+		}
+		if late < 2 {
+			t.Fatalf("%d late ticks: the list was not too long", late)
+		}
+		expect(t, w.told(t), "crm/open RUNNING")
+	})
+}
+
+func backwards(rows []jobs.Job) []jobs.Job {
+	slices.Reverse(rows)
+	return rows
+}
+
+func TestAnEndThatCameWhileNobodyLookedIsTold(t *testing.T) {
+	w := newWorld(t)
+	w.job("crm", "a", jobs.Running)
+	w.tick(t)
+	w.now = w.now.Add(9 * time.Hour) // ticks were missed
+	w.job("crm", "a", jobs.Failed)
+	for i := range 60 {
+		w.now = w.now.Add(time.Minute)
+		w.job("crm", fmt.Sprintf("quick-%02d", i), jobs.Succeeded)
+	}
+	w.tick(t)
+	told := w.told(t)
+	if len(told) != 62 || !slices.Contains(told, "crm/a FAILED") || !slices.Contains(told, "crm/quick-59 SUCCEEDED") {
+		t.Errorf("told %d: %q", len(told), told)
+	}
+	w.tick(t)
+	if again := len(w.told(t)) - len(told); again != 0 {
+		t.Errorf("%d told again", again)
+	}
+}
+
+func TestAJobWhoseRecordExpiredIsNotToldAgain(t *testing.T) {
+	w := newWorld(t)
+	w.job("crm", "", "")
+	w.tick(t)
+	w.now = w.now.Add(time.Second)
+	w.job("crm", "a", jobs.Succeeded)
+	w.tick(t)
+	w.now = w.now.Add(100 * 24 * time.Hour)
+	w.store.Expire(func(j jobs.Job) time.Time { return j.EndTime.Add(w.Retention + 24*time.Hour) }, w.now)
+	w.tick(t)
+	expect(t, w.told(t), "crm/a SUCCEEDED")
+}
+
+func TestOneBrokenWorkflowAmongTenStopsNoOther(t *testing.T) {
+	for _, cause := range []error{jobs.ErrDenied, jobs.ErrUnavailable, jobs.ErrRejected} {
+		t.Run(cause.Error(), func(t *testing.T) {
+			w := newWorld(t)
+			for i := range 10 {
+				w.job(fmt.Sprintf("wf%d", i), "a", jobs.Running)
+			}
+			w.source.Fault = func(call string) error {
+				if call == "Page wf3" {
+					return fmt.Errorf("listing: %w", cause)
+				}
+				return nil
+			}
+			report := w.tick(t)
+			if n := len(w.told(t)); n != 9 {
+				t.Errorf("told of %d jobs, want 9", n)
+			}
+			if report.Denied+report.Failed != 1 || report.Swept != 9 || len(report.Problems) != 1 {
+				t.Errorf("report %+v", report)
+			}
+			if got, want := report.Complete(), cause == jobs.ErrDenied; got != want {
+				t.Errorf("Complete = %v, want %v", got, want)
+			}
+			w.source.Fault = nil
+			w.tick(t)
+			if n := len(w.told(t)); n != 10 {
+				t.Errorf("told of %d jobs in the end, want 10", n)
+			}
+		})
+	}
+}
+
+func TestOneJobThatCannotBeGotStopsNoOther(t *testing.T) {
+	w := newWorld(t)
+	for i := range 5 {
+		w.job("crm", fmt.Sprint(i), jobs.Queued)
+	}
+	w.source.Fault = func(call string) error {
+		if call == "Job crm/2" {
+			return jobs.ErrUnavailable
+		}
+		return nil
+	}
+	w.tick(t)
+	w.tick(t)
+	if n := len(w.told(t)); n != 4 {
+		t.Errorf("told of %d jobs, want 4", n)
+	}
+	w.source.Fault = nil
+	w.tick(t)
+	if n := len(w.told(t)); n != 5 {
+		t.Errorf("told of %d jobs in the end, want 5", n)
+	}
+}
+
+func TestThrottlingEndsTheTickWithoutAnError(t *testing.T) {
+	w := newWorld(t)
+	for i := range 20 {
+		w.job(fmt.Sprintf("wf%02d", i), "a", jobs.Running)
+	}
+	w.source.Fault = func(call string) error {
+		if strings.HasPrefix(call, "Page") {
+			return jobs.ErrThrottled
+		}
+		return nil
+	}
+	report := w.tick(t)
+	if !report.Throttled || report.Complete() || report.Failed != 0 {
+		t.Errorf("report %+v", report)
+	}
+	if n := len(w.source.Calls()); n > 1+4 {
+		t.Errorf("%d calls after the first throttling", n)
+	}
+}
+
+func TestARegressionIsIgnoredAndCounted(t *testing.T) {
+	w := newWorld(t)
+	w.job("crm", "a", jobs.Running)
+	w.tick(t)
+	w.job("crm", "a", jobs.Queued)
+	if report := w.tick(t); report.Regressions != 1 {
+		t.Errorf("regressions = %d", report.Regressions)
+	}
+	w.job("crm", "a", jobs.Succeeded)
+	w.tick(t)
+	expect(t, w.told(t), "crm/a RUNNING", "crm/a SUCCEEDED")
+}
+
+func TestAJobThatIsGoneIsReportedVanishedOnceAndNotBeforeTenMinutes(t *testing.T) {
+	remove := map[string]jobs.Key{
+		"job deleted":      {Workflow: "crm", Job: "a"},
+		"workflow deleted": {Workflow: "crm"},
+	}
+	for name, key := range remove {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.job("crm", "b", jobs.Succeeded)
+			w.job("crm", "a", jobs.Running)
+			w.tick(t)
+			w.source.Remove(key)
+			for range 10 {
+				w.tick(t)
+			}
+			expect(t, w.told(t), "crm/a RUNNING")
+			for range 5 {
+				w.tick(t)
+			}
+			expect(t, w.told(t), "crm/a RUNNING", "crm/a RUNNING vanished")
+		})
+	}
+}
+
+func TestAJobThatIsMissedForAMomentIsNotReported(t *testing.T) {
+	w := newWorld(t)
+	w.job("crm", "a", jobs.Running)
+	w.tick(t)
+	a, _ := w.source.Get(jobs.Key{Workflow: "crm", Job: "a"})
+	for range 3 { // missed twice, back, and again
+		w.source.Remove(a.Key)
+		for range 6 {
+			w.tick(t)
+		}
+		w.source.Put(a)
+		w.tick(t)
+	}
+	expect(t, w.told(t), "crm/a RUNNING")
+}
+
+func TestWhatTheBusDoesNotTakeStaysAndNothingOvertakesIt(t *testing.T) {
+	w := newWorld(t)
+	down := true
+	w.bus.Fault = func(op string, entry jobs.Entry) error {
+		if down && op == "Publish" && strings.Contains(entry.Detail, `"jobId":"a"`) {
+			return errors.New("InternalFailure")
+		}
+		return nil
+	}
+	w.job("crm", "a", jobs.Queued)
+	w.job("crm", "b", jobs.Queued)
+	w.tick(t)
+	w.job("crm", "a", jobs.Running)
+	w.tick(t)
+	w.job("crm", "a", jobs.Failed)
+	report := w.tick(t)
+	expect(t, w.told(t), "crm/b QUEUED")
+	if report.Unpublished != 3 || report.OldestUnpublished < 120 {
+		t.Errorf("report %+v", report)
+	}
+	down = false
+	w.tick(t)
+	expect(t, w.told(t), "crm/b QUEUED", "crm/a QUEUED", "crm/a RUNNING", "crm/a FAILED")
+}
+
+func TestWhatTheBusWillNeverTakeIsKeptAsideAndTheRestGoesOn(t *testing.T) {
+	w := newWorld(t)
+	w.bus.Fault = func(op string, entry jobs.Entry) error {
+		if op == "Publish" && line(t, entry) == "crm/a RUNNING" {
+			return fmt.Errorf("%w: MalformedDetail", jobs.ErrUnpublishable)
+		}
+		return nil
+	}
+	w.job("crm", "a", jobs.Running)
+	if report := w.tick(t); report.Quarantined != 1 {
+		t.Errorf("report %+v", report)
+	}
+	w.job("crm", "a", jobs.Succeeded)
+	w.tick(t)
+	expect(t, w.told(t), "crm/a SUCCEEDED")
+	if n := len(w.store.Refused()); n != 1 {
+		t.Errorf("%d entries kept aside", n)
+	}
+}
+
+func TestTheOutboxOfAWorkflowThatIsNoLongerWatchedIsStillEmptied(t *testing.T) {
+	for _, name := range []string{"excluded", "deleted"} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			down := true
+			w.bus.Fault = func(op string, _ jobs.Entry) error {
+				if down && op == "Publish" {
+					return errors.New("InternalFailure")
+				}
+				return nil
+			}
+			w.job("crm", "a", jobs.Succeeded)
+			w.tick(t) // from here on it is watched
+			w.now = w.now.Add(time.Second)
+			w.job("crm", "b", jobs.Succeeded)
+			w.tick(t)
+			if name == "excluded" {
+				w.Watched, _ = poller.NewFilter("*", "crm")
+			} else {
+				w.source.Remove(jobs.Key{Workflow: "crm"})
+			}
+			w.tick(t)
+			down = false
+			w.tick(t)
+			w.tick(t)
+			expect(t, w.told(t), "crm/b SUCCEEDED")
+			if left, _ := w.store.Watches(t.Context()); len(left) != 0 {
+				t.Errorf("still remembered: %+v", left)
+			}
+		})
+	}
+}
+
+func TestAWorkflowWatchedAgainBeginsAnew(t *testing.T) {
+	w := newWorld(t)
+	w.job("crm", "a", jobs.Running)
+	w.tick(t)
+	w.Watched, _ = poller.NewFilter("*", "crm")
+	w.tick(t)
+	w.job("crm", "a", jobs.Succeeded)
+	w.job("crm", "b", jobs.Failed)
+	w.tick(t)
+	w.Watched, _ = poller.NewFilter("*", "")
+	w.tick(t)
+	expect(t, w.told(t), "crm/a RUNNING", "crm/a SUCCEEDED") // a was open; b came and went unwatched
+}
+
+func TestANamedJobIsFollowedToItsEndInAWorkflowThatIsNotWatched(t *testing.T) {
+	w := newWorld(t)
+	w.Watched, _ = poller.NewFilter("other-*", "")
+	w.job("crm", "a", jobs.Running)
+	w.job("crm", "b", jobs.Running)
+	handle := func(payload string) poller.Report {
+		t.Helper()
+		report, err := w.Handle(t.Context(), json.RawMessage(payload))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return report
+	}
+	handle(`{"workflowName":"crm","jobId":"a"}`)
+	handle(`{"workflowName":"crm","jobId":"a"}`)
+	expect(t, w.told(t), "crm/a RUNNING")
+	w.job("crm", "a", jobs.Succeeded)
+	w.job("crm", "b", jobs.Succeeded)
+	w.tick(t)
+	w.tick(t)
+	expect(t, w.told(t), "crm/a RUNNING", "crm/a SUCCEEDED")
+	if left, _ := w.store.Watches(t.Context()); len(left) != 0 {
+		t.Errorf("still remembered: %+v", left)
+	}
+	handle(`{"workflowName":"crm","jobId":"b"}`) // had ended before it was named
+	expect(t, w.told(t), "crm/a RUNNING", "crm/a SUCCEEDED", "crm/b SUCCEEDED")
+}
+
+func TestHandleTellsTheRequestsApart(t *testing.T) {
+	trail := `{"version":"0","detail-type":"AWS API Call via CloudTrail","source":"aws.entityresolution",
+		"detail":{"eventName":"StartIdMappingJob","requestParameters":{"workflowName":"crm"}}}`
+	tests := []struct {
+		name, payload, failure string
+		want                   []string
+	}{
+		{"an empty object", `{}`, "", []string{"Workflows", "Page crm", "Page web"}},
+		{"the scheduler's own payload", `{"version":"0","id":"1","detail-type":"Scheduled Event","source":"aws.scheduler","detail":"{}"}`, "", []string{"Workflows", "Page crm", "Page web"}},
+		{"no object at all", `"tick"`, "", []string{"Workflows", "Page crm", "Page web"}},
+		{"a start in CloudTrail", trail, "", []string{"Workflows", "Page crm"}},
+		{"a workflow", `{"workflowName":"web"}`, "", []string{"Workflows", "Page web"}},
+		{"a start of a workflow that is not watched", strings.ReplaceAll(trail, "crm", "secret"), "", nil},
+		{"a job", `{"workflowName":"crm","jobId":"x"}`, "not found", []string{"Job crm/x"}},
+		{"a job without its workflow", `{"jobId":"x"}`, "workflowName is missing", nil},
+		{"a workflow that is not there", `{"workflowName":"typo"}`, "no ID mapping workflow of that name", []string{"Workflows"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.Watched, _ = poller.NewFilter("*", "secret")
+			w.source.Put(jobs.Job{Key: jobs.Key{Workflow: "crm"}})
+			w.source.Put(jobs.Job{Key: jobs.Key{Workflow: "web"}})
+			_, err := w.Handle(t.Context(), json.RawMessage(test.payload))
+			if test.failure == "" && err != nil || test.failure != "" && (err == nil || !strings.Contains(err.Error(), test.failure)) {
+				t.Errorf("error = %v, want %q", err, test.failure)
+			}
+			calls := w.source.Calls()
+			slices.Sort(calls)
+			slices.Sort(test.want)
+			if !slices.Equal(calls, test.want) {
+				t.Errorf("calls %q, want %q", calls, test.want)
+			}
+		})
+	}
+}
+
+func TestFilterTakesGlobsAndNamesTheSettingOfABadOne(t *testing.T) {
+	f, err := poller.NewFilter("crm-*, web", "*-test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"crm-a": true, "web": true, "webshop": false, "crm-test": false, "other": false} {
+		if f.Has(name) != want {
+			t.Errorf("Has(%q) = %v", name, !want)
+		}
+	}
+	if _, err := poller.NewFilter("*", "[a"); err == nil || !strings.Contains(err.Error(), "WorkflowExclude") {
+		t.Errorf("error = %v", err)
+	}
+}

@@ -1,0 +1,217 @@
+package template
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/idmapping/notifier/internal/emf"
+	"github.com/idmapping/notifier/internal/notifier"
+	"github.com/idmapping/notifier/internal/poller"
+)
+
+// ourMetrics are the metrics that the code writes.
+func ourMetrics() []string {
+	names := slices.Collect(maps.Keys(poller.Report{}.Values()))
+	return slices.Sorted(slices.Values(slices.AppendSeq(names, maps.Keys(notifier.Report{}.Values()))))
+}
+
+func TestTheseAlarmsAreThere(t *testing.T) {
+	// id: metric of what, statistic over period times evaluations, when, and
+	// what is made of missing data.
+	want := map[string]string{
+		"HeartbeatAlarm":         "IdMappingNotifier SweepsCompleted of notifier: Sum LessThanThreshold 1 in 2 of 2 × 300 s, breaching",
+		"UnpublishedAlarm":       "IdMappingNotifier OldestUnpublishedSeconds of notifier: Maximum GreaterThanThreshold 300 in 1 of 1 × 300 s, notBreaching",
+		"DeniedAlarm":            "IdMappingNotifier WorkflowsDenied of notifier: Sum GreaterThanOrEqualToThreshold 1 in 1 of 1 × 300 s, notBreaching",
+		"QuarantinedAlarm":       "IdMappingNotifier EventsQuarantined of notifier: Sum GreaterThanOrEqualToThreshold 1 in 1 of 1 × 300 s, notBreaching",
+		"DestinationBrokenAlarm": "IdMappingNotifier DestinationsBroken of notifier: Sum GreaterThanOrEqualToThreshold 1 in 1 of 1 × 300 s, notBreaching",
+		"PollerDeadLetterAlarm":  "AWS/SQS ApproximateNumberOfMessagesVisible of PollerDeadLetterQueue.QueueName: Maximum GreaterThanOrEqualToThreshold 1 in 1 of 1 × 300 s, ignore",
+	}
+	for _, f := range []string{"Poller", "Notifier"} {
+		for _, metric := range []string{"Errors", "Throttles"} {
+			want[f+metric+"Alarm"] = "AWS/Lambda " + metric + " of " + f + "Function: Sum GreaterThanOrEqualToThreshold 1 in 2 of 3 × 300 s, notBreaching"
+		}
+	}
+	for _, c := range []string{"Slack", "Email"} {
+		want[c+"DeadLetterAlarm"] = "AWS/SQS ApproximateNumberOfMessagesVisible of " + c + "DeadLetterQueue.QueueName: Maximum GreaterThanOrEqualToThreshold 1 in 1 of 1 × 300 s, ignore"
+		want[c+"QueueAgeAlarm"] = "AWS/SQS ApproximateAgeOfOldestMessage of " + c + "Queue.QueueName: Maximum GreaterThanThreshold 1800 in 1 of 1 × 300 s, notBreaching"
+		want[c+"RetriesAlarm"] = "AWS/SQS ApproximateNumberOfMessagesNotVisible of " + c + "Queue.QueueName: Minimum GreaterThanOrEqualToThreshold 1 in 6 of 6 × 300 s, notBreaching"
+	}
+	alarms := deploy(t, "us-east-1", toSlackAndEmail).resources("AWS::CloudWatch::Alarm")
+	for id, alarm := range alarms {
+		if got := describe(alarm); got != want[id] {
+			t.Errorf("%s\n is   %s\n want %s", id, got, want[id])
+		}
+	}
+	for id := range want {
+		if alarms[id] == nil {
+			t.Errorf("no alarm %s", id)
+		}
+	}
+}
+
+func describe(alarm map[string]any) string {
+	points := alarm["DatapointsToAlarm"]
+	if points == nil {
+		points = alarm["EvaluationPeriods"]
+	}
+	dimensions := list(alarm["Dimensions"])
+	return fmt.Sprintf("%v %v of %v: %v %v %v in %v of %v × %v s, %v", alarm["Namespace"], alarm["MetricName"],
+		object(dimensions[0])["Value"], alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"],
+		points, alarm["EvaluationPeriods"], alarm["Period"], alarm["TreatMissingData"])
+}
+
+func TestEachAlarmSaysWhatToDoAndGoesToTheTopic(t *testing.T) {
+	s := deploy(t, "us-east-1", toSlackAndEmail)
+	for id, alarm := range s.resources("AWS::CloudWatch::Alarm") {
+		if !slices.Equal(texts(alarm["AlarmActions"]), []string{"AlarmTopic"}) {
+			t.Errorf("%s goes to %v", id, alarm["AlarmActions"])
+		}
+		// Two sentences: what it means, and what to look at.
+		description := text(alarm["AlarmDescription"])
+		if len(description) > 700 || strings.Count(description, ". ") < 1 || !strings.HasSuffix(description, ".") {
+			t.Errorf("%s does not say enough, or too much: %q", id, description)
+		}
+	}
+}
+
+func TestAlarmsCanReachTheirEncryptedTopic(t *testing.T) {
+	s := deploy(t, "us-east-1", toSlackAndEmail)
+	if key := s.resource(t, "AWS::SNS::Topic", "AlarmTopic")["KmsMasterKeyId"]; key != "AlarmTopicKey" {
+		t.Fatalf("the topic's key is %v", key)
+	}
+	var allowed []string
+	for _, st := range list(object(s.resource(t, "AWS::KMS::Key", "AlarmTopicKey")["KeyPolicy"])["Statement"]) {
+		if object(object(st)["Principal"])["Service"] == "cloudwatch.amazonaws.com" {
+			allowed = append(allowed, texts(object(st)["Action"])...)
+		}
+	}
+	slices.Sort(allowed)
+	if !slices.Equal(allowed, []string{"kms:Decrypt", "kms:GenerateDataKey*"}) {
+		t.Errorf("CloudWatch may use the key for %v", allowed)
+	}
+	subscription := s.resource(t, "AWS::SNS::Subscription", "AlarmSubscription")
+	if subscription["Endpoint"] != "oncall@example.com" || subscription["TopicArn"] != "AlarmTopic" || subscription["Protocol"] != "email" {
+		t.Errorf("the subscription is %v", subscription)
+	}
+	if n := len(deploy(t, "us-east-1", nil).resources("AWS::SNS::Subscription")); n != 0 {
+		t.Errorf("%d subscriptions without AlarmEmail", n)
+	}
+}
+
+func TestAlarmsAndDashboardKnowOnlyMetricsThatTheCodeWrites(t *testing.T) {
+	s := deploy(t, "us-east-1", toSlackAndEmail)
+	for id, alarm := range s.resources("AWS::CloudWatch::Alarm") {
+		if alarm["Namespace"] != emf.Namespace {
+			continue
+		}
+		if metric := text(alarm["MetricName"]); !slices.Contains(ourMetrics(), metric) {
+			t.Errorf("%s watches %s, which nothing writes", id, metric)
+		}
+		dimension := object(list(alarm["Dimensions"])[0])
+		if dimension["Name"] != "Stack" || dimension["Value"] != "notifier" {
+			t.Errorf("%s watches %v", id, dimension)
+		}
+	}
+	var shown []string
+	for _, m := range dashboardMetrics(t, s) {
+		if m[0] == emf.Namespace {
+			if m[2] != "Stack" || m[3] != "notifier" {
+				t.Errorf("the dashboard shows %v", m)
+			}
+			shown = append(shown, m[1])
+		}
+	}
+	slices.Sort(shown)
+	if want := ourMetrics(); !slices.Equal(shown, want) {
+		t.Errorf("the dashboard shows %v, the code writes %v", shown, want)
+	}
+}
+
+// dashboardMetrics returns namespace, metric, dimension and its value of each
+// line drawn, with CloudWatch's "." for "as in the line before" filled in.
+func dashboardMetrics(t *testing.T, s stack) [][]string {
+	t.Helper()
+	var found [][]string
+	for _, widget := range dashboard(t, s).Widgets {
+		var before []string
+		for _, metric := range list(widget.Properties["metrics"]) {
+			line := texts(metric)[:4]
+			for i := range line {
+				if line[i] == "." {
+					line[i] = before[i]
+				}
+			}
+			found, before = append(found, line), line
+		}
+	}
+	return found
+}
+
+type dashboardBody struct {
+	Widgets []struct {
+		Type                string
+		X, Y, Width, Height int
+		Properties          map[string]any
+	}
+}
+
+func dashboard(t *testing.T, s stack) dashboardBody {
+	t.Helper()
+	var body dashboardBody
+	source := text(s.resource(t, "AWS::CloudWatch::Dashboard", "Dashboard")["DashboardBody"])
+	if err := json.Unmarshal([]byte(source), &body); err != nil {
+		t.Fatalf("the dashboard is no JSON: %v\n%s", err, source)
+	}
+	return body
+}
+
+func TestTheDashboardShowsEveryAlarmThatThereIs(t *testing.T) {
+	prefix := regexp.MustCompile(`^arn:aws[a-z-]*:cloudwatch:[a-z0-9-]+:111122223333:alarm:`)
+	for _, region := range regions {
+		for _, parameters := range []map[string]string{
+			toSlackAndEmail,
+			{"SlackWebhookParameter": "hook"},
+			{"EmailFrom": "a@example.com", "EmailTo": "b@example.com"},
+		} {
+			s := deploy(t, region, parameters)
+			body := dashboard(t, s)
+			var shown, there []string
+			for _, arn := range texts(body.Widgets[0].Properties["alarms"]) {
+				if !prefix.MatchString(arn) {
+					t.Errorf("%s is no alarm's ARN", arn)
+				}
+				shown = append(shown, prefix.ReplaceAllString(arn, ""))
+			}
+			for id := range s.resources("AWS::CloudWatch::Alarm") {
+				there = append(there, id)
+			}
+			slices.Sort(shown)
+			slices.Sort(there)
+			if !slices.Equal(shown, there) {
+				t.Errorf("%v: shows %v, there are %v", parameters, shown, there)
+			}
+		}
+	}
+}
+
+func TestNoTwoWidgetsOverlap(t *testing.T) {
+	taken := map[[2]int]bool{}
+	for _, w := range dashboard(t, deploy(t, "us-east-1", toSlackAndEmail)).Widgets {
+		if w.X+w.Width > 24 {
+			t.Errorf("a widget is wider than the dashboard: %+v", w)
+		}
+		for x := w.X; x < w.X+w.Width; x++ {
+			for y := w.Y; y < w.Y+w.Height; y++ {
+				if taken[[2]int{x, y}] {
+					t.Fatalf("a widget lies on another one: %+v", w)
+				}
+				taken[[2]int{x, y}] = true
+			}
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package template
+
+import (
+	"debug/elf"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// readFromRoot returns a file of the module's root. Reading it here also tells
+// go test that the results depend on it.
+func readFromRoot(t *testing.T, name string) string {
+	t.Helper()
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+// command returns a command that runs in the module's root.
+func command(t *testing.T, name string, arguments ...string) *exec.Cmd {
+	t.Helper()
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), name, arguments...)
+	cmd.Dir = root
+	// As from a shell, even when it is `make test` that runs the tests.
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return slices.Contains([]string{"ARTIFACTS_DIR", "GOARCH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"}, name)
+	})
+	return cmd
+}
+
+func TestCfnLintFindsNothingAndIsToldToOverlookNothing(t *testing.T) {
+	if strings.Contains(readFromRoot(t, "template.yaml"), "cfn-lint") {
+		t.Error("the template switches a check off")
+	}
+	python, err := Python()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const script = "import sys; from cfnlint.runner import main; sys.exit(main())"
+	out, err := command(t, python, "-c", script, "--include-checks", "I", "--regions",
+		"us-east-1", "eu-west-1", "cn-north-1", "us-gov-west-1", "--", "template.yaml").CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestMakeLeavesABootstrapForTheMachineAskedFor(t *testing.T) {
+	readFromRoot(t, "Makefile")
+	for _, c := range []struct {
+		function, goarch string
+		machine          elf.Machine
+	}{
+		{"PollerFunction", "", elf.EM_AARCH64},
+		{"NotifierFunction", "", elf.EM_AARCH64},
+		{"PollerFunction", "amd64", elf.EM_X86_64},
+	} {
+		t.Run(c.function+" "+c.goarch, func(t *testing.T) {
+			artifacts := filepath.Join(t.TempDir(), "with a space")
+			arguments := []string{"build-" + c.function, "ARTIFACTS_DIR=" + artifacts}
+			if c.goarch != "" {
+				arguments = append(arguments, "GOARCH="+c.goarch)
+			}
+			if out, err := command(t, "make", arguments...).CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			path := filepath.Join(artifacts, "bootstrap")
+			info, err := os.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if info.Mode()&0o111 != 0o111 {
+				t.Errorf("it cannot be run: %v", info.Mode())
+			}
+			file, err := elf.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			if libraries, _ := file.ImportedLibraries(); file.Machine != c.machine || len(libraries) > 0 {
+				t.Errorf("it is for %v and needs %v", file.Machine, libraries)
+			}
+			if file.Section(".symtab") != nil || file.Section(".debug_info") != nil {
+				t.Error("it carries symbols that nothing reads")
+			}
+		})
+	}
+}
+
+func TestMakeHelpListsEveryTarget(t *testing.T) {
+	out, err := command(t, "make", "--no-print-directory").Output() // help is the default
+	if err != nil {
+		t.Fatal(err)
+	}
+	var listed, targets []string
+	for line := range strings.Lines(string(out)) {
+		name, explanation, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if strings.TrimSpace(explanation) == "" {
+			t.Errorf("%s is not explained", name)
+		}
+		listed = append(listed, name)
+	}
+	for _, match := range regexp.MustCompile(`(?m)^\.PHONY: (\S+)$`).FindAllStringSubmatch(readFromRoot(t, "Makefile"), -1) {
+		targets = append(targets, match[1])
+	}
+	if len(targets) == 0 || !slices.Equal(listed, targets) {
+		t.Errorf("help lists %v, the targets are %v", listed, targets)
+	}
+}
+
+func TestRequirementsArePinned(t *testing.T) {
+	for line := range strings.Lines(readFromRoot(t, "requirements.txt")) {
+		line, _, _ = strings.Cut(strings.TrimSpace(line), "#")
+		if line != "" && !regexp.MustCompile(`^[a-z0-9-]+(\[[a-z,]+\])?==[0-9.]+$`).MatchString(line) {
+			t.Errorf("%q is not pinned", line)
+		}
+	}
+}

@@ -1,0 +1,252 @@
+package template
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The names are a contract with everyone who deploys.
+var parameterDefaults = map[string]string{
+	"WorkflowInclude": "*", "WorkflowExclude": "", "PollRate": "rate(1 minute)", "EventBusName": "default",
+	"SlackChannel": "", "SlackTokenParameter": "", "SlackWebhookParameter": "", "SlackStatuses": "", "SlackMention": "",
+	"SlackEdit": "true", "SlackThread": "true", "SlackBroadcast": "true",
+	"EmailFrom": "", "EmailTo": "", "EmailStatuses": "",
+	"AlarmEmail": "", "RetentionDays": "90", "LogRetentionDays": "30",
+}
+
+func TestParametersAreTheseWithTheseDefaults(t *testing.T) {
+	s := deploy(t, "us-east-1", nil)
+	got := map[string]string{}
+	for name := range object(s.document["Parameters"]) {
+		got[name] = s.parameters[name]
+	}
+	if !maps.Equal(got, parameterDefaults) {
+		t.Errorf("parameters are %v", got)
+	}
+}
+
+func TestEachParameterIsExplainedLabelledAndGroupedOnce(t *testing.T) {
+	document := deploy(t, "us-east-1", nil).document
+	form := object(object(document["Metadata"])["AWS::CloudFormation::Interface"])
+	var grouped []string
+	for _, group := range list(form["ParameterGroups"]) {
+		grouped = append(grouped, texts(object(group)["Parameters"])...)
+	}
+	slices.Sort(grouped)
+	parameters := object(document["Parameters"])
+	if names := slices.Sorted(maps.Keys(parameters)); !slices.Equal(grouped, names) {
+		t.Errorf("groups hold %v, want %v", grouped, names)
+	}
+	labels := object(form["ParameterLabels"])
+	for name, p := range parameters {
+		description := text(object(p)["Description"])
+		if !strings.Contains(description, " ") || !strings.HasSuffix(description, ".") && !strings.HasSuffix(description, ").") {
+			t.Errorf("%s is not explained in a sentence: %q", name, description)
+		}
+		if text(object(labels[name])["default"]) == "null" {
+			t.Errorf("%s has no label", name)
+		}
+		if object(p)["AllowedPattern"] != nil && object(p)["ConstraintDescription"] == nil {
+			t.Errorf("%s refuses values without saying what it wants", name)
+		}
+	}
+	if len(labels) != len(parameters) {
+		t.Errorf("%d labels for %d parameters", len(labels), len(parameters))
+	}
+}
+
+func TestPatternsTakeWhatIsMeantAndRefuseWhatIsPastedWrongly(t *testing.T) {
+	cases := map[string]struct{ taken, refused []string }{
+		"WorkflowInclude": {[]string{"*", "prod-*", "prod-*, customer_360", "team-[ab]", "job?"}, []string{"", "prod customers", "a,,b", "arn:aws:x"}},
+		"WorkflowExclude": {[]string{"", "test-*", "a,b"}, []string{",", "a;b"}},
+		"PollRate":        {[]string{"rate(1 minute)", "rate(2 minutes)", "rate(5 minutes)"}, []string{"rate(1 minutes)", "rate(10 minutes)", "rate(1 hour)", "1 minute", "cron(* * * * ? *)"}},
+		"EventBusName":    {[]string{"default", "central-bus", "a.b_c"}, []string{"", "arn:aws:events:us-east-1:111122223333:event-bus/b"}},
+		"SlackChannel":    {[]string{"", "#data-jobs", "data-jobs", "C0123456789", "#données"}, []string{"#a,#b", "data jobs", "#"}},
+		"SlackTokenParameter": {[]string{"", "token", "/idmapping/slack-token", "team/slack.token"},
+			[]string{"xoxb-123-456-abc", "/", "a//b", "/a/", "arn:aws:ssm:us-east-1:111122223333:parameter/a"}},
+		"SlackWebhookParameter": {[]string{"", "hook", "/a/hook"}, []string{"https://hooks.slack.com/services/T0/B0/x", "a b"}},
+		"SlackStatuses":         {[]string{"", "FAILED", "SUCCEEDED,FAILED", "SUCCEEDED, FAILED"}, []string{"failed", "FAILED;SUCCEEDED", "FAILED,"}},
+		"SlackMention":          {[]string{"", "here", "@here", "U0123456789", "S0123456789,U0123456789", "<!subteam^S0123456789>"}, []string{"two words", "a,,b", "\nhere"}},
+		"EmailFrom":             {[]string{"", "notifier@example.com"}, []string{"Notifier <notifier@example.com>", "example.com", "a@b, c@d"}},
+		"EmailTo": {[]string{"", "a@example.com", "a@example.com,b@example.com", "a@example.com, b@example.com", strings.Repeat("a@b,", 49) + "a@b"},
+			[]string{"a@example.com;b@example.com", "a@example.com,", "A <a@example.com>", strings.Repeat("a@b,", 50) + "a@b"}},
+		"EmailStatuses": {[]string{"", "FAILED,SUCCEEDED"}, []string{"Failed"}},
+		"AlarmEmail":    {[]string{"", "oncall@example.com"}, []string{"a@example.com,b@example.com", "oncall"}},
+	}
+	type probe struct {
+		Parameter, Pattern, Value string
+		Taken                     bool
+	}
+	var probes []probe
+	for name, p := range object(deploy(t, "us-east-1", nil).document["Parameters"]) {
+		pattern := text(object(p)["AllowedPattern"])
+		if pattern == "null" {
+			continue
+		}
+		c, ok := cases[name]
+		if !ok {
+			t.Errorf("no case for the pattern of %s", name)
+		}
+		for _, value := range c.taken {
+			probes = append(probes, probe{name, pattern, value, true})
+		}
+		for _, value := range c.refused {
+			probes = append(probes, probe{name, pattern, value, false})
+		}
+	}
+	// CloudFormation's patterns are Java's; Python's are as near as Go's are
+	// far, which has no look-ahead.
+	const script = `import json, re, sys; print(json.dumps([bool(re.fullmatch(p["Pattern"], p["Value"])) for p in json.load(sys.stdin)]))`
+	var taken []bool
+	runPython(t, script, probes, &taken)
+	for i, p := range probes {
+		if taken[i] != p.Taken {
+			t.Errorf("%s %q: taken is %v, want %v", p.Parameter, p.Value, taken[i], p.Taken)
+		}
+	}
+}
+
+// runPython gives a script JSON and reads back JSON.
+func runPython(t *testing.T, script string, in, out any) {
+	t.Helper()
+	python, err := Python()
+	if err != nil {
+		t.Fatal(err)
+	}
+	input, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), python, "-c", script)
+	cmd.Stdin = bytes.NewReader(input)
+	output, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(output, out); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRulesRefuseContradictionsWithASentence(t *testing.T) {
+	const (
+		nowhere  = "Say where to send: set SlackChannel and SlackTokenParameter, or SlackWebhookParameter, or EmailFrom and EmailTo."
+		both     = "Set SlackTokenParameter or SlackWebhookParameter, not both."
+		noPlace  = "SlackTokenParameter needs SlackChannel, the channel that the bot posts to."
+		noBot    = "SlackChannel needs SlackTokenParameter; a webhook posts only to the channel that it was made for."
+		noSlack  = "SlackStatuses and SlackMention need SlackTokenParameter or SlackWebhookParameter."
+		noSender = "EmailTo needs EmailFrom, the verified address that email comes from."
+		noReader = "EmailFrom needs EmailTo, the addresses that are emailed."
+		noEmail  = "EmailStatuses needs EmailTo, the addresses that are emailed."
+	)
+	type set = map[string]string
+	for _, c := range []struct {
+		set  set
+		want []string
+	}{
+		{toSlackAndEmail, nil},
+		{set{"SlackChannel": "#c", "SlackTokenParameter": "t", "SlackStatuses": "FAILED", "SlackMention": "here"}, nil},
+		{set{"SlackWebhookParameter": "w", "SlackStatuses": "FAILED", "SlackMention": "here"}, nil},
+		{set{"EmailFrom": "a@x", "EmailTo": "b@x", "EmailStatuses": "FAILED"}, nil},
+		{set{}, []string{nowhere}},
+		{set{"AlarmEmail": "a@x"}, []string{nowhere}},
+		{set{"SlackChannel": "#c"}, []string{nowhere, noBot}},
+		{set{"SlackMention": "here", "EmailFrom": "a@x", "EmailTo": "b@x"}, []string{noSlack}},
+		{set{"SlackStatuses": "FAILED", "EmailFrom": "a@x", "EmailTo": "b@x"}, []string{noSlack}},
+		{set{"SlackTokenParameter": "t"}, []string{noPlace}},
+		{set{"SlackTokenParameter": "t", "SlackChannel": "#c", "SlackWebhookParameter": "w"}, []string{both}},
+		{set{"SlackTokenParameter": "t", "SlackWebhookParameter": "w"}, []string{both, noPlace}},
+		{set{"SlackWebhookParameter": "w", "SlackChannel": "#c"}, []string{noBot}},
+		{set{"EmailTo": "b@x"}, []string{noSender}},
+		{set{"SlackWebhookParameter": "w", "EmailFrom": "a@x"}, []string{noReader}},
+		{set{"EmailFrom": "a@x"}, []string{nowhere, noReader}},
+		{set{"SlackWebhookParameter": "w", "EmailStatuses": "FAILED"}, []string{noEmail}},
+	} {
+		got := deploy(t, "us-east-1", c.set).refusals()
+		slices.Sort(got)
+		slices.Sort(c.want)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%v\n is refused for %q\n want          %q", c.set, got, c.want)
+		}
+	}
+}
+
+// refusals returns what the Rules section says against the parameters.
+func (s stack) refusals() []string {
+	var found []string
+	for _, rule := range object(s.document["Rules"]) {
+		if condition, ok := object(rule)["RuleCondition"]; ok && s.resolve(condition) != true {
+			continue
+		}
+		for _, assertion := range list(object(rule)["Assertions"]) {
+			if s.resolve(object(assertion)["Assert"]) != true {
+				found = append(found, text(object(assertion)["AssertDescription"]))
+			}
+		}
+	}
+	return found
+}
+
+var settingName = regexp.MustCompile(`\b(?:Text|Required|Int|Float|Bool|Getenv|LookupEnv)\("([A-Z][A-Z0-9_]+)"`)
+
+func TestEachSettingThatAFunctionReadsIsSetAndNoOther(t *testing.T) {
+	// The first two change how Go runs; the rest may be set by hand.
+	fromOutside := []string{"GOGC", "GOMEMLIMIT", "ENTITY_RESOLUTION_RATE", "SLACK_API_URL"}
+	s := deploy(t, "us-east-1", toSlackAndEmail)
+	for id, folder := range map[string]string{"PollerFunction": "functions/poller/", "NotifierFunction": "functions/notifier/"} {
+		var read []string
+		for path, source := range sources(t) {
+			if strings.HasPrefix(path, folder) {
+				for _, match := range settingName.FindAllStringSubmatch(source, -1) {
+					read = append(read, match[1])
+				}
+			}
+		}
+		set := object(object(s.resource(t, "AWS::Lambda::Function", id)["Environment"])["Variables"])
+		for _, name := range read {
+			if set[name] == nil && !slices.Contains(fromOutside, name) && !strings.HasPrefix(name, "AWS_") {
+				t.Errorf("%s reads %s, which the template does not set", id, name)
+			}
+		}
+		for name := range set {
+			if !slices.Contains(read, name) && !slices.Contains(fromOutside, name) {
+				t.Errorf("the template sets %s for %s, which does not read it", name, id)
+			}
+		}
+	}
+}
+
+func TestSettingsCarryTheParametersTheyAreNamedAfter(t *testing.T) {
+	parameters := map[string]string{
+		"WorkflowInclude": "a*", "WorkflowExclude": "ab*", "EventBusName": "central", "RetentionDays": "10",
+		"SlackStatuses": "FAILED", "SlackMention": "here", "SlackEdit": "false", "SlackThread": "false", "SlackBroadcast": "false",
+		"EmailStatuses": "SUCCEEDED",
+	}
+	maps.Copy(parameters, toSlackAndEmail)
+	s := deploy(t, "us-east-1", parameters)
+	for id, want := range map[string]map[string]any{
+		"PollerFunction": {
+			"JOBS_TABLE": "JobsTable", "EVENT_BUS_NAME": "central", "WORKFLOW_INCLUDE": "a*", "WORKFLOW_EXCLUDE": "ab*",
+		},
+		"NotifierFunction": {
+			"DELIVERIES_TABLE": "DeliveriesTable",
+			"SLACK_QUEUE_URL":  "SlackQueue", "SLACK_DEAD_LETTER_QUEUE_URL": "SlackDeadLetterQueue",
+			"EMAIL_QUEUE_URL": "EmailQueue", "EMAIL_DEAD_LETTER_QUEUE_URL": "EmailDeadLetterQueue",
+			"SLACK_CHANNEL": "#data-jobs", "SLACK_TOKEN_PARAMETER": "/idmapping/slack-token", "SLACK_WEBHOOK_PARAMETER": "",
+			"SLACK_STATUSES": "FAILED", "SLACK_MENTION": "here", "SLACK_EDIT": "false", "SLACK_THREAD": "false", "SLACK_BROADCAST": "false",
+			"EMAIL_FROM": "notifier@example.com", "EMAIL_TO": "a@example.com,b@example.com", "EMAIL_STATUSES": "SUCCEEDED",
+		},
+	} {
+		maps.Copy(want, map[string]any{"STACK_NAME": "notifier", "RETENTION_DAYS": "10", "GOGC": "400", "GOMEMLIMIT": "96MiB"})
+		got := object(object(s.resource(t, "AWS::Lambda::Function", id)["Environment"])["Variables"])
+		if !maps.Equal(got, want) {
+			t.Errorf("%s\n has  %v\n want %v", id, got, want)
+		}
+	}
+}

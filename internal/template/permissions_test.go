@@ -1,0 +1,232 @@
+package template
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A statement of an IAM policy, with its actions sorted.
+type statement struct {
+	Actions   []string
+	Resources []string
+	Condition map[string]any
+}
+
+// permissions returns what a role may do, by Sid.
+func (s stack) permissions(t *testing.T, role string) map[string]statement {
+	t.Helper()
+	policies := list(s.resource(t, "AWS::IAM::Role", role)["Policies"])
+	for _, p := range s.resources("AWS::IAM::Policy") {
+		if slices.Contains(texts(p["Roles"]), role) {
+			policies = append(policies, p)
+		}
+	}
+	found := map[string]statement{}
+	for _, p := range policies {
+		for _, st := range list(object(object(p)["PolicyDocument"])["Statement"]) {
+			st := object(st)
+			if st["Effect"] != "Allow" || found[text(st["Sid"])].Actions != nil {
+				t.Errorf("%s: statement %v has another effect than Allow or a Sid used before", role, st)
+			}
+			actions := texts(st["Action"])
+			slices.Sort(actions)
+			found[text(st["Sid"])] = statement{actions, texts(st["Resource"]), object(st["Condition"])}
+		}
+	}
+	return found
+}
+
+func TestFunctionsMayDoExactlyThisInEveryPartition(t *testing.T) {
+	for _, region := range regions {
+		arn := func(service, resource string) string {
+			return "arn:" + pseudoParameters(region)["AWS::Partition"] + ":" + service + ":" + region + ":111122223333:" + resource
+		}
+		bySSM := func(parameter string) map[string]any {
+			return map[string]any{
+				"StringLike":   map[string]any{"kms:ViaService": "ssm." + region + ".amazonaws.com*"},
+				"StringEquals": map[string]any{"kms:EncryptionContext:PARAMETER_ARN": arn("ssm", parameter)},
+			}
+		}
+		s := deploy(t, region, toSlackAndEmail)
+		poller := map[string]statement{
+			"ReadJobs":      {[]string{"entityresolution:GetIdMappingJob", "entityresolution:ListIdMappingJobs"}, []string{arn("entityresolution", "idmappingworkflow/*")}, nil},
+			"ListWorkflows": {[]string{"entityresolution:ListIdMappingWorkflows"}, []string{"*"}, nil},
+			"KeepJobs":      {[]string{"dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"}, []string{"JobsTable.Arn"}, nil},
+			"PublishEvents": {[]string{"events:PutEvents"}, []string{arn("events", "event-bus/default")},
+				map[string]any{"StringEquals": map[string]any{"events:source": "idmapping.notifier"}}},
+			"WriteLogs": {[]string{"logs:CreateLogStream", "logs:PutLogEvents"}, []string{"PollerLogGroup.Arn"}, nil},
+		}
+		notifier := map[string]statement{
+			"TakeMessages": {[]string{"sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"},
+				[]string{"SlackQueue.Arn", "EmailQueue.Arn"}, nil},
+			"BuryMessages":      {[]string{"sqs:SendMessage"}, []string{"SlackDeadLetterQueue.Arn", "EmailDeadLetterQueue.Arn"}, nil},
+			"KeepDeliveries":    {[]string{"dynamodb:UpdateItem"}, []string{"DeliveriesTable.Arn"}, nil},
+			"WriteLogs":         {[]string{"logs:CreateLogStream", "logs:PutLogEvents"}, []string{"NotifierLogGroup.Arn"}, nil},
+			"ReadSlackToken":    {[]string{"ssm:GetParameter"}, []string{arn("ssm", "parameter/idmapping/slack-token")}, nil},
+			"DecryptSlackToken": {[]string{"kms:Decrypt"}, []string{arn("kms", "key/*")}, bySSM("parameter/idmapping/slack-token")},
+			"SendEmail": {[]string{"ses:SendEmail"}, []string{arn("ses", "identity/*"), arn("ses", "configuration-set/*")},
+				map[string]any{"StringEquals": map[string]any{"ses:FromAddress": "notifier@example.com"}}},
+		}
+		for role, want := range map[string]map[string]statement{"PollerRole": poller, "NotifierRole": notifier} {
+			got := s.permissions(t, role)
+			for sid := range want {
+				if !reflect.DeepEqual(got[sid], want[sid]) {
+					t.Errorf("%s %s %s\n is   %v\n want %v", region, role, sid, got[sid], want[sid])
+				}
+			}
+			for sid := range got {
+				if _, ok := want[sid]; !ok {
+					t.Errorf("%s %s: %s was not expected: %v", region, role, sid, got[sid])
+				}
+			}
+		}
+	}
+}
+
+func TestOnlyTheSecretThatIsUsedMayBeRead(t *testing.T) {
+	for _, c := range []struct{ parameter, name, want string }{
+		{"SlackTokenParameter", "token", "parameter/token"},
+		{"SlackTokenParameter", "/team/token", "parameter/team/token"},
+		{"SlackWebhookParameter", "webhook", "parameter/webhook"},
+		{"SlackWebhookParameter", "/team/slack/webhook", "parameter/team/slack/webhook"},
+	} {
+		s := deploy(t, "us-east-1", map[string]string{c.parameter: c.name})
+		var read []string
+		for sid, st := range s.permissions(t, "NotifierRole") {
+			if strings.HasPrefix(sid, "Read") {
+				read = append(read, st.Resources...)
+			}
+			if sid == "SendEmail" {
+				t.Error("email may be sent though none is set")
+			}
+		}
+		if want := []string{"arn:aws:ssm:us-east-1:111122223333:" + c.want}; !slices.Equal(read, want) {
+			t.Errorf("%s=%s: may read %v, want %v", c.parameter, c.name, read, want)
+		}
+	}
+}
+
+func TestEachRoleIsAssumedByItsServiceAndHasNoManagedPolicy(t *testing.T) {
+	services := map[string]string{
+		"PollerRole": "lambda.amazonaws.com", "NotifierRole": "lambda.amazonaws.com",
+		"PollerFunctionTickRole": "scheduler.amazonaws.com",
+	}
+	roles := deploy(t, "us-east-1", toSlackAndEmail).resources("AWS::IAM::Role")
+	for id, role := range roles {
+		if role["ManagedPolicyArns"] != nil {
+			t.Errorf("%s has managed policies, which reach further than it needs: %v", id, role["ManagedPolicyArns"])
+		}
+		for _, st := range list(object(role["AssumeRolePolicyDocument"])["Statement"]) {
+			if got := texts(object(object(st)["Principal"])["Service"]); !slices.Equal(got, []string{services[id]}) {
+				t.Errorf("%s is assumed by %v, want %q", id, got, services[id])
+			}
+		}
+	}
+	if len(roles) != len(services) {
+		t.Errorf("%d roles, want %d", len(roles), len(services))
+	}
+}
+
+// The actions that the platform needs of a function's role, and the code not.
+var platformActions = []string{
+	"kms:Decrypt", "logs:CreateLogStream", "logs:PutLogEvents",
+	"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage",
+}
+
+// Whose code it is that calls AWS, by the beginning of its path.
+var callers = map[string]string{
+	"functions/poller/": "PollerRole", "internal/poller/": "PollerRole",
+	"internal/dynamodb/jobs.go": "PollerRole", "internal/entityresolution/": "PollerRole", "internal/eventbridge/": "PollerRole",
+	"functions/notifier/": "NotifierRole", "internal/notifier/": "NotifierRole",
+	"internal/dynamodb/deliveries.go": "NotifierRole", "internal/sqs/": "NotifierRole",
+	"internal/secret/": "NotifierRole", "internal/slack/": "NotifierRole", "internal/email/": "NotifierRole",
+}
+
+func TestRolesAllowTheCallsThatTheirCodeMakesAndNoOther(t *testing.T) {
+	s := deploy(t, "us-east-1", toSlackAndEmail)
+	called := callsInCode(t)
+	for _, role := range []string{"PollerRole", "NotifierRole"} {
+		var allowed []string
+		for _, st := range s.permissions(t, role) {
+			allowed = append(allowed, st.Actions...)
+		}
+		for _, action := range called[role] {
+			if !slices.Contains(allowed, action) {
+				t.Errorf("the code calls %s, which %s does not allow", action, role)
+			}
+		}
+		for _, action := range allowed {
+			if !slices.Contains(called[role], action) && !slices.Contains(platformActions, action) {
+				t.Errorf("%s allows %s, which its code does not call", role, action)
+			}
+		}
+	}
+}
+
+var callInput = regexp.MustCompile(`\b(dynamodb|entityresolution|eventbridge|sesv2|sqs|ssm)\.(\w+)Input\{`)
+
+// callsInCode returns the IAM action of each AWS call that the functions'
+// packages prepare, by the role that makes it.
+func callsInCode(t *testing.T) map[string][]string {
+	t.Helper()
+	prefixes := map[string]string{"eventbridge": "events", "sesv2": "ses"}
+	found := map[string][]string{}
+	for path, source := range sources(t) {
+		for _, match := range callInput.FindAllStringSubmatch(source, -1) {
+			role := ""
+			for beginning, caller := range callers {
+				if strings.HasPrefix(path, beginning) {
+					role = caller
+				}
+			}
+			if role == "" {
+				t.Errorf("%s calls AWS: say in callers whose code it is", path)
+			}
+			prefix, ok := prefixes[match[1]]
+			if !ok {
+				prefix = match[1]
+			}
+			found[role] = append(found[role], prefix+":"+match[2])
+		}
+	}
+	return found
+}
+
+// sources returns the text of each Go file that the Lambda functions may be
+// built from, by its path from the module's root.
+func sources(t *testing.T) map[string]string {
+	t.Helper()
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for _, top := range []string{"functions", "internal"} {
+		err := filepath.WalkDir(filepath.Join(root, top), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if entry.IsDir() && slices.Contains([]string{"standin", "storetest", "template"}, entry.Name()) {
+				return fs.SkipDir
+			}
+			if strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+				body, err := os.ReadFile(path)
+				if err != nil {
+					return err
+				}
+				found[strings.TrimPrefix(path, root+"/")] = string(body)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return found
+}

@@ -1,0 +1,166 @@
+package template
+
+import (
+	"encoding/json"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var regions = []string{"us-east-1", "cn-north-1", "us-gov-west-1"} // one of each partition
+
+func TestTranslatePutsTheCodeWhereItIsTold(t *testing.T) {
+	body, err := Translate(t.Context(), map[string]string{"PollerFunction": "s3://bucket/poller.zip"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var document struct {
+		Resources map[string]struct {
+			Properties struct {
+				Code struct{ S3Bucket, S3Key string }
+			}
+		}
+	}
+	if err := json.Unmarshal(body, &document); err != nil {
+		t.Fatal(err)
+	}
+	code := document.Resources["PollerFunction"].Properties.Code
+	if code.S3Bucket != "bucket" || code.S3Key != "poller.zip" {
+		t.Errorf("the poller's code is at %+v", code)
+	}
+	if document.Resources["NotifierFunction"].Properties.Code.S3Key == "" {
+		t.Error("a function that was not named has no code")
+	}
+}
+
+func TestTranslateNamesAFunctionThatIsNotThere(t *testing.T) {
+	_, err := Translate(t.Context(), map[string]string{"OtherFunction": "s3://bucket/key"})
+	if err == nil || !strings.Contains(err.Error(), "OtherFunction") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestTheOnlyFunctionsArePollerAndNotifier(t *testing.T) {
+	for _, region := range regions {
+		functions := deploy(t, region, toSlackAndEmail).resources("AWS::Lambda::Function")
+		if got := slices.Sorted(maps.Keys(functions)); !slices.Equal(got, []string{"NotifierFunction", "PollerFunction"}) {
+			t.Errorf("%s: functions %v", region, got)
+		}
+		timeouts := map[string]float64{"PollerFunction": 50, "NotifierFunction": 60}
+		for id, f := range functions {
+			got := []any{f["Runtime"], f["Handler"], f["Architectures"], f["MemorySize"], f["Timeout"]}
+			want := []any{"provided.al2023", "bootstrap", []any{"arm64"}, 128.0, timeouts[id]}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: %s is %v, want %v", region, id, got, want)
+			}
+		}
+	}
+}
+
+func TestTheScheduleHasNoNameToCollideAndRepeatsNoLateTick(t *testing.T) {
+	s := deploy(t, "us-east-1", toSlackAndEmail)
+	schedules := s.resources("AWS::Scheduler::Schedule")
+	if len(schedules) != 1 {
+		t.Fatalf("%d schedules", len(schedules))
+	}
+	for _, schedule := range schedules {
+		if name, ok := schedule["Name"]; ok {
+			t.Errorf("it is named %v: a second stack could not be created", name)
+		}
+		target := object(schedule["Target"])
+		if target["Arn"] != "PollerFunction.Arn" || schedule["ScheduleExpression"] != "rate(1 minute)" {
+			t.Errorf("it runs %v at %v", target["Arn"], schedule["ScheduleExpression"])
+		}
+		if age := object(target["RetryPolicy"])["MaximumEventAgeInSeconds"]; age != 60.0 {
+			t.Errorf("a tick may come %v seconds late", age)
+		}
+		if queue := object(target["DeadLetterConfig"])["Arn"]; queue != "PollerDeadLetterQueue.Arn" {
+			t.Errorf("dead letters go to %v", queue)
+		}
+	}
+	invoke := s.resource(t, "AWS::Lambda::EventInvokeConfig", "PollerFunctionEventInvokeConfig")
+	if invoke["MaximumRetryAttempts"] != 0.0 || invoke["MaximumEventAgeInSeconds"] != 60.0 {
+		t.Errorf("Lambda itself repeats ticks: %v", invoke)
+	}
+}
+
+func TestNoNameIsTheSameInTwoStacks(t *testing.T) {
+	s := deploy(t, "us-east-1", toSlackAndEmail)
+	for _, r := range object(s.document["Resources"]) {
+		typ := text(object(r)["Type"])
+		if typ == "AWS::IAM::Policy" { // named within its role
+			continue
+		}
+		_, kind, _ := strings.Cut(typ, "::")
+		_, kind, _ = strings.Cut(kind, "::")
+		for _, property := range []string{"Name", kind + "Name"} {
+			name, ok := object(s.resolve(object(r)["Properties"]))[property]
+			if ok && !strings.Contains(text(name), s.parameters["AWS::StackName"]) {
+				t.Errorf("%s has the fixed name %v", typ, name)
+			}
+		}
+	}
+}
+
+func TestEachFunctionLogsToItsOwnGroupForTheDaysSet(t *testing.T) {
+	s := deploy(t, "us-east-1", map[string]string{"LogRetentionDays": "7", "SlackWebhookParameter": "hook"})
+	groups := s.resources("AWS::Logs::LogGroup")
+	for id, f := range s.resources("AWS::Lambda::Function") {
+		logging := object(f["LoggingConfig"])
+		group := groups[text(logging["LogGroup"])]
+		if logging["LogFormat"] != "JSON" || text(group["RetentionInDays"]) != "7" {
+			t.Errorf("%s logs %v, kept %v days", id, logging, group["RetentionInDays"])
+		}
+	}
+}
+
+func TestNoResourceOfAChannelThatIsNotSetIsThere(t *testing.T) {
+	for _, c := range []struct {
+		parameters   map[string]string
+		slack, email bool
+	}{
+		{toSlackAndEmail, true, true},
+		{map[string]string{"SlackWebhookParameter": "hook"}, true, false},
+		{map[string]string{"EmailFrom": "a@example.com", "EmailTo": "b@example.com"}, false, true},
+	} {
+		s := deploy(t, "us-east-1", c.parameters)
+		for channel, want := range map[string]bool{"Slack": c.slack, "Email": c.email} {
+			if _, got := s.resources("AWS::Events::Rule")[channel+"Rule"]; got != want {
+				t.Errorf("%v: rule of %s: %v", c.parameters, channel, got)
+			}
+			if _, got := s.resources("AWS::SQS::QueuePolicy")[channel+"QueuePolicy"]; got != want {
+				t.Errorf("%v: queue policy of %s: %v", c.parameters, channel, got)
+			}
+			if _, got := s.resources("AWS::CloudWatch::Alarm")[channel+"DeadLetterAlarm"]; got != want {
+				t.Errorf("%v: alarm of %s: %v", c.parameters, channel, got)
+			}
+			mapping := s.resource(t, "AWS::Lambda::EventSourceMapping", "NotifierFunction"+channel)
+			if mapping["Enabled"] != want {
+				t.Errorf("%v: the notifier reads the queue of %s: %v", c.parameters, channel, mapping["Enabled"])
+			}
+		}
+	}
+}
+
+func TestOutputsNameWhatOthersNeed(t *testing.T) {
+	for _, region := range regions {
+		s := deploy(t, region, toSlackAndEmail)
+		outputs := object(s.document["Outputs"])
+		for name, output := range outputs {
+			if object(output)["Description"] == nil || text(s.resolve(object(output)["Value"])) == "" {
+				t.Errorf("output %s says nothing: %v", name, output)
+			}
+		}
+		for _, name := range []string{"EventBus", "EventPattern", "JobsTable", "DeliveriesTable", "SlackQueue", "SlackDeadLetterQueue",
+			"EmailQueue", "EmailDeadLetterQueue", "PollerFunction", "NotifierFunction", "AlarmTopic", "DashboardUrl"} {
+			if outputs[name] == nil {
+				t.Errorf("no output %s", name)
+			}
+		}
+		if pattern := text(object(outputs["EventPattern"])["Value"]); !json.Valid([]byte(pattern)) {
+			t.Errorf("the example pattern is no JSON: %s", pattern)
+		}
+	}
+}
