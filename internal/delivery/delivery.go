@@ -37,6 +37,18 @@ type State struct {
 	Told  []string // transition ids that need no more telling
 	Card  Card
 	Shown Shown
+	// Attempted is what the last claim was for. Whether that arrived is not
+	// known where it was not recorded.
+	Attempted Shown
+}
+
+// Newest is the newest status that the destination may have been shown.
+func (s State) Newest() Shown {
+	if s.Attempted.Stage > s.Shown.Stage ||
+		s.Attempted.Stage == s.Shown.Stage && s.Attempted.ObservedAt.After(s.Shown.ObservedAt) {
+		return s.Attempted
+	}
+	return s.Shown
 }
 
 // Shown is the newest status that the destination has been shown.
@@ -52,7 +64,8 @@ type Action int
 const (
 	// Nothing: told already.
 	Nothing Action = iota
-	// Supersede: a later status was shown; record it as told, say nothing.
+	// Supersede: a later status was shown, or is about to be; record this one
+	// as told, say nothing.
 	Supersede
 	// Add: say it, but leave the card as it is, which shows a newer end.
 	Add
@@ -67,12 +80,9 @@ func Decide(s State, e event.Event) Action {
 	if slices.Contains(s.Told, d.TransitionID) {
 		return Nothing
 	}
-	if s.Shown.Status == "" {
-		return Advance
-	}
-	now := ShownBy(e)
-	later := now.Stage > s.Shown.Stage ||
-		now.Stage == s.Shown.Stage && !now.ObservedAt.Before(s.Shown.ObservedAt)
+	now, newest := ShownBy(e), s.Newest()
+	later := now.Stage > newest.Stage ||
+		now.Stage == newest.Stage && !now.ObservedAt.Before(newest.ObservedAt)
 	switch {
 	case later:
 		return Advance

@@ -22,6 +22,7 @@ import (
 //	channel, ts  S  the Slack card
 //	shown        S  newest status shown; with shownStage N and shownAt S (RFC 3339)
 //	claim        S  who is telling now; with claimUntil N, epoch milliseconds
+//	attempt      S  the status that the last claim was for; with attemptStage and attemptAt
 //	expiresAt    N  TTL, epoch seconds
 //
 // and under the job "#pace" one per paced destination, whose `slot` N is the
@@ -33,18 +34,19 @@ type Deliveries struct {
 	Now       func() time.Time
 }
 
-// Claim takes the right to tell the destination of a transition until the given
-// time and returns what it has been told of the job. Where it has been told of
+// Claim takes the right to tell the destination of a transition, which shows
+// attempt, until the given time, and returns what it was told of the job before. Where it has been told of
 // this very transition nothing is claimed, and State.Told says so. It returns
 // *delivery.Claimed while another claimant holds an unexpired claim.
 //
 // The same claimant may claim again: an answer can be lost on its way.
-func (s Deliveries) Claim(ctx context.Context, k delivery.Key, transition, claimant string, until time.Time) (delivery.State, error) {
+func (s Deliveries) Claim(ctx context.Context, k delivery.Key, transition, claimant string, attempt delivery.Shown, until time.Time) (delivery.State, error) {
 	now := s.now()
 	out, err := s.Client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName:        &s.Table,
-		Key:              deliveryKey(k),
-		UpdateExpression: aws.String("SET claim = :claimant, claimUntil = :until, expiresAt = :expires"),
+		TableName: &s.Table,
+		Key:       deliveryKey(k),
+		UpdateExpression: aws.String("SET claim = :claimant, claimUntil = :until, expiresAt = :expires, " +
+			"attempt = :attempt, attemptStage = :stage, attemptAt = :at"),
 		ConditionExpression: aws.String("NOT contains(told, :transition) AND " +
 			"(attribute_not_exists(claim) OR claim = :claimant OR claimUntil < :now)"),
 		ExpressionAttributeValues: attributes{
@@ -53,8 +55,11 @@ func (s Deliveries) Claim(ctx context.Context, k delivery.Key, transition, claim
 			":expires":    number(now.Add(s.Retention).Unix()),
 			":transition": text(transition),
 			":now":        number(now.UnixMilli()),
+			":attempt":    text(string(attempt.Status)),
+			":stage":      number(int64(attempt.Stage)),
+			":at":         text(attempt.ObservedAt.UTC().Format(time.RFC3339Nano)),
 		},
-		ReturnValues:                        types.ReturnValueAllNew,
+		ReturnValues:                        types.ReturnValueAllOld,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
 	if failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
@@ -202,15 +207,21 @@ func with(values attributes, name string, v types.AttributeValue) attributes {
 
 func stateOf(item attributes) delivery.State {
 	state := delivery.State{
-		Card: delivery.Card{Channel: str(item, "channel"), TS: str(item, "ts")},
-		Shown: delivery.Shown{
-			Status: jobs.Status(str(item, "shown")),
-			Stage:  jobs.Stage(num(item, "shownStage")),
-		},
+		Card:      delivery.Card{Channel: str(item, "channel"), TS: str(item, "ts")},
+		Shown:     shownOf(item, "shown"),
+		Attempted: shownOf(item, "attempt"),
 	}
-	state.Shown.ObservedAt, _ = time.Parse(time.RFC3339Nano, str(item, "shownAt")) // zero in an item without
 	if told, ok := item["told"].(*types.AttributeValueMemberSS); ok {
 		state.Told = told.Value
 	}
 	return state
+}
+
+func shownOf(item attributes, name string) delivery.Shown {
+	at, _ := time.Parse(time.RFC3339Nano, str(item, name+"At")) // zero in an item without
+	return delivery.Shown{
+		Status:     jobs.Status(str(item, name)),
+		Stage:      jobs.Stage(num(item, name+"Stage")),
+		ObservedAt: at,
+	}
 }

@@ -166,7 +166,7 @@ func (b *batch) tell(ctx context.Context, to Destination, it item, m message.Mes
 		return failure
 	}
 	k, transition, claimant := delivery.KeyOf(it.event, to.ID()), it.event.Detail.TransitionID, b.claimant(it)
-	state, err := b.Deliveries.Claim(ctx, k, transition, claimant, b.until)
+	state, err := b.Deliveries.Claim(ctx, k, transition, claimant, delivery.ShownBy(it.event), b.until)
 	if claimed, ok := errors.AsType[*delivery.Claimed](err); ok {
 		return &delivery.Failure{Reason: delivery.Unavailable, After: claimed.Until.Sub(b.now()) + time.Second, Err: err}
 	}
@@ -178,16 +178,16 @@ func (b *batch) tell(ctx context.Context, to Destination, it item, m message.Mes
 		b.report.Known++
 		return nil
 	}
-	shown := state.Shown
 	if action == delivery.Supersede {
 		b.report.Known++
-		return b.Deliveries.Finish(ctx, k, claimant, transition, shown)
+		return b.Deliveries.Finish(ctx, k, claimant, transition, state.Newest())
 	}
 	if err := b.send(ctx, to, k, delivery.Step{Message: m, Card: state.Card, Edit: action == delivery.Advance}); err != nil {
 		b.strike(to, err)
 		return errors.Join(err, b.Deliveries.Release(ctx, k, claimant))
 	}
 	b.failures[to.ID()] = 0
+	shown := state.Newest()
 	if action == delivery.Advance {
 		shown = delivery.ShownBy(it.event)
 	}

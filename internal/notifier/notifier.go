@@ -16,11 +16,11 @@ import (
 
 // Deliveries is the ledger of what each destination has been told.
 type Deliveries interface {
-	// Claim takes the right to tell a destination of a transition until the
-	// given time, and returns what it has been told of the job. If it was told
-	// of this transition nothing is claimed. It returns *delivery.Claimed while
-	// another claimant holds a claim.
-	Claim(ctx context.Context, k delivery.Key, transition, claimant string, until time.Time) (delivery.State, error)
+	// Claim takes the right to tell a destination of a transition, which shows
+	// attempt, until the given time, and returns what it was told of the job
+	// before. If it was told of this transition nothing is claimed. It returns
+	// *delivery.Claimed while another claimant holds a claim.
+	Claim(ctx context.Context, k delivery.Key, transition, claimant string, attempt delivery.Shown, until time.Time) (delivery.State, error)
 	// SaveCard records the card that was posted.
 	SaveCard(ctx context.Context, k delivery.Key, card delivery.Card) error
 	// Finish records that a transition needs no more telling and what is shown

@@ -127,33 +127,33 @@ func DeliveriesContract(t *testing.T, open func(now func() time.Time) notifier.D
 	store := open(func() time.Time { return now })
 	k := delivery.Key{Job: job, Destination: "slack:C1"}
 	until := at.Add(time.Minute)
+	shown := delivery.Shown{Status: jobs.Running, Stage: jobs.Working, ObservedAt: at}
 	claim := func(t *testing.T, transition, claimant string) delivery.State {
 		t.Helper()
-		state, err := store.Claim(ctx, k, transition, claimant, until)
+		state, err := store.Claim(ctx, k, transition, claimant, shown, until)
 		must(t, err)
 		return state
 	}
-	t.Run("a first claim finds nothing told", func(t *testing.T) {
+	t.Run("a first claim finds nothing told and nothing attempted", func(t *testing.T) {
 		equal(t, "state", claim(t, "one", "me"), delivery.State{})
 	})
 	t.Run("a claim keeps others out until it expires, and is the claimant's to repeat", func(t *testing.T) {
-		_, err := store.Claim(ctx, k, "two", "other", until)
+		_, err := store.Claim(ctx, k, "two", "other", shown, until)
 		claimed, ok := errors.AsType[*delivery.Claimed](err)
 		if !ok || !claimed.Until.Equal(until) {
 			t.Fatalf("Claim = %v, want claimed until %v", err, until)
 		}
 		claim(t, "one", "me")
 		now = until.Add(time.Millisecond)
-		_, err = store.Claim(ctx, k, "one", "other", until.Add(time.Minute))
+		_, err = store.Claim(ctx, k, "one", "other", shown, until.Add(time.Minute))
 		must(t, err)
 		now = at
 	})
-	shown := delivery.Shown{Status: jobs.Running, Stage: jobs.Working, ObservedAt: at}
 	t.Run("what was told and shown is remembered, with the card", func(t *testing.T) {
 		must(t, store.SaveCard(ctx, k, delivery.Card{Channel: "C1", TS: "1.2"}))
 		must(t, store.Finish(ctx, k, "other", "one", shown))
 		equal(t, "state", claim(t, "two", "me"),
-			delivery.State{Told: []string{"one"}, Card: delivery.Card{Channel: "C1", TS: "1.2"}, Shown: shown})
+			delivery.State{Told: []string{"one"}, Card: delivery.Card{Channel: "C1", TS: "1.2"}, Shown: shown, Attempted: shown})
 	})
 	t.Run("a transition that was told is not claimed", func(t *testing.T) {
 		must(t, store.Release(ctx, k, "me"))
@@ -162,7 +162,7 @@ func DeliveriesContract(t *testing.T, open func(now func() time.Time) notifier.D
 	})
 	t.Run("finishing after the claim was lost records what was told and leaves the other's claim", func(t *testing.T) {
 		must(t, store.Finish(ctx, k, "lost", "three", delivery.Shown{Status: "OLD"}))
-		_, err := store.Claim(ctx, k, "four", "me", until)
+		_, err := store.Claim(ctx, k, "four", "me", shown, until)
 		if _, ok := errors.AsType[*delivery.Claimed](err); !ok {
 			t.Fatalf("Claim = %v, want claimed", err)
 		}

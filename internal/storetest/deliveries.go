@@ -27,7 +27,7 @@ type deliveryItem struct {
 }
 
 // Claim takes the right to tell a destination of a transition.
-func (s *Deliveries) Claim(_ context.Context, k delivery.Key, transition, claimant string, until time.Time) (delivery.State, error) {
+func (s *Deliveries) Claim(_ context.Context, k delivery.Key, transition, claimant string, attempt delivery.Shown, until time.Time) (delivery.State, error) {
 	if err := s.fault("Claim"); err != nil {
 		return delivery.State{}, err
 	}
@@ -41,8 +41,8 @@ func (s *Deliveries) Claim(_ context.Context, k delivery.Key, transition, claima
 		defer s.mu.Unlock()
 		return delivery.State{}, &delivery.Claimed{Until: it.until}
 	}
-	it.claimant, it.until = claimant, until
 	state := it.copied()
+	it.claimant, it.until, it.Attempted = claimant, until, attempt
 	s.mu.Unlock()
 	return state, s.fault("Claim/done")
 }
