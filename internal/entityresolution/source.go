@@ -1,0 +1,183 @@
+// Package entityresolution reads ID mapping workflows and their jobs from AWS
+// Entity Resolution.
+package entityresolution
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	er "github.com/aws/aws-sdk-go-v2/service/entityresolution"
+	"github.com/aws/aws-sdk-go-v2/service/entityresolution/types"
+	"github.com/aws/smithy-go/middleware"
+	"golang.org/x/time/rate"
+
+	"github.com/idmapping/notifier/internal/jobs"
+)
+
+// DefaultRate is how many requests a second are made at most. The throttle of
+// these calls is not published; their siblings' is 5 requests a second for all
+// who call ("Quotas for AWS Entity Resolution"), so most of it is left to
+// others.
+const DefaultRate = 2
+
+const (
+	attempts   = 3
+	maxBackoff = 2 * time.Second // the SDK's 20 s would eat the tick
+	pageSize   = 25              // ListIdMappingJobs, maxResults
+)
+
+// Source is Entity Resolution in one account and region.
+type Source struct{ client *er.Client }
+
+// New makes a Source that makes at most so many requests a second, retries
+// included, however many sweeps share it.
+func New(cfg aws.Config, requestsPerSecond float64) *Source {
+	limiter := rate.NewLimiter(rate.Limit(requestsPerSecond), max(1, int(requestsPerSecond)))
+	return &Source{er.NewFromConfig(cfg, func(o *er.Options) {
+		o.Retryer = retry.NewStandard(func(r *retry.StandardOptions) {
+			r.MaxAttempts = attempts
+			r.MaxBackoff = maxBackoff
+		})
+		o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
+			return stack.Finalize.Insert(pace{limiter}, "Retry", middleware.After)
+		})
+	})}
+}
+
+// pace makes every attempt wait for its turn. It stands behind the retries, so
+// that they are paced too.
+type pace struct{ limiter *rate.Limiter }
+
+func (pace) ID() string { return "Pace" }
+
+func (p pace) HandleFinalize(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
+	if err := p.limiter.Wait(ctx); err != nil {
+		return middleware.FinalizeOutput{}, middleware.Metadata{}, &late{err}
+	}
+	return next.HandleFinalize(ctx, in)
+}
+
+// late is the error of an attempt that would have had to wait beyond the
+// deadline. It is not worth a retry.
+type late struct{ error }
+
+func (*late) RetryableError() bool { return false }
+func (e *late) Unwrap() error      { return context.DeadlineExceeded }
+
+// Workflows are all ID mapping workflows of the account and region, name to
+// ARN.
+func (s *Source) Workflows(ctx context.Context) (map[string]string, error) {
+	all := make(map[string]string)
+	pages := er.NewListIdMappingWorkflowsPaginator(s.client, &er.ListIdMappingWorkflowsInput{})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("calling ListIdMappingWorkflows: %w", classify(err))
+		}
+		for _, w := range page.WorkflowSummaries {
+			if w.WorkflowName != nil && w.WorkflowArn != nil {
+				all[*w.WorkflowName] = *w.WorkflowArn
+			}
+		}
+	}
+	return all, nil
+}
+
+// Page is one page of a workflow's job list; token is empty for the first.
+func (s *Source) Page(ctx context.Context, workflow, token string) (jobs.Page, error) {
+	in := &er.ListIdMappingJobsInput{WorkflowName: &workflow, MaxResults: aws.Int32(pageSize)}
+	if token != "" {
+		in.NextToken = &token
+	}
+	out, err := s.client.ListIdMappingJobs(ctx, in)
+	if err != nil {
+		return jobs.Page{}, fmt.Errorf("calling ListIdMappingJobs for %s: %w", workflow, classify(err))
+	}
+	page := jobs.Page{Next: aws.ToString(out.NextToken)}
+	if at, ok := awsmiddleware.GetServerTime(out.ResultMetadata); ok {
+		page.At = at.UTC()
+	}
+	for _, row := range out.Jobs {
+		if row.JobId == nil || row.Status == "" {
+			return page, fmt.Errorf("calling ListIdMappingJobs for %s: %w: a row has no jobId or no status", workflow, jobs.ErrUnavailable)
+		}
+		page.Rows = append(page.Rows, jobs.Job{
+			Key:       jobs.Key{Workflow: workflow, Job: *row.JobId},
+			Status:    jobs.Status(row.Status),
+			StartTime: utc(row.StartTime),
+			EndTime:   utc(row.EndTime),
+		})
+	}
+	return page, nil
+}
+
+// Job is one job with all its details.
+func (s *Source) Job(ctx context.Context, key jobs.Key) (jobs.Job, error) {
+	out, err := s.client.GetIdMappingJob(ctx, &er.GetIdMappingJobInput{WorkflowName: &key.Workflow, JobId: &key.Job})
+	if err != nil {
+		return jobs.Job{}, fmt.Errorf("calling GetIdMappingJob for %s: %w", key, classify(err))
+	}
+	if out.Status == "" {
+		return jobs.Job{}, fmt.Errorf("calling GetIdMappingJob for %s: %w: the answer has no status", key, jobs.ErrUnavailable)
+	}
+	job := jobs.Job{
+		Key:       key,
+		Type:      string(out.JobType),
+		Status:    jobs.Status(out.Status),
+		StartTime: utc(out.StartTime),
+		EndTime:   utc(out.EndTime),
+		Metrics:   metrics(out.Metrics),
+	}
+	if out.ErrorDetails != nil {
+		job.Error = aws.ToString(out.ErrorDetails.ErrorMessage)
+	}
+	for _, o := range out.OutputSourceConfig {
+		job.Outputs = append(job.Outputs, jobs.Output{
+			S3Path: aws.ToString(o.OutputS3Path), KMSArn: aws.ToString(o.KMSArn), RoleArn: aws.ToString(o.RoleArn),
+		})
+	}
+	return job, nil
+}
+
+func metrics(m *types.IdMappingJobMetrics) jobs.Metrics {
+	if m == nil {
+		return nil
+	}
+	all := make(jobs.Metrics)
+	for counter, value := range map[jobs.Counter]*int32{
+		jobs.InputRecords:               m.InputRecords,
+		jobs.TotalRecordsProcessed:      m.TotalRecordsProcessed,
+		jobs.RecordsNotProcessed:        m.RecordsNotProcessed,
+		jobs.DeleteRecordsProcessed:     m.DeleteRecordsProcessed,
+		jobs.TotalMappedRecords:         m.TotalMappedRecords,
+		jobs.TotalMappedSourceRecords:   m.TotalMappedSourceRecords,
+		jobs.TotalMappedTargetRecords:   m.TotalMappedTargetRecords,
+		jobs.UniqueRecordsLoaded:        m.UniqueRecordsLoaded,
+		jobs.NewMappedRecords:           m.NewMappedRecords,
+		jobs.NewMappedSourceRecords:     m.NewMappedSourceRecords,
+		jobs.NewMappedTargetRecords:     m.NewMappedTargetRecords,
+		jobs.NewUniqueRecordsLoaded:     m.NewUniqueRecordsLoaded,
+		jobs.MappedRecordsRemoved:       m.MappedRecordsRemoved,
+		jobs.MappedSourceRecordsRemoved: m.MappedSourceRecordsRemoved,
+		jobs.MappedTargetRecordsRemoved: m.MappedTargetRecordsRemoved,
+	} {
+		if value != nil {
+			all[counter] = int64(*value)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return all
+}
+
+func utc(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
