@@ -1,0 +1,135 @@
+package email
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/mail"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sesv2"
+	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/idmapping/notifier/internal/delivery"
+	"github.com/idmapping/notifier/internal/message"
+)
+
+// Recipient tells one address.
+type Recipient struct {
+	client   *sesv2.Client
+	from, to string
+}
+
+// New makes a Recipient; both addresses are as ParseAddresses gave them.
+func New(cfg aws.Config, from, to string) *Recipient {
+	return &Recipient{sesv2.NewFromConfig(cfg), from, to}
+}
+
+// ParseAddresses checks the sender and the comma-separated recipients. Both may
+// be empty together. Its error names the setting.
+func ParseAddresses(from, to string) (string, []string, error) {
+	if from == "" && strings.TrimSpace(to) == "" {
+		return "", nil, nil
+	}
+	if from == "" {
+		return "", nil, errors.New("EmailTo is set without EmailFrom: give an address that SES may send from")
+	}
+	if strings.TrimSpace(to) == "" {
+		return "", nil, errors.New("EmailFrom is set without EmailTo: give the recipients, separated by commas")
+	}
+	sender, err := mail.ParseAddress(from)
+	if err != nil {
+		return "", nil, fmt.Errorf("EmailFrom: %.100q is not an email address", from)
+	}
+	list, err := mail.ParseAddressList(to)
+	if err != nil {
+		return "", nil, fmt.Errorf("EmailTo: %.200q is not a comma-separated list of email addresses", to)
+	}
+	var recipients []string
+	for _, a := range list {
+		if !slices.Contains(recipients, a.Address) {
+			recipients = append(recipients, a.Address)
+		}
+	}
+	return sender.String(), recipients, nil
+}
+
+// ID names the destination.
+func (r *Recipient) ID() string { return "email:" + r.to }
+
+// Send sends the step's message. Its error is a *delivery.Failure.
+func (r *Recipient) Send(ctx context.Context, step delivery.Step, _ func(context.Context, delivery.Card) error) error {
+	subject, html, text := Render(step.Message)
+	root := rootOf(step.Message)
+	utf8 := aws.String("UTF-8")
+	_, err := r.client.SendEmail(ctx, &sesv2.SendEmailInput{
+		FromEmailAddress: &r.from,
+		Destination:      &types.Destination{ToAddresses: []string{r.to}},
+		Content: &types.EmailContent{Simple: &types.Message{
+			Subject: &types.Content{Data: &subject, Charset: utf8},
+			Body: &types.Body{
+				Html: &types.Content{Data: &html, Charset: utf8},
+				Text: &types.Content{Data: &text, Charset: utf8},
+			},
+			Headers: []types.MessageHeader{
+				{Name: aws.String("In-Reply-To"), Value: &root},
+				{Name: aws.String("References"), Value: &root},
+			},
+		}},
+	})
+	if err != nil {
+		return failureOf(err)
+	}
+	return nil
+}
+
+// rootOf is the id of a message that was never sent and to which all emails of
+// one job reply, so that mail programs thread them: SES overwrites Message-ID
+// ("Amazon SES header fields").
+func rootOf(m message.Message) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{m.Account, m.Region, m.WorkflowName, m.JobID}, "\n")))
+	return "<" + hex.EncodeToString(sum[:16]) + "@idmapping.notifier>"
+}
+
+// How long to wait where SES limits: its answers bear no Retry-After ("Errors
+// related to the sending quotas for your Amazon SES account").
+const (
+	waitForRate  = 5 * time.Second
+	waitForQuota = time.Hour
+)
+
+// failureOf sorts the errors of SendEmail (SES API v2, SendEmail, Errors).
+func failureOf(err error) *delivery.Failure {
+	f := &delivery.Failure{Reason: delivery.Unavailable, Err: fmt.Errorf("sending an email: %w", err)}
+	api, ok := errors.AsType[smithy.APIError](err)
+	if !ok {
+		return f
+	}
+	text := strings.ToLower(api.ErrorMessage())
+	switch api.ErrorCode() {
+	case "TooManyRequestsException", "ThrottlingException", "Throttling", "LimitExceededException":
+		f.Reason, f.After = delivery.RateLimited, waitForRate
+		if strings.Contains(text, "daily") {
+			f.After = waitForQuota
+		}
+	case "MessageRejected":
+		// Either an address is not verified, which can be mended, or the
+		// content is refused, which cannot.
+		f.Reason = delivery.Refused
+		if strings.Contains(text, "not verified") || strings.Contains(text, "not authorized") {
+			f.Reason = delivery.Misconfigured
+		}
+	case "AccountSuspendedException", "MailFromDomainNotVerifiedException", "SendingPausedException", "NotFoundException",
+		"AccessDeniedException", "AccessDenied", "UnrecognizedClientException", "InvalidClientTokenId", "SignatureDoesNotMatch":
+		f.Reason = delivery.Misconfigured
+	case "BadRequestException", "ValidationException":
+		f.Reason = delivery.Refused
+	}
+	return f
+}

@@ -1,0 +1,103 @@
+package message
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// line makes outside text fit for one line: control characters and line breaks
+// become spaces, and characters that turn the writing direction, with which
+// text can pretend to be other text, are left out.
+func line(s string) string {
+	return strings.Join(strings.Fields(visible(s, false)), " ")
+}
+
+// block is like line but keeps line breaks and tabs.
+func block(s string) string {
+	return strings.TrimSpace(visible(strings.ReplaceAll(s, "\r\n", "\n"), true))
+}
+
+func visible(s string, breaks bool) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case breaks && (r == '\n' || r == '\t'):
+			return r
+		case r >= 0x202A && r <= 0x202E, r >= 0x2066 && r <= 0x2069, r == 0x200E, r == 0x200F, r == 0x061C, r == 0xFEFF:
+			return -1
+		case unicode.IsControl(r), r == 0x2028, r == 0x2029:
+			return ' '
+		default:
+			return r
+		}
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+}
+
+// short cuts s to at most n characters, the last of which says so.
+func short(s string, n int) string {
+	runes := []rune(s)
+	if len(runes) <= n {
+		return s
+	}
+	return strings.TrimSpace(string(runes[:n-1])) + "…"
+}
+
+// Grouped writes a number with its digits grouped: 1234567 is "1,234,567".
+func Grouped(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	sign := ""
+	if digits[0] == '-' {
+		sign, digits = "-", digits[1:]
+	}
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return sign + digits
+}
+
+// Percent writes a fraction with one decimal: 0.9823 is "98.2 %". It never
+// rounds to nothing or to everything: a little is "<0.1 %", nearly all
+// ">99.9 %".
+func Percent(fraction float64) string {
+	switch p := fraction * 100; {
+	case p > 0 && p < 0.1:
+		return "<0.1 %"
+	case p > 99.9 && p < 100:
+		return ">99.9 %"
+	case p == 0 || p == 100:
+		return fmt.Sprintf("%.0f %%", p)
+	default:
+		return fmt.Sprintf("%.1f %%", p)
+	}
+}
+
+// Duration writes seconds with the two units that matter: 3841 is "1 h 4 min".
+func Duration(seconds int64) string {
+	days, hours, minutes := seconds/86400, seconds/3600%24, seconds/60%60
+	switch {
+	case days > 0:
+		return units(days, "d", hours, "h")
+	case hours > 0:
+		return units(hours, "h", minutes, "min")
+	case minutes > 0:
+		return units(minutes, "min", seconds%60, "s")
+	default:
+		return fmt.Sprintf("%d s", seconds)
+	}
+}
+
+func units(a int64, unitA string, b int64, unitB string) string {
+	if b == 0 {
+		return fmt.Sprintf("%d %s", a, unitA)
+	}
+	return fmt.Sprintf("%d %s %d %s", a, unitA, b, unitB)
+}
+
+func clock(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02 15:04:05 UTC")
+}

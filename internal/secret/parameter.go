@@ -1,0 +1,98 @@
+// Package secret reads secrets from SSM Parameter Store.
+package secret
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+	"github.com/aws/smithy-go"
+)
+
+const (
+	// keep is how long a value is used without looking whether it has changed.
+	keep = 5 * time.Minute
+	// calm is the least time between two refreshes that were asked for.
+	calm = 10 * time.Second
+	// prefetchTimeout bounds a prefetch, which nobody waits for.
+	prefetchTimeout = 5 * time.Second
+)
+
+// Parameter is one SecureString parameter, cached in the process. It is safe
+// for concurrent use; at most one read is under way.
+type Parameter struct {
+	client *ssm.Client
+	name   string
+
+	mu    sync.Mutex
+	value string
+	read  time.Time
+}
+
+// New makes a Parameter; name is the parameter's name or ARN.
+func New(cfg aws.Config, name string) *Parameter {
+	return &Parameter{client: ssm.NewFromConfig(cfg), name: name}
+}
+
+// Prefetch begins to read the value in the background, while Lambda's start
+// still has a whole CPU. Whether that works shows when the value is asked for.
+func (p *Parameter) Prefetch() {
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), prefetchTimeout)
+		defer cancel()
+		_, _ = p.Value(ctx)
+	}()
+}
+
+// Value is the secret, at most five minutes old. While the parameter cannot be
+// read, the last value that was read serves on. The error names the parameter
+// and the cure, never the value.
+func (p *Parameter) Value(ctx context.Context) (string, error) { return p.get(ctx, keep) }
+
+// Refresh is the secret as it stands now, for when the last one was refused. It
+// reads at most once in ten seconds.
+func (p *Parameter) Refresh(ctx context.Context) (string, error) { return p.get(ctx, calm) }
+
+func (p *Parameter) get(ctx context.Context, age time.Duration) (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.value != "" && time.Since(p.read) < age {
+		return p.value, nil
+	}
+	value, err := p.fetch(ctx)
+	if err != nil && p.value != "" {
+		return p.value, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	p.value, p.read = value, time.Now()
+	return value, nil
+}
+
+func (p *Parameter) fetch(ctx context.Context) (string, error) {
+	out, err := p.client.GetParameter(ctx, &ssm.GetParameterInput{Name: &p.name, WithDecryption: aws.Bool(true)})
+	if err != nil {
+		return "", fmt.Errorf("reading SSM parameter %s: %w%s", p.name, err, cure(err))
+	}
+	if out.Parameter == nil || aws.ToString(out.Parameter.Value) == "" {
+		return "", fmt.Errorf("reading SSM parameter %s: it is empty", p.name)
+	}
+	return *out.Parameter.Value, nil
+}
+
+// cure says what to do, where the error's code tells.
+func cure(err error) string {
+	if _, ok := errors.AsType[*types.ParameterNotFound](err); ok {
+		return ": create it with `aws ssm put-parameter --type SecureString`, in the stack's region"
+	}
+	if api, ok := errors.AsType[smithy.APIError](err); ok && api.ErrorCode() == "AccessDeniedException" {
+		return ": the notifier's role may not read or decrypt it: redeploy with the parameter's name, and let the key policy of a customer managed key allow kms:Decrypt"
+	}
+	return ""
+}

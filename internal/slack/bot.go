@@ -1,0 +1,173 @@
+package slack
+
+import (
+	"context"
+	"strings"
+
+	slackgo "github.com/slack-go/slack"
+
+	"github.com/idmapping/notifier/internal/delivery"
+	"github.com/idmapping/notifier/internal/message"
+)
+
+// Secret gives a secret's value: as cached, or read anew.
+type Secret func(ctx context.Context) (string, error)
+
+// BotOptions are a bot's settings.
+type BotOptions struct {
+	Token   Secret // the bot token, xoxb-…
+	Refresh Secret // the same, read anew: it may have been rotated
+	APIURL  string // Slack's base URL if not https://slack.com/api/
+
+	Channel string // channel id, or name with #
+	Mention string // mrkdwn, for bad ends; may be empty
+
+	Edit      bool // the card follows the job
+	Thread    bool // each transition is told in the card's thread
+	Broadcast bool // a bad end is told in the channel too
+}
+
+// Bot tells one channel with a bot token: one card per job, edited in place,
+// and a reply in its thread for each transition.
+type Bot struct{ BotOptions }
+
+// NewBot makes a Bot.
+func NewBot(options BotOptions) *Bot {
+	if options.APIURL != "" && !strings.HasSuffix(options.APIURL, "/") {
+		options.APIURL += "/"
+	}
+	return &Bot{options}
+}
+
+// ID names the destination.
+func (b *Bot) ID() string { return "slack:" + b.Channel }
+
+// Send tells one step. The card is posted at first sight and needs no reply
+// then. Later it is edited first: an edit can be repeated without harm, so that
+// a step whose reply failed can be sent again as a whole. Its error is a
+// *delivery.Failure.
+func (b *Bot) Send(ctx context.Context, step delivery.Step, save func(context.Context, delivery.Card) error) error {
+	token, err := b.Token(ctx)
+	if err != nil {
+		return &delivery.Failure{Reason: delivery.Misconfigured, Err: err}
+	}
+	err = b.tell(ctx, b.client(token), step, save)
+	if err != nil && kindOf(err) == secret {
+		fresh, refreshed := b.Refresh(ctx)
+		if refreshed != nil {
+			return &delivery.Failure{Reason: delivery.Misconfigured, Err: refreshed}
+		}
+		if fresh != token {
+			err = b.tell(ctx, b.client(fresh), step, save)
+		}
+	}
+	if err != nil {
+		return failed(err)
+	}
+	return nil
+}
+
+// failed keeps a failure that is one already, such as one of saving the card.
+func failed(err error) error {
+	if s, ok := err.(*saveError); ok {
+		return &delivery.Failure{Reason: delivery.Unavailable, Err: s.error}
+	}
+	return failureOf(err)
+}
+
+// saveError is an error of the ledger's, not of Slack's.
+type saveError struct{ error }
+
+func (b *Bot) client(token string) *slackgo.Client {
+	options := []slackgo.Option{slackgo.OptionHTTPClient(newHTTPClient(nil, false))}
+	if b.APIURL != "" {
+		options = append(options, slackgo.OptionAPIURL(b.APIURL))
+	}
+	return slackgo.New(token, options...)
+}
+
+func (b *Bot) tell(ctx context.Context, api *slackgo.Client, step delivery.Step, save func(context.Context, delivery.Card) error) error {
+	m := step.Message
+	if step.Card == (delivery.Card{}) || !b.Edit && !b.Thread {
+		return b.post(ctx, api, m, save)
+	}
+	if step.Edit && b.Edit {
+		err := b.edit(ctx, api, step.Card, m)
+		if err != nil && kindOf(err) == noCard {
+			return b.post(ctx, api, m, save)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	loud := m.Severity == message.Bad && b.Broadcast
+	if !b.Thread && !loud {
+		return nil
+	}
+	err := b.reply(ctx, api, step.Card, m, loud)
+	if err != nil && kindOf(err) == noCard {
+		return b.post(ctx, api, m, save)
+	}
+	return err
+}
+
+// post posts the card and has it saved at once: were it not, the next step
+// would post another.
+func (b *Bot) post(ctx context.Context, api *slackgo.Client, m message.Message, save func(context.Context, delivery.Card) error) error {
+	var card delivery.Card
+	err := b.orPlain(Card(m, b.Mention), m, func(r Rendered) (err error) {
+		card.Channel, card.TS, err = api.PostMessageContext(ctx, b.Channel, parts(r)...)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := save(ctx, card); err != nil {
+		return &saveError{err}
+	}
+	return nil
+}
+
+// edit lets the card show m. Nobody is mentioned: an edit notifies nobody.
+func (b *Bot) edit(ctx context.Context, api *slackgo.Client, card delivery.Card, m message.Message) error {
+	return b.orPlain(Card(m, ""), m, func(r Rendered) error {
+		_, _, _, err := api.UpdateMessageContext(ctx, card.Channel, card.TS, parts(r)...)
+		return err
+	})
+}
+
+func (b *Bot) reply(ctx context.Context, api *slackgo.Client, card delivery.Card, m message.Message, loud bool) error {
+	return b.orPlain(Reply(m, b.Mention), m, func(r Rendered) error {
+		options := append(parts(r), slackgo.MsgOptionTS(card.TS))
+		if loud {
+			options = append(options, slackgo.MsgOptionBroadcast())
+		}
+		_, _, err := api.PostMessageContext(ctx, card.Channel, options...)
+		return err
+	})
+}
+
+// orPlain sends r, and once more as plain text when Slack refuses its blocks or
+// would: a plain message is better than none.
+func (b *Bot) orPlain(r Rendered, m message.Message, send func(Rendered) error) error {
+	return orPlain(r, Plain(m, b.Mention), send)
+}
+
+func orPlain(r, plain Rendered, send func(Rendered) error) error {
+	if r.Validate() == nil {
+		err := send(r)
+		if err == nil || kindOf(err) != blocks {
+			return err
+		}
+	}
+	return send(plain)
+}
+
+func parts(r Rendered) []slackgo.MsgOption {
+	return []slackgo.MsgOption{
+		slackgo.MsgOptionText(r.Text, false),
+		slackgo.MsgOptionBlocks(r.Blocks...),
+		slackgo.MsgOptionDisableLinkUnfurl(),
+		slackgo.MsgOptionDisableMediaUnfurl(),
+	}
+}

@@ -1,0 +1,129 @@
+package slack
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	slackgo "github.com/slack-go/slack"
+
+	"github.com/idmapping/notifier/internal/delivery"
+)
+
+// kind is what an error of Slack's asks for.
+type kind int
+
+const (
+	again   kind = iota // wait and try again
+	slow                // wait as long as asked
+	setting             // someone has to mend a setting
+	secret              // the same, but the secret may have been rotated: read it again first
+	blocks              // the card is refused: say it in plain text
+	noCard              // the card that was to be edited is gone: post a new one
+	never               // an answer that nobody understands: this message will not be taken
+)
+
+// codes are Slack's errors of chat.postMessage and chat.update, and the bodies
+// of incoming webhooks (Slack: both methods' "Errors"; "Sending messages using
+// incoming webhooks", handling errors). An error that is not here is tried
+// again: waiting loses nothing.
+var codes = map[kind][]string{
+	slow: {"ratelimited", "rate_limited", "message_limit_exceeded"},
+	secret: {"invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive",
+		"no_service", "no_service_id", "no_active_hooks", "no_team", "invalid_token", "team_disabled"},
+	setting: {"channel_not_found", "not_in_channel", "is_archived", "channel_is_archived", "missing_scope",
+		"no_permission", "org_login_required", "ekm_access_denied", "restricted_action", "restricted_action_read_only_channel",
+		"restricted_action_thread_only_channel", "restricted_action_non_threadable_channel", "restricted_action_thread_locked",
+		"action_prohibited", "posting_to_general_channel_denied", "user_not_found", "user_not_in_channel", "access_denied",
+		"not_allowed_token_type", "team_access_not_granted", "two_factor_setup_required", "enterprise_is_restricted",
+		"team_not_found", "slack_connect_canvas_sharing_blocked", "slack_connect_clip_sharing_blocked"},
+	blocks: {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "invalid_arguments", "invalid_payload",
+		"invalid_attachments", "too_many_attachments", "markdown_text_conflict", "metadata_too_large",
+		"no_text", "msg_too_long"},
+	noCard: {"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found",
+		"cannot_reply_to_message", "is_inactive"},
+	again: {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "rollup_error", "timeout",
+		"accesslimited", "update_failed", "as_user_not_supported"},
+}
+
+// statuses are the HTTP statuses that say it all where the body names no code.
+var statuses = map[int]kind{
+	http.StatusBadRequest:            blocks,
+	http.StatusUnauthorized:          secret,
+	http.StatusForbidden:             secret,
+	http.StatusNotFound:              secret,
+	http.StatusGone:                  secret,
+	http.StatusRequestEntityTooLarge: blocks,
+	http.StatusTooManyRequests:       slow,
+}
+
+// kindOf sorts what slack-go or our transport returned.
+func kindOf(err error) kind {
+	if limited, ok := errors.AsType[*slackgo.RateLimitedError](err); ok && limited != nil {
+		return slow
+	}
+	if answer, ok := errors.AsType[*answerError](err); ok {
+		if answer.status == http.StatusTooManyRequests {
+			return slow
+		}
+		if k, ok := kindOfCode(answer.body); ok {
+			return k
+		}
+		if answer.status == http.StatusOK {
+			return never
+		}
+		if k, ok := statuses[answer.status]; ok {
+			return k
+		}
+		if answer.status < http.StatusInternalServerError {
+			return setting // a redirect, a proxy's page: nothing that a card could mend
+		}
+		return again
+	}
+	if answer, ok := errors.AsType[slackgo.SlackErrorResponse](err); ok {
+		k, _ := kindOfCode(answer.Err)
+		return k
+	}
+	return again
+}
+
+func kindOfCode(code string) (kind, bool) {
+	for k, names := range codes {
+		if slices.Contains(names, code) {
+			return k, true
+		}
+	}
+	return again, false
+}
+
+// failureOf is the delivery's failure for an error that stays.
+func failureOf(err error) *delivery.Failure {
+	f := &delivery.Failure{Err: safe(err)}
+	switch kindOf(err) {
+	case slow:
+		f.Reason, f.After = delivery.RateLimited, afterOf(err)
+	case setting, secret:
+		f.Reason = delivery.Misconfigured
+	case blocks, never:
+		f.Reason = delivery.Refused
+	default:
+		f.Reason = delivery.Unavailable
+	}
+	return f
+}
+
+func afterOf(err error) time.Duration {
+	if answer, ok := errors.AsType[*answerError](err); ok && answer.after > 0 {
+		return answer.after
+	}
+	return defaultRetry
+}
+
+// safe is err without anything that could be a secret.
+func safe(err error) error {
+	if answer, ok := errors.AsType[slackgo.SlackErrorResponse](err); ok {
+		return errors.New("Slack refused: " + firstLine([]byte(answer.Err)))
+	}
+	return withoutURL(err)
+}

@@ -1,0 +1,100 @@
+package slack
+
+import (
+	"fmt"
+	"unicode/utf8"
+
+	slackgo "github.com/slack-go/slack"
+)
+
+// Slack's limits, in characters ("Block Kit" reference). The total over all
+// blocks is not documented: cards of more than about 13,200 are refused with
+// msg_blocks_too_long.
+const (
+	maxBlocks        = 50
+	maxSectionText   = 3000
+	maxFields        = 10
+	maxFieldText     = 2000
+	maxContextParts  = 10
+	maxTotal         = 13_000
+	maxText          = 40_000
+	maxContextLength = 3000
+)
+
+// Validate says which of Slack's limits the message breaks. One block over a
+// limit loses the whole message.
+func (r Rendered) Validate() error {
+	if r.Text == "" {
+		return fmt.Errorf("text is empty")
+	}
+	if n := utf8.RuneCountInString(r.Text); n > maxText {
+		return fmt.Errorf("text has %d characters, %d are allowed", n, maxText)
+	}
+	if len(r.Blocks) > maxBlocks {
+		return fmt.Errorf("%d blocks, %d are allowed", len(r.Blocks), maxBlocks)
+	}
+	total := 0
+	for i, b := range r.Blocks {
+		n, err := validate(b)
+		if err != nil {
+			return fmt.Errorf("block %d: %w", i, err)
+		}
+		total += n
+	}
+	if total > maxTotal {
+		return fmt.Errorf("%d characters over all blocks, %d are allowed", total, maxTotal)
+	}
+	return nil
+}
+
+// validate checks one block of the kinds that are rendered here, and returns
+// how many characters it has.
+func validate(b slackgo.Block) (int, error) {
+	switch b := b.(type) {
+	case *slackgo.HeaderBlock:
+		return within("header", b.Text, maxHeader)
+	case *slackgo.ContextBlock:
+		if n := len(b.ContextElements.Elements); n == 0 || n > maxContextParts {
+			return 0, fmt.Errorf("context has %d elements, 1 to %d are allowed", n, maxContextParts)
+		}
+		total := 0
+		for _, e := range b.ContextElements.Elements {
+			text, ok := e.(*slackgo.TextBlockObject)
+			if !ok {
+				return 0, fmt.Errorf("context has a %T", e)
+			}
+			n, err := within("context", text, maxContextLength)
+			if err != nil {
+				return 0, err
+			}
+			total += n
+		}
+		return total, nil
+	case *slackgo.SectionBlock:
+		if b.Text != nil {
+			return within("section", b.Text, maxSectionText)
+		}
+		if n := len(b.Fields); n == 0 || n > maxFields {
+			return 0, fmt.Errorf("section has %d fields, 1 to %d are allowed", n, maxFields)
+		}
+		total := 0
+		for _, f := range b.Fields {
+			n, err := within("field", f, maxFieldText)
+			if err != nil {
+				return 0, err
+			}
+			total += n
+		}
+		return total, nil
+	default:
+		return 0, fmt.Errorf("%T is not rendered here", b)
+	}
+}
+
+func within(what string, text *slackgo.TextBlockObject, most int) (int, error) {
+	n := utf8.RuneCountInString(text.Text)
+	if n == 0 || n > most {
+		return 0, fmt.Errorf("%s has %d characters, 1 to %d are allowed", what, n, most)
+	}
+	return n, nil
+}

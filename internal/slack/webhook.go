@@ -1,0 +1,93 @@
+package slack
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+
+	slackgo "github.com/slack-go/slack"
+
+	"github.com/idmapping/notifier/internal/delivery"
+)
+
+// WebhookOptions are an incoming webhook's settings.
+type WebhookOptions struct {
+	URL     Secret // https://hooks.slack.com/services/…: whoever knows it can post
+	Refresh Secret // the same, read anew: it may have been rotated
+	Mention string // mrkdwn, for bad ends; may be empty
+}
+
+// Webhook tells the channel of an incoming webhook, a message for each event: a
+// webhook can neither edit nor reply.
+type Webhook struct {
+	WebhookOptions
+	client *http.Client
+}
+
+// NewWebhook makes a Webhook.
+func NewWebhook(options WebhookOptions) *Webhook {
+	return &Webhook{options, newHTTPClient(nil, true)}
+}
+
+// ID names the destination.
+func (w *Webhook) ID() string { return "slack-webhook" }
+
+// Send posts the step's message. Its error is a *delivery.Failure.
+func (w *Webhook) Send(ctx context.Context, step delivery.Step, _ func(context.Context, delivery.Card) error) error {
+	address, err := w.URL(ctx)
+	if err != nil {
+		return &delivery.Failure{Reason: delivery.Misconfigured, Err: err}
+	}
+	err = w.post(ctx, address, step)
+	if err != nil && kindOf(err) == secret {
+		fresh, refreshed := w.Refresh(ctx)
+		if refreshed != nil {
+			return &delivery.Failure{Reason: delivery.Misconfigured, Err: refreshed}
+		}
+		if fresh != address {
+			err = w.post(ctx, fresh, step)
+		}
+	}
+	if errors.Is(err, errWebhookURL) {
+		return &delivery.Failure{Reason: delivery.Misconfigured, Err: err}
+	}
+	if err != nil {
+		return failureOf(err)
+	}
+	return nil
+}
+
+func (w *Webhook) post(ctx context.Context, address string, step delivery.Step) error {
+	if err := checkWebhookURL(address); err != nil {
+		return err
+	}
+	no := false
+	return orPlain(Card(step.Message, w.Mention), Plain(step.Message, w.Mention), func(r Rendered) error {
+		m := &slackgo.WebhookMessage{Text: r.Text, UnfurlLinks: &no, UnfurlMedia: &no}
+		if len(r.Blocks) > 0 {
+			m.Blocks = &slackgo.Blocks{BlockSet: r.Blocks}
+		}
+		return slackgo.PostWebhookCustomHTTPContext(ctx, address, w.client, m)
+	})
+}
+
+var errWebhookURL = errors.New("the SSM parameter that SlackWebhookParameter names does not hold a webhook URL: it must begin with https:// (http:// only on loopback)")
+
+// checkWebhookURL keeps the secret from going over the wire in the clear. Its
+// error does not hold the URL.
+func checkWebhookURL(address string) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return errWebhookURL
+	}
+	if u.Scheme == "https" {
+		return nil
+	}
+	ip := net.ParseIP(u.Hostname())
+	if u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()) {
+		return nil
+	}
+	return errWebhookURL
+}
