@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	er "github.com/aws/aws-sdk-go-v2/service/entityresolution"
+	"github.com/aws/aws-sdk-go-v2/service/entityresolution"
 	"github.com/aws/aws-sdk-go-v2/service/entityresolution/types"
 	"github.com/aws/smithy-go/middleware"
 	"golang.org/x/time/rate"
@@ -31,13 +31,13 @@ const (
 )
 
 // Source is Entity Resolution in one account and region.
-type Source struct{ client *er.Client }
+type Source struct{ client *entityresolution.Client }
 
 // New makes a Source that makes at most so many requests a second, retries
 // included, however many sweeps share it.
 func New(cfg aws.Config, requestsPerSecond float64) *Source {
 	limiter := rate.NewLimiter(rate.Limit(requestsPerSecond), max(1, int(requestsPerSecond)))
-	return &Source{er.NewFromConfig(cfg, func(o *er.Options) {
+	return &Source{entityresolution.NewFromConfig(cfg, func(o *entityresolution.Options) {
 		o.Retryer = retry.NewStandard(func(r *retry.StandardOptions) {
 			r.MaxAttempts = attempts
 			r.MaxBackoff = maxBackoff
@@ -72,7 +72,7 @@ func (e *late) Unwrap() error      { return context.DeadlineExceeded }
 // ARN.
 func (s *Source) Workflows(ctx context.Context) (map[string]string, error) {
 	all := make(map[string]string)
-	pages := er.NewListIdMappingWorkflowsPaginator(s.client, &er.ListIdMappingWorkflowsInput{})
+	pages := entityresolution.NewListIdMappingWorkflowsPaginator(s.client, &entityresolution.ListIdMappingWorkflowsInput{})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -89,7 +89,7 @@ func (s *Source) Workflows(ctx context.Context) (map[string]string, error) {
 
 // Page is one page of a workflow's job list; token is empty for the first.
 func (s *Source) Page(ctx context.Context, workflow, token string) (jobs.Page, error) {
-	in := &er.ListIdMappingJobsInput{WorkflowName: &workflow, MaxResults: aws.Int32(pageSize)}
+	in := &entityresolution.ListIdMappingJobsInput{WorkflowName: &workflow, MaxResults: aws.Int32(pageSize)}
 	if token != "" {
 		in.NextToken = &token
 	}
@@ -117,7 +117,7 @@ func (s *Source) Page(ctx context.Context, workflow, token string) (jobs.Page, e
 
 // Job is one job with all its details.
 func (s *Source) Job(ctx context.Context, key jobs.Key) (jobs.Job, error) {
-	out, err := s.client.GetIdMappingJob(ctx, &er.GetIdMappingJobInput{WorkflowName: &key.Workflow, JobId: &key.Job})
+	out, err := s.client.GetIdMappingJob(ctx, &entityresolution.GetIdMappingJobInput{WorkflowName: &key.Workflow, JobId: &key.Job})
 	if err != nil {
 		return jobs.Job{}, fmt.Errorf("calling GetIdMappingJob for %s: %w", key, classify(err))
 	}

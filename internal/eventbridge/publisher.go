@@ -9,7 +9,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	eb "github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/smithy-go"
 
@@ -26,13 +26,13 @@ const (
 
 // Publisher puts events on one bus.
 type Publisher struct {
-	client *eb.Client
+	client *eventbridge.Client
 	bus    string
 }
 
 // New makes a Publisher; bus is the bus's name or ARN.
 func New(cfg aws.Config, bus string) *Publisher {
-	return &Publisher{bus: bus, client: eb.NewFromConfig(cfg, func(o *eb.Options) {
+	return &Publisher{bus: bus, client: eventbridge.NewFromConfig(cfg, func(o *eventbridge.Options) {
 		o.Retryer = retry.AddWithMaxAttempts(retry.NewStandard(), 3)
 	})}
 }
@@ -71,7 +71,7 @@ func size(e jobs.Entry) int {
 }
 
 func (p *Publisher) put(ctx context.Context, entries []jobs.Entry) []error {
-	in := &eb.PutEventsInput{}
+	in := &eventbridge.PutEventsInput{}
 	for _, e := range entries {
 		in.Entries = append(in.Entries, types.PutEventsRequestEntry{
 			EventBusName: &p.bus,

@@ -10,7 +10,7 @@ import (
 	"unicode"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 )
 
@@ -18,16 +18,16 @@ import (
 const maxReason = 1000
 
 // Client calls SQS.
-type Client struct{ client *awssqs.Client }
+type Client struct{ client *sqs.Client }
 
 // New makes a Client.
-func New(cfg aws.Config) Client { return Client{awssqs.NewFromConfig(cfg)} }
+func New(cfg aws.Config) Client { return Client{sqs.NewFromConfig(cfg)} }
 
 // ChangeVisibility hides a received message for so long from now on, in whole
 // seconds, at most the twelve hours that SQS allows.
 func (c Client) ChangeVisibility(ctx context.Context, queueURL, receiptHandle string, d time.Duration) error {
 	seconds := min(max(d, 0), 12*time.Hour).Round(time.Second) / time.Second
-	_, err := c.client.ChangeMessageVisibility(ctx, &awssqs.ChangeMessageVisibilityInput{
+	_, err := c.client.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{
 		QueueUrl: &queueURL, ReceiptHandle: &receiptHandle, VisibilityTimeout: int32(seconds),
 	})
 	if err != nil {
@@ -45,7 +45,7 @@ func (c Client) DeadLetter(ctx context.Context, queueURL, body, reason, messageI
 	if body == "" {
 		body = " " // SQS refuses a message without a body
 	}
-	_, err := c.client.SendMessage(ctx, &awssqs.SendMessageInput{
+	_, err := c.client.SendMessage(ctx, &sqs.SendMessageInput{
 		QueueUrl: &queueURL, MessageBody: &body,
 		MessageAttributes: map[string]types.MessageAttributeValue{
 			"Reason":            attribute(clean(reason)),
