@@ -1,0 +1,67 @@
+package standin
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/idmapping/notifier/internal/jobs"
+)
+
+func TestTheRealTemplateAndTheRealBinariesTellAJobsLifeOnBothChannels(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	c, err := Deploy(ctx, Options{
+		Parameters: map[string]string{"SlackChannel": SlackChannel, "SlackTokenParameter": TokenParameter,
+			"EmailFrom": EmailFrom, "EmailTo": "a@example.com,b@example.com"},
+		Problem: func(err error) { t.Error(err) },
+		Log:     func(name, line string) { t.Logf("%s: %s", name, line) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.EntityResolution.AddWorkflow("crm")
+	tick := func() {
+		t.Helper()
+		report, err := c.Tick(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Log(report)
+	}
+	tick()
+	time.Sleep(1100 * time.Millisecond)
+	job := jobs.Job{Key: jobs.Key{Workflow: "crm", Job: "4f2a"}, Type: "BATCH"}
+	for _, status := range []jobs.Status{jobs.Queued, jobs.Running, jobs.Failed} {
+		job.Status = status
+		if status == jobs.Running {
+			job.StartTime = time.Now()
+		}
+		if status == jobs.Failed {
+			job.EndTime, job.Error = time.Now(), "Access Denied"
+		}
+		c.EntityResolution.Put(job)
+		tick()
+	}
+	tick()
+	deadline := time.Now().Add(20 * time.Second)
+	for time.Now().Before(deadline) && (len(c.Slack.Messages()) < 3 || len(c.Proxy.Emails()) < 2) {
+		time.Sleep(50 * time.Millisecond)
+	}
+	time.Sleep(time.Second)
+	for _, m := range c.Slack.Log() {
+		t.Logf("%+v", m)
+	}
+	if n := len(c.Slack.Messages()); n != 3 {
+		t.Errorf("%d messages in Slack, want a card and two replies", n)
+	}
+	if n := len(c.Proxy.Emails()); n != 2 {
+		t.Errorf("%d emails, want one for each recipient", n)
+	}
+	all, err := c.Events(ctx)
+	if err != nil || len(all) != 3 {
+		t.Errorf("%d events (%v), want 3", len(all), err)
+	}
+	t.Log(c.Proxy.Calls())
+}
