@@ -1,0 +1,184 @@
+// The demo deploys the product's real template and binaries on a stand-in cloud
+// on this machine, plays a short story in it, and tells every transition, event
+// and message as it happens. It exits with 0 only if every end was told exactly
+// once on each channel.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/jobs"
+	"github.com/idmapping/notifier/internal/standin"
+)
+
+var recipients = []string{"data-team@example.com", "on-call@example.com"}
+
+func main() {
+	keep := flag.Bool("keep", os.Getenv("KEEP") == "1", "leave it running, with an inbox page on loopback (also KEEP=1)")
+	verbose := flag.Bool("v", false, "show the functions' logs")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "Runs the whole product on this machine for about a minute: no AWS account, no keys.")
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, *keep, *verbose)
+	if errors.Is(err, context.Canceled) {
+		fmt.Println("\nstopped")
+		os.Exit(130)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "\nThe demo failed: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, keep, verbose bool) error {
+	p := &printer{begin: time.Now()}
+	options := standin.Options{
+		Parameters: map[string]string{
+			"SlackChannel": standin.SlackChannel, "SlackTokenParameter": standin.TokenParameter, "SlackMention": "S0DATATEAM",
+			"EmailFrom": standin.EmailFrom, "EmailTo": strings.Join(recipients, ","),
+		},
+		Progress: func(text string) { p.line("setting up", "", text) },
+		Problem:  func(err error) { p.line("PROBLEM", "", err.Error()) },
+	}
+	if verbose {
+		options.Log = func(name, line string) { p.line("log", name, line) }
+	}
+	c, err := standin.Deploy(ctx, options)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	c.Slack.OnMessage = func(m standin.SlackMessage) { p.slack(m) }
+	c.Proxy.OnEmail = func(e standin.Email) { p.line("email", strings.Join(e.To, ", "), e.Subject) }
+	if keep {
+		url, err := c.Inbox()
+		if err != nil {
+			return err
+		}
+		p.line("inbox", "", url)
+	}
+	events, err := play(ctx, c, p)
+	if err != nil {
+		return err
+	}
+	verdict := summary(ctx, c, events)
+	if keep && ctx.Err() == nil {
+		fmt.Println("\nIt goes on running. Look at the inbox page above; Ctrl-C ends it.")
+		<-ctx.Done()
+		return verdict
+	}
+	return verdict
+}
+
+// play goes through the story. A second of it is a minute of a job's life.
+func play(ctx context.Context, c *standin.Cloud, p *printer) ([]event.Event, error) {
+	begin := time.Now()
+	clock := func() time.Time { return begin.Add(60 * time.Since(begin)) }
+	c.EntityResolution.Now = clock
+	for _, j := range before(begin) {
+		c.EntityResolution.Put(j)
+	}
+	c.EntityResolution.AddWorkflow("customers-to-liveramp")
+	c.EntityResolution.AddWorkflow("nightly-incremental")
+
+	p.line("story", "", "three jobs had ended before the product was installed: nothing is to be said of them")
+	var all []event.Event
+	started := make(map[jobs.Key]time.Time)
+	step := func(sc scene) error {
+		apply(c.EntityResolution, sc, started, clock())
+		for _, j := range sc.jobs {
+			p.line("job", j.Workflow, string(j.Status))
+		}
+		if _, err := c.Tick(ctx); err != nil {
+			return err
+		}
+		events, err := c.Events(ctx)
+		for _, e := range events {
+			p.line("event", e.Detail.WorkflowName, fmt.Sprintf("%s, id %s…", transition(e), e.Detail.TransitionID[:12]))
+		}
+		all = append(all, events...)
+		return errors.Join(err, sleep(ctx, 3*time.Second))
+	}
+	if err := step(scene{}); err != nil {
+		return all, err
+	}
+	for _, sc := range story() {
+		p.line("story", "", sc.say)
+		if err := step(sc); err != nil {
+			return all, err
+		}
+	}
+	p.line("story", "", "nothing changes any more: nothing more is to be said")
+	return all, errors.Join(step(scene{}), settle(ctx, c))
+}
+
+// settle waits until the queues are empty.
+func settle(ctx context.Context, c *standin.Cloud) error {
+	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); {
+		slack, err := c.Waiting(ctx, "SlackQueue")
+		email, err2 := c.Waiting(ctx, "EmailQueue")
+		if err := errors.Join(err, err2, sleep(ctx, 200*time.Millisecond)); err != nil || slack+email == 0 {
+			return err
+		}
+	}
+	return nil
+}
+
+func transition(e event.Event) string {
+	if e.Detail.PreviousStatus == "" {
+		return fmt.Sprintf("%s at first sight", e.Detail.Status)
+	}
+	return fmt.Sprintf("%s → %s", e.Detail.PreviousStatus, e.Detail.Status)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// printer tells what happens, one line each.
+type printer struct {
+	mu    sync.Mutex
+	begin time.Time
+}
+
+func (p *printer) line(kind, who, what string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	elapsed := time.Since(p.begin).Round(time.Second)
+	if kind == "story" {
+		fmt.Println()
+	}
+	fmt.Printf("%3.0f s  %-11s  %-22s  %s\n", elapsed.Seconds(), kind, who, what)
+}
+
+func (p *printer) slack(m standin.SlackMessage) {
+	kind, where := "Slack card", "#data-jobs"
+	switch {
+	case m.ThreadTS != "" && m.Broadcast:
+		kind, where = "Slack reply", "thread and #data-jobs"
+	case m.ThreadTS != "":
+		kind, where = "Slack reply", "thread"
+	case m.Edits > 0:
+		kind, where = "Slack edit", "card"
+	}
+	p.line(kind, where, m.Text)
+}

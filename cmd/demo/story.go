@@ -1,0 +1,84 @@
+package main
+
+import (
+	"time"
+
+	"github.com/idmapping/notifier/internal/jobs"
+	"github.com/idmapping/notifier/internal/standin"
+)
+
+// scene is what happens in Entity Resolution between two ticks.
+type scene struct {
+	say  string
+	jobs []jobs.Job
+}
+
+const role = "arn:aws:iam::123456789012:role/EntityResolutionRole"
+
+func output(workflow string) []jobs.Output {
+	return []jobs.Output{{S3Path: "s3://acme-id-mapping/" + workflow + "/", RoleArn: role,
+		KMSArn: "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"}}
+}
+
+// before is what had ended before anybody watched: nothing is to be told of it.
+func before(now time.Time) []jobs.Job {
+	var all []jobs.Job
+	for i, id := range []string{"0b6c", "1f90", "2a7d"} {
+		start := now.Add(-time.Duration(30-i) * time.Hour)
+		all = append(all, jobs.Job{Key: jobs.Key{Workflow: "crm-households", Job: id}, Type: "BATCH", Status: jobs.Succeeded,
+			StartTime: start, EndTime: start.Add(40 * time.Minute)})
+	}
+	return all
+}
+
+// story is a few workflows in an account in which, as the quota has it, one ID
+// mapping job runs at a time.
+func story() []scene {
+	full := jobs.Job{Key: jobs.Key{Workflow: "customers-to-liveramp", Job: "8c5e1d2f-6b7a-4f0e-9d3c-1a2b3c4d5e6f"}, Type: "BATCH", Outputs: output("customers-to-liveramp")}
+	broken := jobs.Job{Key: jobs.Key{Workflow: "crm-households", Job: "3d9f0c44-20ae-4d0b-8a56-7e1f2b3c4d5e"}, Type: "BATCH", Outputs: output("crm-households")}
+	waiting := jobs.Job{Key: jobs.Key{Workflow: "nightly-incremental", Job: "c1a2b3c4-d5e6-47f8-89a0-b1c2d3e4f506"}, Type: "INCREMENTAL", Outputs: output("nightly-incremental")}
+	again := jobs.Job{Key: jobs.Key{Workflow: "crm-households", Job: "f7e6d5c4-b3a2-4910-8f7e-6d5c4b3a2910"}, Type: "BATCH", Outputs: output("crm-households")}
+
+	done := full
+	done.Metrics = jobs.Metrics{
+		jobs.InputRecords: 12_480_331, jobs.TotalRecordsProcessed: 12_471_902, jobs.RecordsNotProcessed: 8_429, jobs.DeleteRecordsProcessed: 0,
+		jobs.TotalMappedRecords: 9_803_117, jobs.TotalMappedSourceRecords: 9_803_117, jobs.TotalMappedTargetRecords: 8_954_220,
+		jobs.UniqueRecordsLoaded: 12_322_410, jobs.NewMappedRecords: 214_902, jobs.NewMappedSourceRecords: 214_902, jobs.NewMappedTargetRecords: 190_018,
+		jobs.NewUniqueRecordsLoaded: 301_776, jobs.MappedRecordsRemoved: 1_204, jobs.MappedSourceRecordsRemoved: 1_204, jobs.MappedTargetRecordsRemoved: 988,
+	}
+	failed := broken
+	failed.Error = "User: arn:aws:sts::123456789012:assumed-role/EntityResolutionRole/entityresolution is not authorized to perform: s3:GetObject on resource: \"arn:aws:s3:::acme-crm-export/households/2026-11-23/part-00000.parquet\" because no identity-based policy allows the s3:GetObject action (Service: S3, Status Code: 403, Request ID: 7K2JQW4ZC0H3V5XE)"
+	small := waiting
+	small.Metrics = jobs.Metrics{jobs.InputRecords: 48_210, jobs.TotalRecordsProcessed: 48_210, jobs.RecordsNotProcessed: 0,
+		jobs.TotalMappedRecords: 41_377, jobs.NewMappedRecords: 1_902}
+	mended := again
+	mended.Metrics = jobs.Metrics{jobs.InputRecords: 3_920_114, jobs.TotalRecordsProcessed: 3_918_770, jobs.RecordsNotProcessed: 1_344,
+		jobs.TotalMappedRecords: 3_377_981, jobs.NewMappedRecords: 52_310}
+
+	return []scene{
+		{"a run starts, and a second one has to wait: one ID mapping job runs at a time", []jobs.Job{at(full, jobs.Running), at(broken, jobs.Queued)}},
+		{"the first succeeds, the second starts, a third waits", []jobs.Job{at(done, jobs.Succeeded), at(broken, jobs.Running), at(waiting, jobs.Queued)}},
+		{"the second fails: its role may not read the input", []jobs.Job{at(failed, jobs.Failed), at(waiting, jobs.Running)}},
+		{"the third succeeds, and the mended workflow runs again", []jobs.Job{at(small, jobs.Succeeded), at(again, jobs.Running)}},
+		{"the second run succeeds", []jobs.Job{at(mended, jobs.Succeeded)}},
+	}
+}
+
+func at(j jobs.Job, status jobs.Status) jobs.Job {
+	j.Status = status
+	return j
+}
+
+// apply makes the scene the truth, at the service's own time.
+func apply(er *standin.EntityResolution, sc scene, started map[jobs.Key]time.Time, now time.Time) {
+	for _, j := range sc.jobs {
+		if j.Status == jobs.Running {
+			started[j.Key] = now
+		}
+		j.StartTime = started[j.Key]
+		if j.Status.Terminal() {
+			j.EndTime = now
+		}
+		er.Put(j)
+	}
+}
