@@ -42,8 +42,8 @@ golden: venv ## Write the golden files anew from what the code makes now
 	$(GO) test $$(grep -rl --include='*_test.go' 'flag.Bool("update"' internal | xargs -n 1 dirname | sort -u | sed 's,^,./,') -update
 
 .PHONY: bench
-bench: venv ## Measure start, memory, size and speed
-	$(GO) test -run '^$$' -bench . ./...
+bench: ## Measure start, memory, size and speed beside a Go hello-world function
+	@$(GO) run ./cmd/bench
 
 .PHONY: build
 build: build-PollerFunction build-NotifierFunction ## Build both functions for Lambda into .build

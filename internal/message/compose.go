@@ -105,7 +105,12 @@ func cause(d event.Detail) string {
 	if d.Error == nil {
 		return ""
 	}
-	return ": " + strings.TrimRight(line(d.Error.Message), ". ")
+	text := line(d.Error.Message)
+	// IAM's own sentence begins with a long ARN; what is refused tells more.
+	if user, refused, ok := strings.Cut(text, " is not authorized to perform: "); ok && strings.HasPrefix(user, "User: ") {
+		text = "not authorized to perform " + refused
+	}
+	return ": " + strings.TrimRight(text, ". ")
 }
 
 // subject starts with the status and the workflow, so that mail programs can

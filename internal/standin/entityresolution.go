@@ -23,6 +23,8 @@ type EntityResolution struct {
 	Order func([]jobs.Job) []jobs.Job
 	// Now is the service's clock; nil is the real one.
 	Now func() time.Time
+	// Slow is how long each answer takes.
+	Slow time.Duration
 
 	mu        sync.Mutex
 	workflows map[string][]jobs.Job // by name, in the order of their start
@@ -156,6 +158,7 @@ func (e *EntityResolution) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fault.answer(w, r)
 		return
 	}
+	pause(r.Context(), e.Slow)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch operation {
