@@ -174,9 +174,7 @@ func TestRequestsGoWhereTheEnvironmentSays(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			cfg, seen := inLambda(t, c.env...), &wire{}
 			cfg.HTTPClient = seen
-			// An account-based endpoint would be the answer to another question.
-			client := dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) { o.AccountIDEndpointMode = aws.AccountIDEndpointModeDisabled })
-			if _, err := client.ListTables(t.Context(), nil); err != nil {
+			if _, err := dynamodb.NewFromConfig(cfg).ListTables(t.Context(), nil); err != nil {
 				t.Fatal(err)
 			}
 			if !slices.Equal(seen.hosts, []string{c.want}) {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 
 	"github.com/idmapping/notifier/internal/jobs"
@@ -25,7 +27,15 @@ var kinds = []struct {
 	{jobs.ErrUnavailable, []string{"InternalServerException"}},
 }
 
-// classify wraps err with what it means. Whatever is not one of the codes,
+// statuses say the same of an answer without a code that is known, such as a
+// proxy's. A 404 is not among them: it must not pass for a job that is gone.
+var statuses = map[int]error{
+	http.StatusTooManyRequests: jobs.ErrThrottled,
+	http.StatusUnauthorized:    jobs.ErrDenied,
+	http.StatusForbidden:       jobs.ErrDenied,
+}
+
+// classify wraps err with what it means. Whatever is neither of the two,
 // timeouts, broken connections and answers that cannot be read included, is
 // jobs.ErrUnavailable: trying again later is right for it.
 func classify(err error) error {
@@ -37,6 +47,11 @@ func classify(err error) error {
 			if slices.Contains(k.codes, api.ErrorCode()) {
 				return fmt.Errorf("%w: %w", k.kind, err)
 			}
+		}
+	}
+	if answer, ok := errors.AsType[*awshttp.ResponseError](err); ok {
+		if kind, ok := statuses[answer.HTTPStatusCode()]; ok {
+			return fmt.Errorf("%w: %w", kind, err)
 		}
 	}
 	return fmt.Errorf("%w: %w", jobs.ErrUnavailable, err)

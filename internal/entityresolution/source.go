@@ -36,7 +36,9 @@ type Source struct{ client *entityresolution.Client }
 // New makes a Source that makes at most so many requests a second, retries
 // included, however many sweeps share it.
 func New(cfg aws.Config, requestsPerSecond float64) *Source {
-	limiter := rate.NewLimiter(rate.Limit(requestsPerSecond), max(1, int(requestsPerSecond)))
+	// One at a time: after a pause a greater burst would be more than that in
+	// its first second.
+	limiter := rate.NewLimiter(rate.Limit(requestsPerSecond), 1)
 	return &Source{entityresolution.NewFromConfig(cfg, func(o *entityresolution.Options) {
 		o.Retryer = retry.NewStandard(func(r *retry.StandardOptions) {
 			r.MaxAttempts = attempts

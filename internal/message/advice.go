@@ -31,7 +31,7 @@ func advice(category jobs.Category, d event.Detail) []string {
 	switch category {
 	case jobs.IAM:
 		return []string{
-			fmt.Sprintf("Look in the error for the action that is refused, and allow it to %s.", role),
+			fmt.Sprintf("Look in the error for the action that is refused, and allow that action for %s.", role),
 			"If that role is newly made or changed, check that its trust policy lets entityresolution.amazonaws.com assume it.",
 			"Then run the workflow again.",
 		}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/jobs"
 )
@@ -28,20 +30,28 @@ func Compose(e event.Event) Message {
 		Ended:        d.Ended(),
 		WorkflowName: line(d.WorkflowName),
 		JobID:        line(d.JobID),
-		Account:      line(e.Account),
-		Region:       line(e.Region),
 		Metrics:      metrics(d.Metrics),
 		Failure:      failure(d),
 		Notes:        notes(e),
 	}
+	m.Account, m.Region = place(e)
 	word := Word(e)
 	m.Title = short(word+": "+m.WorkflowName, maxTitle)
 	m.Headline = headline(e, word)
 	m.Subject = short(subject(e, word), maxSubject)
 	m.Fields = fields(e, word)
 	m.Outputs, m.Links = links(d)
-	m.Footer = footer(e)
+	m.Footer = footer(m, d)
 	return m
+}
+
+// place is the account and region that the workflow is in: those of its ARN,
+// else those that the event came from.
+func place(e event.Event) (account, region string) {
+	if workflow, err := arn.Parse(e.Detail.WorkflowARN); err == nil {
+		return line(workflow.AccountID), line(workflow.Region)
+	}
+	return line(e.Account), line(e.Region)
 }
 
 // Word is the one word for what has happened: the status as the API spells it,
@@ -216,11 +226,10 @@ func https(url string) string {
 	return url
 }
 
-func footer(e event.Event) []string {
-	d := e.Detail
+func footer(m Message, d event.Detail) []string {
 	var all []string
 	for _, part := range []struct{ label, value string }{
-		{"account", e.Account}, {"region", e.Region}, {"job", d.JobID}, {"transition", first(d.TransitionID, 12)},
+		{"account", m.Account}, {"region", m.Region}, {"job", d.JobID}, {"transition", first(d.TransitionID, 12)},
 	} {
 		if v := short(line(part.value), 80); v != "" {
 			all = append(all, part.label+" "+v)

@@ -84,7 +84,7 @@ func Plain(m message.Message, mention string) Rendered {
 		lines = append(lines, mention)
 	}
 	if m.Failure != nil {
-		lines = append(lines, cut(m.Failure.Text, maxSection))
+		lines = append(lines, code(m.Failure.Text, maxSection))
 	}
 	for _, l := range m.Links {
 		lines = append(lines, link(l.URL, l.Label, 75))

@@ -1,0 +1,131 @@
+package email
+
+import (
+	"encoding/json"
+	"html"
+	"regexp"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/golden"
+	"github.com/idmapping/notifier/internal/message"
+	"github.com/idmapping/notifier/internal/messagetest"
+	"github.com/idmapping/notifier/internal/slack"
+)
+
+func composed(t testing.TB, name string) message.Message {
+	t.Helper()
+	e, err := event.Decode(golden.Events(t)[name])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return message.Compose(e)
+}
+
+func TestEmailsLookAsTheyWereSeen(t *testing.T) {
+	for name := range golden.Events(t) {
+		subject, htmlBody, text := Render(composed(t, name))
+		t.Run(name, func(t *testing.T) {
+			golden.Check(t, name+".html", []byte(htmlBody))
+			golden.Check(t, name+".txt", []byte("Subject: "+subject+"\n\n"+text))
+		})
+	}
+}
+
+// element is every element that a rendering may have.
+var element = regexp.MustCompile(`<(/?)(!DOCTYPE html|html|head|meta|title|body|table|tr|td|th|p|h2|pre|ul|li|div|a)(( [a-z-]+="[^"<>]*")*)>`)
+
+func TestNothingFromOutsideIsMarkup(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		subject, body, _ := Render(message.Compose(messagetest.Event(t)))
+		if left := element.ReplaceAllString(body, ""); strings.ContainsAny(left, "<>") {
+			at := strings.IndexAny(left, "<>")
+			t.Fatalf("markup at %q", left[max(0, at-40):min(len(left), at+80)])
+		}
+		for _, href := range regexp.MustCompile(`href="([^"]*)"`).FindAllStringSubmatch(body, -1) {
+			if !strings.HasPrefix(href[1], "https://") {
+				t.Fatalf("link to %q", href[1])
+			}
+		}
+		if strings.ContainsAny(subject, "\r\n\x00") || len([]rune(subject)) > 200 || subject == "" {
+			t.Fatalf("subject %q", subject)
+		}
+	})
+}
+
+// Whatever the message says is in the HTML and the text alike, and, short of
+// Slack's cut, in the card.
+func TestEveryChannelTellsTheSameFacts(t *testing.T) {
+	for name := range golden.Events(t) {
+		if name == "hostile" {
+			continue // cut and defused; the golden files show it
+		}
+		m := composed(t, name)
+		_, body, text := Render(m)
+		var card strings.Builder
+		rendered := slack.Card(m, "")
+		for _, b := range rendered.Blocks {
+			card.WriteString(asText(b))
+		}
+		facts := []string{m.Headline}
+		for _, f := range m.Fields {
+			facts = append(facts, f.Label, f.Value)
+		}
+		for _, row := range m.Metrics {
+			facts = append(facts, row.Label, row.Value, row.Share)
+		}
+		if m.Failure != nil {
+			facts = append(facts, string(m.Failure.Category), firstLine(m.Failure.Text))
+			facts = append(facts, m.Failure.Advice...)
+		}
+		for _, l := range append(m.Outputs, m.Links...) {
+			facts = append(facts, l.Label, l.URL)
+		}
+		facts = append(append(facts, m.Notes...), m.Footer...)
+		for _, fact := range facts {
+			for channel, all := range map[string]string{"HTML": html.UnescapeString(body), "text": text, "Slack": card.String()} {
+				if !strings.Contains(all, fact) {
+					t.Errorf("%s: %s does not tell %q", name, channel, fact)
+				}
+			}
+		}
+	}
+}
+
+func firstLine(s string) string {
+	first, _, _ := strings.Cut(s, "\n")
+	return first
+}
+
+// asText is what a reader sees of a block, as JSON unescaped.
+func asText(block any) string {
+	b, err := json.Marshal(block)
+	if err != nil {
+		panic(err)
+	}
+	var value any
+	if err := json.Unmarshal(b, &value); err != nil {
+		panic(err)
+	}
+	var all strings.Builder
+	collect(value, &all)
+	return strings.ReplaceAll(html.UnescapeString(all.String()), "\u200B", "")
+}
+
+func collect(value any, into *strings.Builder) {
+	switch v := value.(type) {
+	case string:
+		into.WriteString(v + "\n")
+	case []any:
+		for _, e := range v {
+			collect(e, into)
+		}
+	case map[string]any:
+		for _, e := range v {
+			collect(e, into)
+		}
+	}
+}

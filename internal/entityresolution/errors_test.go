@@ -1,0 +1,122 @@
+package entityresolution_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/idmapping/notifier/internal/entityresolution"
+	"github.com/idmapping/notifier/internal/jobs"
+	"github.com/idmapping/notifier/internal/standin"
+)
+
+// sentinels are all that an error can be told apart by.
+var sentinels = []error{jobs.ErrThrottled, jobs.ErrDenied, jobs.ErrNotFound, jobs.ErrRejected, jobs.ErrUnavailable, jobs.ErrUnpublishable, jobs.ErrConflict}
+
+// operations are the three that a Source calls.
+var operations = map[string]func(context.Context, *entityresolution.Source) error{
+	"ListIdMappingWorkflows": func(ctx context.Context, s *entityresolution.Source) error {
+		_, err := s.Workflows(ctx)
+		return err
+	},
+	"ListIdMappingJobs": func(ctx context.Context, s *entityresolution.Source) error {
+		_, err := s.Page(ctx, "crm", "")
+		return err
+	},
+	"GetIdMappingJob": func(ctx context.Context, s *entityresolution.Source) error {
+		_, err := s.Job(ctx, jobs.Key{Workflow: "crm", Job: "1"})
+		return err
+	},
+}
+
+func TestEveryFaultIsSortedByWhatACallerDecidesByIt(t *testing.T) {
+	// All at once: the retries' pauses are long, and nothing else takes time.
+	var running sync.WaitGroup
+	defer running.Wait()
+	for _, c := range []struct {
+		name     string
+		fault    standin.Fault
+		want     error
+		attempts int
+	}{
+		{"429", standin.Fault{Status: 429, Code: "ThrottlingException"}, jobs.ErrThrottled, 3},
+		{"429 of the gateway", standin.Fault{Status: 429, Code: "TooManyRequestsException"}, jobs.ErrThrottled, 3},
+		{"429 without a code", standin.Fault{Status: 429, Body: `{"message":"Too Many Requests"}`}, jobs.ErrThrottled, 1},
+		{"400 throttled", standin.Fault{Status: 400, Code: "ThrottlingException"}, jobs.ErrThrottled, 3},
+		{"403", standin.Fault{Status: 403, Code: "AccessDeniedException"}, jobs.ErrDenied, 1},
+		{"403 for the token", standin.Fault{Status: 403, Code: "UnrecognizedClientException"}, jobs.ErrDenied, 1},
+		{"403 for an old token", standin.Fault{Status: 403, Code: "ExpiredTokenException"}, jobs.ErrDenied, 1},
+		{"403 for the signature", standin.Fault{Status: 403, Code: "InvalidSignatureException"}, jobs.ErrDenied, 1},
+		{"403 without a code", standin.Fault{Status: 403, Body: `{"message":"Forbidden"}`}, jobs.ErrDenied, 1},
+		{"401 without a code", standin.Fault{Status: 401, Body: "who are you?"}, jobs.ErrDenied, 1},
+		{"404", standin.Fault{Status: 404, Code: "ResourceNotFoundException"}, jobs.ErrNotFound, 1},
+		{"404 of something else", standin.Fault{Status: 404, Body: "no such page"}, jobs.ErrUnavailable, 1},
+		{"400", standin.Fault{Status: 400, Code: "ValidationException"}, jobs.ErrRejected, 1},
+		{"400 with a new code", standin.Fault{Status: 400, Code: "LaterException"}, jobs.ErrUnavailable, 1},
+		{"500", standin.Fault{Status: 500, Code: "InternalServerException"}, jobs.ErrUnavailable, 3},
+		{"502", standin.Fault{Status: 502, Body: "<html>bad gateway</html>"}, jobs.ErrUnavailable, 3},
+		{"503", standin.Fault{Status: 503, Code: "ServiceUnavailableException"}, jobs.ErrUnavailable, 3},
+		{"200 truncated", standin.Fault{Status: 200, Body: `{"jobs":[{"jobId":"1","sta`}, jobs.ErrUnavailable, 1},
+		{"200 not JSON", standin.Fault{Status: 200, Body: "<html>hello</html>"}, jobs.ErrUnavailable, 1},
+		{"200 of another shape", standin.Fault{Status: 200, Body: `{"jobs":"none","jobId":7,"workflowSummaries":3}`}, jobs.ErrUnavailable, 1},
+		{"hang", standin.Fault{Status: 200, Delay: 5 * time.Second}, jobs.ErrUnavailable, 3},
+		{"reset", standin.Fault{Reset: true}, jobs.ErrUnavailable, 3},
+	} {
+		for operation, call := range operations {
+			service := &standin.EntityResolution{}
+			service.Put(jobs.Job{Key: jobs.Key{Workflow: "crm", Job: "1"}, Status: jobs.Running})
+			service.Inject(c.fault)
+			s := source(t, service, fast)
+			running.Go(func() {
+				err := call(t.Context(), s)
+				for _, sentinel := range sentinels {
+					if got, want := errors.Is(err, sentinel), sentinel == c.want; got != want {
+						t.Errorf("%s, %s: is %q: %t, want %t; error %v", c.name, operation, sentinel, got, want, err)
+					}
+				}
+				if err != nil && !strings.HasPrefix(err.Error(), "calling "+operation) {
+					t.Errorf("%s, %s: the error does not begin with what was done: %v", c.name, operation, err)
+				}
+				if n := len(service.Calls()); n != c.attempts {
+					t.Errorf("%s, %s: %d attempts, want %d", c.name, operation, n, c.attempts)
+				}
+			})
+		}
+	}
+}
+
+func TestTheEndOfTheTickIsNoFaultOfTheService(t *testing.T) {
+	service := &standin.EntityResolution{}
+	service.Inject(standin.Fault{Status: 200, Delay: 5 * time.Second})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := source(t, service, fast).Page(ctx, "crm", ""); !errors.Is(err, jobs.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the deadline's error is %v", err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if _, err := source(t, service, fast).Page(ctx, "crm", ""); !errors.Is(err, jobs.ErrUnavailable) || !errors.Is(err, context.Canceled) {
+		t.Errorf("the cancellation's error is %v", err)
+	}
+}
+
+func TestAFaultThatPassesIsNotSeen(t *testing.T) {
+	for _, fault := range []standin.Fault{
+		{Times: 2, Status: 500, Code: "InternalServerException"}, {Times: 2, Status: 429, Code: "ThrottlingException"},
+		{Times: 1, Reset: true}, {Times: 1, Status: http.StatusOK, Delay: time.Second},
+	} {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			service := &standin.EntityResolution{}
+			service.Put(jobs.Job{Key: jobs.Key{Workflow: "crm", Job: "1"}, Status: jobs.Running})
+			service.Inject(fault)
+			if page, err := source(t, service, fast).Page(t.Context(), "crm", ""); err != nil || len(page.Rows) != 1 {
+				t.Errorf("after %+v: %+v (%v)", fault, page, err)
+			}
+		})
+	}
+}

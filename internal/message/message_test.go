@@ -1,0 +1,117 @@
+package message_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"unicode"
+
+	"pgregory.net/rapid"
+
+	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/golden"
+	"github.com/idmapping/notifier/internal/message"
+	"github.com/idmapping/notifier/internal/messagetest"
+)
+
+func compose(t *testing.T, body []byte) message.Message {
+	t.Helper()
+	e, err := event.Decode(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return message.Compose(e)
+}
+
+func TestWhatEachEventTells(t *testing.T) {
+	for name, body := range golden.Events(t) {
+		t.Run(name, func(t *testing.T) {
+			var got bytes.Buffer
+			encoder := json.NewEncoder(&got)
+			encoder.SetEscapeHTML(false)
+			encoder.SetIndent("", "  ")
+			if err := encoder.Encode(compose(t, body)); err != nil {
+				t.Fatal(err)
+			}
+			golden.Check(t, name+".json", got.Bytes())
+		})
+	}
+}
+
+func TestHeadlinesStandAlone(t *testing.T) {
+	for name, want := range map[string]string{
+		"success-batch":       "SUCCEEDED: customers-to-liveramp in 1 h 4 min, 78.6 % of 12,471,902 records mapped",
+		"success-incremental": "SUCCEEDED: nightly-incremental in 3 min 7 s, 85.8 % of 48,210 records mapped",
+		"failure-iam":         `FAILED: customers-to-liveramp after 14 min 7 s: not authorized to perform s3:GetObject on resource: "arn:aws:s3:::acme-crm-export/2026-11-23/part-000…`,
+		"failure-silent":      "FAILED: customers-to-liveramp after 14 min 7 s",
+		"queued":              "QUEUED: customers-to-liveramp is waiting to start",
+		"running":             "RUNNING: customers-to-liveramp has started",
+		"unknown-status":      "PAUSED: customers-to-liveramp has a status that this version does not know",
+		"vanished":            "VANISHED: customers-to-liveramp is no longer shown by Entity Resolution; it was last seen RUNNING",
+		"bare":                "SUCCEEDED: w",
+	} {
+		if got := compose(t, golden.Events(t)[name]).Headline; got != want {
+			t.Errorf("%s:\n got %s\nwant %s", name, got, want)
+		}
+	}
+}
+
+func TestLinesHaveNoControlCharactersAndKeepTheirLimits(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := message.Compose(messagetest.Event(t))
+		lines := append([]string{m.Headline, m.Subject, m.Title, m.WorkflowName, m.JobID}, append(m.Notes, m.Footer...)...)
+		for _, f := range m.Fields {
+			lines = append(lines, f.Label, f.Value)
+		}
+		for _, l := range append(m.Outputs, m.Links...) {
+			lines = append(lines, l.Label, l.URL)
+		}
+		for _, l := range lines {
+			if strings.ContainsFunc(l, func(r rune) bool {
+				return unicode.IsControl(r) || r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069
+			}) {
+				t.Fatalf("control or direction characters in %q", l)
+			}
+		}
+		if n := len([]rune(m.Headline)); n > 150 || n == 0 {
+			t.Fatalf("headline of %d characters", n)
+		}
+		if n := len([]rune(m.Subject)); n > 180 || n == 0 {
+			t.Fatalf("subject of %d characters", n)
+		}
+		for _, l := range m.Links {
+			if !strings.HasPrefix(l.URL, "https://") {
+				t.Fatalf("link to %q", l.URL)
+			}
+		}
+	})
+}
+
+func TestNumbersReadWell(t *testing.T) {
+	for n, want := range map[int64]string{0: "0", 7: "7", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1234: "-1,234", -999: "-999", -9223372036854775808: "-9,223,372,036,854,775,808"} {
+		if got := message.Grouped(n); got != want {
+			t.Errorf("Grouped(%d) = %s, want %s", n, got, want)
+		}
+	}
+	for fraction, want := range map[float64]string{0: "0 %", 1: "100 %", 0.5: "50.0 %", 0.9823: "98.2 %", 0.00001: "<0.1 %", 0.99999: ">99.9 %", 0.001: "0.1 %", 1.5: "150.0 %"} {
+		if got := message.Percent(fraction); got != want {
+			t.Errorf("Percent(%v) = %s, want %s", fraction, got, want)
+		}
+	}
+	for seconds, want := range map[int64]string{0: "0 s", 59: "59 s", 60: "1 min", 61: "1 min 1 s", 3600: "1 h", 3841: "1 h 4 min", 86400: "1 d", 90000: "1 d 1 h"} {
+		if got := message.Duration(seconds); got != want {
+			t.Errorf("Duration(%d) = %s, want %s", seconds, got, want)
+		}
+	}
+}
+
+func TestPercentNeverRoundsToNothingOrEverything(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		fraction := rapid.Float64Range(0, 1).Draw(t, "fraction")
+		got := message.Percent(fraction)
+		if (got == "0 %" || got == "0.0 %") && fraction > 0 || strings.HasPrefix(got, "100") && fraction < 1 {
+			t.Fatalf("%v is %s", fraction, got)
+		}
+	})
+}

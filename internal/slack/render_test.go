@@ -1,0 +1,164 @@
+package slack
+
+import (
+	"bytes"
+	"encoding/json"
+	"regexp"
+	"strings"
+	"testing"
+
+	slackgo "github.com/slack-go/slack"
+	"pgregory.net/rapid"
+
+	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/golden"
+	"github.com/idmapping/notifier/internal/message"
+	"github.com/idmapping/notifier/internal/messagetest"
+)
+
+const group = "<!subteam^S0DATATEAM>"
+
+func composed(t testing.TB, name string) message.Message {
+	t.Helper()
+	e, err := event.Decode(golden.Events(t)[name])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return message.Compose(e)
+}
+
+func asJSON(t testing.TB, r Rendered) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(map[string]any{"text": r.Text, "blocks": r.Blocks}); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestCardsAndRepliesLookAsTheyWereSeen(t *testing.T) {
+	for name := range golden.Events(t) {
+		m := composed(t, name)
+		t.Run(name, func(t *testing.T) {
+			golden.Check(t, name+".card.json", asJSON(t, Card(m, group)))
+			golden.Check(t, name+".reply.json", asJSON(t, Reply(m, group)))
+		})
+	}
+}
+
+func TestEveryEventRendersWithinSlacksLimits(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := message.Compose(messagetest.Event(t))
+		for kind, r := range map[string]Rendered{"card": Card(m, group), "reply": Reply(m, group), "plain": Plain(m, group)} {
+			if err := r.Validate(); err != nil {
+				t.Fatalf("%s: %v", kind, err)
+			}
+		}
+	})
+}
+
+func TestTextAndFirstBlockAreTheSameSentence(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := message.Compose(messagetest.Event(t))
+		for _, r := range []Rendered{Card(m, group), Reply(m, group)} {
+			var first *slackgo.TextBlockObject
+			switch b := r.Blocks[0].(type) {
+			case *slackgo.HeaderBlock:
+				first = b.Text
+			case *slackgo.SectionBlock:
+				first = b.Text
+			}
+			if first.Text != r.Text || first.Type != "plain_text" {
+				t.Fatalf("first block %q (%s), text %q", first.Text, first.Type, r.Text)
+			}
+		}
+	})
+}
+
+// ours is all markup that may be in a message: the mention that was set, and
+// links to https.
+var ours = regexp.MustCompile(`<!subteam\^S0DATATEAM>|<https://[^<>|]+\|[^<>|]*>`)
+
+func TestNothingFromOutsideIsMarkup(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := message.Compose(messagetest.Event(t))
+		for kind, r := range map[string]Rendered{"card": Card(m, group), "reply": Reply(m, group), "plain": Plain(m, group)} {
+			for _, text := range texts(r) {
+				if left := ours.ReplaceAllString(text, ""); strings.ContainsAny(left, "<>") {
+					t.Fatalf("%s: markup in %q", kind, left)
+				}
+				body := strings.TrimPrefix(text, fit(m.Headline, maxHeader)) // plain, or a push's one line
+				if fences := strings.Count(body, "```"); fences%2 != 0 || fences > 2 {
+					t.Fatalf("%s: %d code fences in %q", kind, fences, text)
+				}
+			}
+			if mentioned := strings.Contains(strings.Join(texts(r), "\n"), group); mentioned != (m.Severity == message.Bad) {
+				t.Fatalf("%s of severity %d: mentioned = %v", kind, m.Severity, mentioned)
+			}
+		}
+	})
+}
+
+// texts are all texts of a message.
+func texts(r Rendered) []string {
+	all := []string{r.Text}
+	for _, b := range r.Blocks {
+		switch b := b.(type) {
+		case *slackgo.HeaderBlock:
+			all = append(all, b.Text.Text)
+		case *slackgo.SectionBlock:
+			if b.Text != nil {
+				all = append(all, b.Text.Text)
+			}
+			for _, f := range b.Fields {
+				all = append(all, f.Text)
+			}
+		case *slackgo.ContextBlock:
+			for _, e := range b.ContextElements.Elements {
+				all = append(all, e.(*slackgo.TextBlockObject).Text)
+			}
+		}
+	}
+	return all
+}
+
+func TestValidateFindsWhatSlackRefuses(t *testing.T) {
+	section := func(n int) slackgo.Block {
+		return slackgo.NewSectionBlock(marked(strings.Repeat("x", n)), nil, nil)
+	}
+	var many []slackgo.Block
+	for range 51 {
+		many = append(many, section(1))
+	}
+	for name, r := range map[string]Rendered{
+		"no text":          {},
+		"a long header":    {Text: "t", Blocks: []slackgo.Block{slackgo.NewHeaderBlock(plain(strings.Repeat("x", 151)))}},
+		"a long section":   {Text: "t", Blocks: []slackgo.Block{section(3001)}},
+		"an empty section": {Text: "t", Blocks: []slackgo.Block{section(0)}},
+		"too many blocks":  {Text: "t", Blocks: many},
+		"too much in all":  {Text: "t", Blocks: []slackgo.Block{section(2900), section(2900), section(2900), section(2900), section(2900)}},
+		"too long a text":  {Text: strings.Repeat("x", 40_001)},
+		"a field too long": {Text: "t", Blocks: []slackgo.Block{slackgo.NewSectionBlock(nil, []*slackgo.TextBlockObject{marked(strings.Repeat("x", 2001))}, nil)}},
+		"an unknown block": {Text: "t", Blocks: []slackgo.Block{slackgo.NewDividerBlock()}},
+		"an empty context": {Text: "t", Blocks: []slackgo.Block{slackgo.NewContextBlock("")}},
+	} {
+		if r.Validate() == nil {
+			t.Errorf("%s is valid", name)
+		}
+	}
+}
+
+func FuzzCode(f *testing.F) {
+	for _, s := range []string{"", "```", "a`", messagetest.Hostile, strings.Repeat("<", 5000)} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got := code(s, 1000)
+		if len(got) > 1000 || strings.Count(got, "```") != 2 || strings.ContainsAny(got, "<>") || !strings.HasSuffix(got, "```") {
+			t.Errorf("code(%q) = %q", s, got)
+		}
+	})
+}
