@@ -39,7 +39,12 @@ fmt: ## Format the code
 
 .PHONY: golden
 golden: venv ## Write the golden files anew from what the code makes now
-	$(GO) test $$(grep -rl --include='*_test.go' 'flag.Bool("update"' internal | xargs -n 1 dirname | sort -u | sed 's,^,./,') -update
+	$(GO) test ./internal/event -update
+	$(GO) test ./internal/message ./internal/slack ./internal/email ./internal/template -update
+
+.PHONY: pictures
+pictures: ## Take the pictures in docs anew (needs chromium)
+	@$(GO) run ./cmd/pictures
 
 .PHONY: bench
 bench: ## Measure start, memory, size and speed beside a Go hello-world function

@@ -178,7 +178,7 @@ func mrkdwnHTML(s string) string {
 	})
 	s = slackLink.ReplaceAllString(s, "\x01a href=\"$1\"\x02$2\x01/a\x02")
 	s = mention.ReplaceAllStringFunc(s, func(m string) string {
-		return "\x01span class=\"mention\"\x02@" + strings.Trim(m, "<>!@") + "\x01/span\x02"
+		return "\x01span class=\"mention\"\x02@" + strings.TrimPrefix(strings.Trim(m, "<>!@"), "subteam^") + "\x01/span\x02"
 	})
 	s = noTags(s)
 	s = strings.NewReplacer("\x01", "<", "\x02", ">").Replace(s)
