@@ -37,8 +37,8 @@ func slackLane(env *setting.Reader, cfg aws.Config) notifier.Lane {
 		env.Wrong(errors.New("SlackTokenParameter and SlackWebhookParameter are both set: a bot token and an incoming webhook exclude each other, set one"))
 	case token != "" && channel == "":
 		env.Wrong(errors.New("SlackTokenParameter is set without SlackChannel: name the channel's id, such as C0123456789"))
-	case token == "" && channel != "" && webhook == "":
-		env.Wrong(errors.New("SlackChannel is set without SlackTokenParameter: name the SSM parameter that holds the bot token"))
+	case token == "" && channel != "":
+		env.Wrong(errors.New("SlackChannel is set without SlackTokenParameter: name the SSM parameter that holds the bot token; a webhook posts only to the channel that it was made for"))
 	case token != "":
 		if len(lane.Wants.Only) == 0 {
 			lane.Wants.All = true // a card shows every status and is still one message

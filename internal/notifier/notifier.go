@@ -103,17 +103,13 @@ func (s Statuses) Want(e event.Event) bool {
 	}
 }
 
-// ParseStatuses reads a comma-separated list of statuses; "*" is every status,
-// an empty list the ends only. Statuses that this version does not know are
+// ParseStatuses reads a comma-separated list of statuses; an empty one means
+// the ends only. Statuses that this version does not know are
 // taken as they are: the API's enum can grow.
 func ParseStatuses(list string) Statuses {
 	s := Statuses{Only: make(map[string]bool)}
 	for status := range strings.SplitSeq(list, ",") {
-		switch status = strings.ToUpper(strings.TrimSpace(status)); status {
-		case "":
-		case "*":
-			s.All = true
-		default:
+		if status = strings.ToUpper(strings.TrimSpace(status)); status != "" {
 			s.Only[status] = true
 		}
 	}

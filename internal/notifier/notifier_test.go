@@ -383,7 +383,6 @@ func TestTheLaneChoosesByStatus(t *testing.T) {
 	all["vanished"], _ = event.Decode([]byte(wrap(entry)))
 	for setting, want := range map[string]string{
 		"":                    "FAILED SUCCEEDED vanished",
-		"*":                   "FAILED PAUSED QUEUED RUNNING SUCCEEDED vanished",
 		"FAILED":              "FAILED vanished",
 		" running , Failed ,": "FAILED RUNNING vanished",
 		"PAUSED":              "PAUSED vanished",

@@ -40,7 +40,7 @@ const (
 	SlackChannel   = "C0DATAJOBS"
 	TokenParameter = "/idmapping/slack-token"
 	URLParameter   = "/idmapping/slack-webhook"
-	EmailFrom      = "ID mapping <notifier@example.com>"
+	EmailFrom      = "notifier@example.com"
 )
 
 // Options are how to deploy.

@@ -1,0 +1,206 @@
+package eventbridge_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awseventbridge "github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/eventbridge"
+	"github.com/idmapping/notifier/internal/jobs"
+	"github.com/idmapping/notifier/internal/standin"
+)
+
+// subscribe makes a rule on the bus with a queue as its target, and returns the
+// queue's URL.
+func subscribe(t *testing.T, cfg aws.Config, bus, name, pattern string) string {
+	t.Helper()
+	queue, err := sqs.NewFromConfig(cfg).CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: &name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := awseventbridge.NewFromConfig(cfg)
+	if _, err := client.PutRule(t.Context(), &awseventbridge.PutRuleInput{Name: &name, EventBusName: &bus, EventPattern: &pattern}); err != nil {
+		t.Fatal(err)
+	}
+	arn := fmt.Sprintf("arn:aws:sqs:%s:%s:%s", standin.Region, standin.Account, name)
+	_, err = client.PutTargets(t.Context(), &awseventbridge.PutTargetsInput{Rule: &name, EventBusName: &bus, Targets: []types.Target{{Id: &name, Arn: &arn}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return aws.ToString(queue.QueueUrl)
+}
+
+// received reads and decodes all that is in a queue.
+func received(t *testing.T, cfg aws.Config, url string) []event.Event {
+	t.Helper()
+	var all []event.Event
+	for {
+		out, err := sqs.NewFromConfig(cfg).ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &url, MaxNumberOfMessages: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(out.Messages) == 0 {
+			return all
+		}
+		for _, m := range out.Messages {
+			e, err := event.Decode([]byte(aws.ToString(m.Body)))
+			if err != nil {
+				t.Fatalf("%v\n%s", err, aws.ToString(m.Body))
+			}
+			t.Log(*m.Body)
+			all = append(all, e)
+		}
+	}
+}
+
+// newBus makes a bus of this test's own.
+func newBus(t *testing.T, cfg aws.Config) string {
+	t.Helper()
+	name := fmt.Sprintf("%s-%d", t.Name(), time.Now().UnixNano())
+	if _, err := awseventbridge.NewFromConfig(cfg).CreateEventBus(t.Context(), &awseventbridge.CreateEventBusInput{Name: &name}); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestAnEventArrivesAtASubscribersQueueAsItWasEncoded(t *testing.T) {
+	cfg := standin.MotoForTest(t).Config()
+	bus := newBus(t, cfg)
+	url := subscribe(t, cfg, bus, "all", `{"source":["idmapping.notifier"]}`)
+	job := jobs.Job{Key: jobs.Key{Workflow: "crm", Job: "4f2a"}, Type: "BATCH", Status: jobs.Failed, StartTime: noon, EndTime: noon.Add(time.Hour),
+		Metrics: jobs.Metrics{jobs.InputRecords: 7}, Error: "Accès refusé: <b> & \"x\"", Outputs: []jobs.Output{{S3Path: "s3://out/a b/"}}}
+	entry, err := event.Encode(standin.WorkflowARN("crm"), jobs.Transition{Job: job, Previous: jobs.Running}, noon.Add(2*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if errs := eventbridge.New(cfg, bus).Publish(t.Context(), []jobs.Entry{entry}); errors.Join(errs...) != nil {
+		t.Fatal(errs)
+	}
+	got := received(t, cfg, url)
+	if len(got) != 1 {
+		t.Fatalf("%d events arrived, want 1", len(got))
+	}
+	e, d := got[0], got[0].Detail
+	if e.DetailType != event.StateChange || e.Account != standin.Account || e.Region != standin.Region || !e.Time.Equal(noon.Add(time.Hour)) || e.ID == "" {
+		t.Errorf("the envelope is %+v", e)
+	}
+	if d.TransitionID != entry.ID || d.Status != jobs.Failed || d.PreviousStatus != jobs.Running || *d.Duration != 3600 ||
+		d.Error.Message != job.Error || !reflect.DeepEqual(d.Metrics, job.Metrics) || !reflect.DeepEqual(d.Outputs, job.Outputs) || !d.ObservedAt.Equal(noon.Add(2*time.Hour)) {
+		t.Errorf("the detail is %+v", d)
+	}
+}
+
+// kinds are events of every kind, by what they are called in this test.
+func kinds(t *testing.T) map[string]jobs.Entry {
+	t.Helper()
+	all := make(map[string]jobs.Entry)
+	add := func(name, workflow string, status jobs.Status, metrics jobs.Metrics) {
+		job := jobs.Job{Key: jobs.Key{Workflow: workflow, Job: name}, Status: status, StartTime: noon, Metrics: metrics}
+		if job.Ended() {
+			job.EndTime = noon.Add(time.Hour)
+		}
+		entry, err := event.Encode(standin.WorkflowARN(workflow), jobs.Transition{Job: job}, noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = entry
+	}
+	mapped := func(n int64) jobs.Metrics {
+		return jobs.Metrics{jobs.TotalMappedRecords: n, jobs.TotalRecordsProcessed: 100}
+	}
+	for _, workflow := range []string{"crm-eu", "ads", "my-crm-eu", "crm"} {
+		add(workflow+" queued", workflow, jobs.Queued, nil)
+		add(workflow+" running", workflow, jobs.Running, nil)
+		add(workflow+" failed", workflow, jobs.Failed, nil)
+		add(workflow+" paused", workflow, "PAUSED", nil)
+		add(workflow+" succeeded", workflow, jobs.Succeeded, nil)
+		add(workflow+" succeeded 0%", workflow, jobs.Succeeded, mapped(0))
+		add(workflow+" succeeded 49%", workflow, jobs.Succeeded, mapped(49))
+		add(workflow+" succeeded 50%", workflow, jobs.Succeeded, mapped(50))
+		add(workflow+" succeeded 98%", workflow, jobs.Succeeded, mapped(98))
+		add(workflow+" failed 0%", workflow, jobs.Failed, mapped(0))
+		for _, status := range []jobs.Status{jobs.Running, jobs.Failed} {
+			name := fmt.Sprintf("%s vanished while %s", workflow, status)
+			entry, err := event.EncodeVanished(standin.WorkflowARN(workflow), jobs.Job{Key: jobs.Key{Workflow: workflow, Job: name}, Status: status}, noon)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[name] = entry
+		}
+	}
+	return all
+}
+
+// wanted says of each rule in docs/rules which events of kinds it is for.
+var wanted = map[string]func(name string) bool{
+	"failures.json": func(name string) bool { return strings.Contains(name, " failed") },
+	"low-mapped-rate.json": func(name string) bool {
+		return strings.HasSuffix(name, "succeeded 0%") || strings.HasSuffix(name, "succeeded 49%")
+	},
+	"ends-of-one-team.json": func(name string) bool {
+		return strings.HasPrefix(name, "crm-") && (strings.Contains(name, " succeeded") || strings.Contains(name, " failed"))
+	},
+}
+
+func TestTheExampleRulesMatchExactlyTheEventsTheyAreFor(t *testing.T) {
+	files, err := filepath.Glob("../../docs/rules/*.json")
+	if err != nil || len(files) != len(wanted) {
+		t.Fatalf("%d example rules, want %d (%v)", len(files), len(wanted), err)
+	}
+	cfg := standin.MotoForTest(t).Config()
+	bus := newBus(t, cfg)
+	queues := make(map[string]string)
+	for _, file := range files {
+		pattern, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Base(file)
+		queues[name] = subscribe(t, cfg, bus, strings.TrimSuffix(name, ".json"), string(pattern))
+	}
+	all := kinds(t)
+	var batch []jobs.Entry
+	for _, entry := range all {
+		batch = append(batch, entry)
+	}
+	// Somebody else's events are on the bus too.
+	foreign := awseventbridge.NewFromConfig(cfg)
+	if _, err := foreign.PutEvents(t.Context(), &awseventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{{
+		EventBusName: &bus, Source: aws.String("somebody.else"), DetailType: aws.String(event.StateChange), Detail: aws.String(all["crm-eu failed 0%"].Detail),
+	}}}); err != nil {
+		t.Fatal(err)
+	}
+	if errs := eventbridge.New(cfg, bus).Publish(t.Context(), batch); errors.Join(errs...) != nil {
+		t.Fatal(errs)
+	}
+	for rule, url := range queues {
+		t.Run(rule, func(t *testing.T) {
+			var got, want []string
+			for _, e := range received(t, cfg, url) {
+				got = append(got, e.Detail.JobID)
+			}
+			for name := range all {
+				if wanted[rule](name) {
+					want = append(want, name)
+				}
+			}
+			slices.Sort(got)
+			slices.Sort(want)
+			if !slices.Equal(got, want) {
+				t.Errorf("arrived:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+		})
+	}
+}
