@@ -2,9 +2,9 @@
 package main
 
 import (
-	"log"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -21,7 +21,8 @@ func main() {
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stdout, nil)))
 	n, err := newNotifier()
 	if err != nil {
-		log.Fatalf("the notifier cannot start:\n%v", err)
+		slog.Error("the notifier cannot start", "problems", strings.Split(err.Error(), "\n"))
+		os.Exit(1)
 	}
 	lambda.Start(n.Handle)
 }

@@ -2,9 +2,9 @@
 package main
 
 import (
-	"log"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -24,7 +24,8 @@ func main() {
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stdout, nil)))
 	p, err := newPoller()
 	if err != nil {
-		log.Fatalf("the poller cannot start:\n%v", err)
+		slog.Error("the poller cannot start", "problems", strings.Split(err.Error(), "\n"))
+		os.Exit(1)
 	}
 	lambda.Start(p.Handle)
 }

@@ -78,7 +78,8 @@ func TestEveryChannelTellsTheSameFacts(t *testing.T) {
 			facts = append(facts, row.Label, row.Value, row.Share)
 		}
 		if m.Failure != nil {
-			facts = append(facts, string(m.Failure.Category), firstLine(m.Failure.Text))
+			facts = append(facts, string(m.Failure.Category))
+			facts = append(facts, strings.Split(m.Failure.Text, "\n")...)
 			facts = append(facts, m.Failure.Advice...)
 		}
 		for _, l := range append(m.Outputs, m.Links...) {
@@ -93,11 +94,6 @@ func TestEveryChannelTellsTheSameFacts(t *testing.T) {
 			}
 		}
 	}
-}
-
-func firstLine(s string) string {
-	first, _, _ := strings.Cut(s, "\n")
-	return first
 }
 
 // asText is what a reader sees of a block, as JSON unescaped.

@@ -62,6 +62,7 @@ func examples() map[string]jobs.Entry {
 
 	small := job(jobs.Succeeded, 3)
 	small.Type, small.Key = "INCREMENTAL", jobs.Key{Workflow: "nightly-incremental", Job: "c1a2b3c4d5e647f889a0b1c2d3e4f506"}
+	small.Outputs = out(small.Workflow)
 	small.Metrics = jobs.Metrics{jobs.InputRecords: 48_210, jobs.TotalRecordsProcessed: 48_210, jobs.RecordsNotProcessed: 0, jobs.TotalMappedRecords: 41_377, jobs.NewMappedRecords: 1_902}
 	add("success-incremental", small, jobs.Queued, jobs.Running)
 

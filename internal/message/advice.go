@@ -30,8 +30,12 @@ func advice(category jobs.Category, d event.Detail) []string {
 	}
 	switch category {
 	case jobs.IAM:
+		allow := fmt.Sprintf("Look in the error for the action that is refused, and allow that action for %s.", role)
+		if action := refusedAction(line(d.Error.Message)); action != "" {
+			allow = fmt.Sprintf("Allow %s for %s, or find the policy that denies it.", action, role)
+		}
 		return []string{
-			fmt.Sprintf("Look in the error for the action that is refused, and allow that action for %s.", role),
+			allow,
 			"If that role is newly made or changed, check that its trust policy lets entityresolution.amazonaws.com assume it.",
 			"Then run the workflow again.",
 		}

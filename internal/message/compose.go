@@ -89,7 +89,7 @@ func headline(e event.Event, word string) string {
 	case d.Status == jobs.Succeeded:
 		s = fmt.Sprintf("%s: %s%s%s", word, name, in(" in ", d), mapped(d))
 	case d.Status == jobs.Failed:
-		s = fmt.Sprintf("%s: %s%s%s", word, name, in(" after ", d), cause(d))
+		s = fmt.Sprintf("%s: %s%s%s", word, name, in(" after ", d), because(d))
 	default:
 		s = fmt.Sprintf("%s: %s has a status that this version does not know", word, name)
 	}
@@ -111,16 +111,15 @@ func mapped(d event.Detail) string {
 	return fmt.Sprintf(", %s of %s records mapped", Percent(*d.Rates.Mapped), Grouped(d.Metrics[jobs.TotalRecordsProcessed]))
 }
 
-func cause(d event.Detail) string {
+// because is the cause of a failure, introduced, or nothing.
+func because(d event.Detail) string {
 	if d.Error == nil {
 		return ""
 	}
-	text := line(d.Error.Message)
-	// IAM's own sentence begins with a long ARN; what is refused tells more.
-	if user, refused, ok := strings.Cut(text, " is not authorized to perform: "); ok && strings.HasPrefix(user, "User: ") {
-		text = "not authorized to perform " + refused
+	if c := cause(d.Error.Message); c != "" {
+		return ": " + c
 	}
-	return ": " + strings.TrimRight(text, ". ")
+	return ""
 }
 
 // subject starts with the status and the workflow, so that mail programs can
@@ -129,8 +128,8 @@ func subject(e event.Event, word string) string {
 	d := e.Detail
 	s := fmt.Sprintf("[%s] %s", word, short(line(d.WorkflowName), maxName))
 	switch {
-	case d.Status == jobs.Failed && d.Error != nil:
-		s += cause(d)
+	case d.Status == jobs.Failed:
+		s += because(d)
 	case d.Status == jobs.Succeeded:
 		s += in(": done in ", d) + mapped(d)
 	}

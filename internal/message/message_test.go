@@ -3,14 +3,17 @@ package message_test
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"pgregory.net/rapid"
 
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/golden"
+	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/message"
 	"github.com/idmapping/notifier/internal/messagetest"
 )
@@ -43,7 +46,7 @@ func TestHeadlinesStandAlone(t *testing.T) {
 	for name, want := range map[string]string{
 		"success-batch":       "SUCCEEDED: customers-to-liveramp in 1 h 4 min, 78.6 % of 12,471,902 records mapped",
 		"success-incremental": "SUCCEEDED: nightly-incremental in 3 min 7 s, 85.8 % of 48,210 records mapped",
-		"failure-iam":         `FAILED: customers-to-liveramp after 14 min 7 s: not authorized to perform s3:GetObject on resource: "arn:aws:s3:::acme-crm-export/2026-11-23/part-000…`,
+		"failure-iam":         `FAILED: customers-to-liveramp after 14 min 7 s: not authorized to perform s3:GetObject on arn:aws:s3:::acme-crm-export/2026-11-23/part-00000.parquet…`,
 		"failure-silent":      "FAILED: customers-to-liveramp after 14 min 7 s",
 		"queued":              "QUEUED: customers-to-liveramp is waiting to start",
 		"running":             "RUNNING: customers-to-liveramp has started",
@@ -53,6 +56,71 @@ func TestHeadlinesStandAlone(t *testing.T) {
 	} {
 		if got := compose(t, golden.Events(t)[name]).Headline; got != want {
 			t.Errorf("%s:\n got %s\nwant %s", name, got, want)
+		}
+	}
+}
+
+func TestTheHeadlineNamesTheCauseNotItsWrapping(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "",
+		"Table clicks not found.\nat line 3\n\tat com.x.Y(Y.scala:89)":                                               ": Table clicks not found. at line 3",
+		"(Service: S3, Status Code: 404)":                                                                            ": (Service: S3, Status Code: 404)",
+		"Access Denied (Service: S3, Status Code: 403, Request ID: 7K)":                                              ": Access Denied",
+		"Error Category: UNCLASSIFIED_ERROR; Failed Line Number: 22; An error occurred while calling o97.load. Boom": ": Boom",
+		"An error occurred while calling o97.load.":                                                                  ": An error occurred while calling o97.load",
+		"Error Category: alone":                                                                                      ": Error Category: alone",
+		"User: arn:aws:iam::1:role/r is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:k":           ": not authorized to perform kms:Decrypt on arn:aws:kms:k",
+	} {
+		e := event.Event{DetailType: event.StateChange, Detail: event.Detail{WorkflowName: "w", Status: jobs.Failed, Error: &event.Error{Message: text}}}
+		if got := message.Compose(e).Headline; got != "FAILED: w"+want {
+			t.Errorf("%q:\n got %s\nwant %s", text, got, "FAILED: w"+want)
+		}
+	}
+}
+
+func TestAdviceNamesTheRefusedActionAndTheRole(t *testing.T) {
+	role := []jobs.Output{{RoleArn: "arn:aws:iam::1:role/er"}}
+	for text, want := range map[string]string{
+		"User: u is not authorized to perform: s3:GetObject on resource: r": "Allow s3:GetObject for arn:aws:iam::1:role/er, or find the policy that denies it.",
+		"User: u is not authorized to perform: <!channel>:x on resource: r": "Look in the error for the action that is refused, and allow that action for arn:aws:iam::1:role/er.",
+		"AccessDenied": "Look in the error for the action that is refused, and allow that action for arn:aws:iam::1:role/er.",
+	} {
+		d := event.Detail{WorkflowName: "w", Status: jobs.Failed, Outputs: role, Error: &event.Error{Message: text, Category: jobs.IAM}}
+		if got := message.Compose(event.Event{Detail: d}).Failure.Advice[0]; got != want {
+			t.Errorf("%q:\n got %s\nwant %s", text, got, want)
+		}
+	}
+}
+
+func TestAnEndThatIsSeenLateSaysSo(t *testing.T) {
+	end := time.Date(2026, 11, 23, 2, 0, 0, 0, time.UTC)
+	for late, want := range map[time.Duration][]string{
+		-time.Minute:                   nil,
+		10 * time.Minute:               nil,
+		20*time.Minute + 5*time.Second: {"This was seen 20 min 5 s after the job had ended."},
+	} {
+		d := event.Detail{WorkflowName: "w", Status: jobs.Succeeded, EndTime: end, ObservedAt: end.Add(late)}
+		if got := message.Compose(event.Event{Detail: d}).Notes; !slices.Equal(got, want) {
+			t.Errorf("%s late: %q, want %q", late, got, want)
+		}
+	}
+}
+
+func TestSharesAreOnlyOfAnInputThatCanHoldThem(t *testing.T) {
+	for _, c := range []struct {
+		metrics jobs.Metrics
+		want    string
+	}{
+		{jobs.Metrics{jobs.InputRecords: 200, jobs.TotalMappedRecords: 50}, "25.0 %"},
+		{jobs.Metrics{jobs.InputRecords: 0, jobs.TotalMappedRecords: 50}, ""},
+		{jobs.Metrics{jobs.InputRecords: 10, jobs.TotalMappedRecords: 50}, ""},
+		{jobs.Metrics{jobs.InputRecords: 10, jobs.TotalMappedRecords: -1}, ""},
+		{jobs.Metrics{jobs.TotalMappedRecords: 50}, ""},
+		{jobs.Metrics{jobs.InputRecords: 200, jobs.UniqueRecordsLoaded: 50}, ""},
+	} {
+		rows := message.Compose(event.Event{Detail: event.Detail{Status: jobs.Succeeded, Metrics: c.metrics}}).Metrics
+		if got := rows[len(rows)-1].Share; got != c.want {
+			t.Errorf("%v: %q, want %q", c.metrics, got, c.want)
 		}
 	}
 }

@@ -35,13 +35,18 @@ func visible(s string, breaks bool) string {
 	}, strings.ToValidUTF8(s, "\uFFFD"))
 }
 
-// short cuts s to at most n characters, the last of which says so.
+// short cuts s to at most n characters, the last of which says so: between two
+// words where the last word is not long.
 func short(s string, n int) string {
 	runes := []rune(s)
 	if len(runes) <= n {
 		return s
 	}
-	return strings.TrimSpace(string(runes[:n-1])) + "…"
+	kept := string(runes[:n-1])
+	if space := strings.LastIndexByte(kept, ' '); space > len(kept)-16 && space > 0 {
+		kept = kept[:space]
+	}
+	return strings.TrimRight(kept, " ,;:") + "…"
 }
 
 // Grouped writes a number with its digits grouped: 1234567 is "1,234,567".

@@ -143,7 +143,7 @@ func (b *batch) handle(ctx context.Context, it item) (wait time.Duration, again 
 		failure := delivery.FailureOf(err)
 		log.Warn("not told", "destination", destination.ID(), "workflow", it.event.Detail.WorkflowName,
 			"job", it.event.Detail.JobID, "status", it.event.Detail.Status,
-			"transitionId", it.event.Detail.TransitionID, "reason", failure.Reason, "error", err.Error())
+			"transitionId", it.event.Detail.TransitionID, "reason", failure.Reason, "receipts", it.Attributes["ApproximateReceiveCount"], "error", err.Error())
 		if failure.Reason == delivery.Refused {
 			refused = errors.Join(refused, fmt.Errorf("%s: %w", destination.ID(), err))
 			continue

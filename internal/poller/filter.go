@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -13,17 +14,17 @@ type Filter struct {
 }
 
 // NewFilter reads two comma-separated lists of globs. An empty include list
-// means all workflows. The error names the setting with the bad glob.
+// means all workflows. The error names each setting with a bad glob.
 func NewFilter(include, exclude string) (Filter, error) {
-	in, err := globs("WorkflowInclude", include)
-	if err != nil {
+	in, wrongIn := globs("WorkflowInclude", include)
+	out, wrongOut := globs("WorkflowExclude", exclude)
+	if err := errors.Join(wrongIn, wrongOut); err != nil {
 		return Filter{}, err
 	}
 	if len(in) == 0 {
 		in = []string{"*"}
 	}
-	out, err := globs("WorkflowExclude", exclude)
-	return Filter{include: in, exclude: out}, err
+	return Filter{include: in, exclude: out}, nil
 }
 
 func globs(setting, list string) ([]string, error) {

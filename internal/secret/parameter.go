@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 const (
 	// keep is how long a value is used without looking whether it has changed.
 	keep = 5 * time.Minute
-	// calm is the least time between two refreshes that were asked for.
+	// calm is the least time between two reads, once there is a value to serve.
 	calm = 10 * time.Second
 	// prefetchTimeout bounds a prefetch, which nobody waits for.
 	prefetchTimeout = 5 * time.Second
@@ -28,15 +29,17 @@ const (
 type Parameter struct {
 	client *ssm.Client
 	name   string
+	now    func() time.Time
 
 	mu    sync.Mutex
 	value string
-	read  time.Time
+	read  time.Time // when value was read
+	tried time.Time // when a read was last tried
 }
 
 // New makes a Parameter; name is the parameter's name or ARN.
 func New(cfg aws.Config, name string) *Parameter {
-	return &Parameter{client: ssm.NewFromConfig(cfg), name: name}
+	return &Parameter{client: ssm.NewFromConfig(cfg), name: name, now: time.Now}
 }
 
 // Prefetch begins to read the value in the background, while Lambda's start
@@ -61,9 +64,11 @@ func (p *Parameter) Refresh(ctx context.Context) (string, error) { return p.get(
 func (p *Parameter) get(ctx context.Context, age time.Duration) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.value != "" && time.Since(p.read) < age {
+	now := p.now()
+	if p.value != "" && (now.Sub(p.read) < age || now.Sub(p.tried) < calm) {
 		return p.value, nil
 	}
+	p.tried = now
 	value, err := p.fetch(ctx)
 	if err != nil && p.value != "" {
 		return p.value, nil
@@ -71,19 +76,26 @@ func (p *Parameter) get(ctx context.Context, age time.Duration) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	p.value, p.read = value, time.Now()
+	p.value, p.read = value, now
 	return value, nil
 }
 
 func (p *Parameter) fetch(ctx context.Context) (string, error) {
 	out, err := p.client.GetParameter(ctx, &ssm.GetParameterInput{Name: &p.name, WithDecryption: aws.Bool(true)})
+	if _, ok := errors.AsType[*smithy.DeserializationError](err); ok {
+		err = errors.New("the answer cannot be understood") // the SDK's error can quote it
+	}
 	if err != nil {
 		return "", fmt.Errorf("reading SSM parameter %s: %w%s", p.name, err, cure(err))
 	}
-	if out.Parameter == nil || aws.ToString(out.Parameter.Value) == "" {
+	value := ""
+	if out.Parameter != nil {
+		value = strings.TrimSpace(aws.ToString(out.Parameter.Value)) // put from a file it ends with a newline
+	}
+	if value == "" {
 		return "", fmt.Errorf("reading SSM parameter %s: it is empty", p.name)
 	}
-	return *out.Parameter.Value, nil
+	return value, nil
 }
 
 // cure says what to do, where the error's code tells.

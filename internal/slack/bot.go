@@ -2,6 +2,7 @@ package slack
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	slackgo "github.com/slack-go/slack"
@@ -117,7 +118,7 @@ func (b *Bot) post(ctx context.Context, api *slackgo.Client, m message.Message, 
 	var card delivery.Card
 	err := b.orPlain(Card(m, b.Mention), m, func(r Rendered) (err error) {
 		card.Channel, card.TS, err = api.PostMessageContext(ctx, b.Channel, parts(r)...)
-		return err
+		return told(card.TS, err)
 	})
 	if err != nil {
 		return err
@@ -131,8 +132,8 @@ func (b *Bot) post(ctx context.Context, api *slackgo.Client, m message.Message, 
 // edit lets the card show m. Nobody is mentioned: an edit notifies nobody.
 func (b *Bot) edit(ctx context.Context, api *slackgo.Client, card delivery.Card, m message.Message) error {
 	return b.orPlain(Card(m, ""), m, func(r Rendered) error {
-		_, _, _, err := api.UpdateMessageContext(ctx, card.Channel, card.TS, parts(r)...)
-		return err
+		_, ts, _, err := api.UpdateMessageContext(ctx, card.Channel, card.TS, parts(r)...)
+		return told(ts, err)
 	})
 }
 
@@ -142,9 +143,20 @@ func (b *Bot) reply(ctx context.Context, api *slackgo.Client, card delivery.Card
 		if loud {
 			options = append(options, slackgo.MsgOptionBroadcast())
 		}
-		_, _, err := api.PostMessageContext(ctx, card.Channel, options...)
-		return err
+		_, ts, err := api.PostMessageContext(ctx, card.Channel, options...)
+		return told(ts, err)
 	})
+}
+
+var errNoMessage = errors.New("the answer names no message")
+
+// told is the error of a call. slack-go takes an answer that is neither ok nor
+// an error for success: only one that names a message is.
+func told(ts string, err error) error {
+	if err == nil && ts == "" {
+		return errNoMessage
+	}
+	return err
 }
 
 // orPlain sends r, and once more as plain text when Slack refuses its blocks or

@@ -3,6 +3,7 @@ package slack
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -67,7 +68,7 @@ func kindOf(err error) kind {
 		if answer.status == http.StatusTooManyRequests {
 			return slow
 		}
-		if k, ok := kindOfCode(answer.body); ok {
+		if k, ok := kindOfCode(answer.code); ok {
 			return k
 		}
 		if answer.status == http.StatusOK {
@@ -120,10 +121,25 @@ func afterOf(err error) time.Duration {
 	return defaultRetry
 }
 
-// safe is err without anything that could be a secret.
+// safe is err without anything that could be a secret: net/http's errors hold
+// the URL.
 func safe(err error) error {
-	if answer, ok := errors.AsType[slackgo.SlackErrorResponse](err); ok {
-		return errors.New("Slack refused: " + firstLine([]byte(answer.Err)))
+	if answer, ok := errors.AsType[*answerError](err); ok {
+		return answer
 	}
-	return withoutURL(err)
+	if answer, ok := errors.AsType[slackgo.SlackErrorResponse](err); ok {
+		if code := codeIn([]byte(answer.Err)); code != "" {
+			return errors.New("Slack refused: " + code)
+		}
+		return errors.New("Slack refused")
+	}
+	call, ok := errors.AsType[*url.Error](err)
+	switch {
+	case !ok:
+		return errors.New("calling Slack: the answer cannot be understood")
+	case call.Timeout():
+		return errors.New("calling Slack: no answer in time")
+	default:
+		return errors.New("calling Slack: the connection failed")
+	}
 }

@@ -4,6 +4,7 @@ package slack
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -128,20 +129,21 @@ func fields(m message.Message) []*slackgo.TextBlockObject {
 	return all
 }
 
-// table lines up the metrics: label, number, share of the input.
+// table lines up the metrics below a head: label, number, share of the input.
 func table(metrics []message.Metric) string {
+	rows := append([]message.Metric{{Label: "Metrics", Value: "records"}}, metrics...)
+	if slices.ContainsFunc(metrics, func(m message.Metric) bool { return m.Share != "" }) {
+		rows[0].Share = "of input"
+	}
 	label, value, share := 0, 0, 0
-	for _, m := range metrics {
+	for _, m := range rows {
 		label = max(label, utf8.RuneCountInString(m.Label))
 		value = max(value, utf8.RuneCountInString(m.Value))
 		share = max(share, utf8.RuneCountInString(m.Share))
 	}
 	var lines []string
-	for _, m := range metrics {
+	for _, m := range rows {
 		lines = append(lines, strings.TrimRight(fmt.Sprintf("%-*s  %*s  %*s", label, m.Label, value, m.Value, share, m.Share), " "))
-	}
-	if share > 0 {
-		lines = append([]string{strings.TrimRight(fmt.Sprintf("%-*s  %*s  %*s", label, "Metrics", value, "records", share, "of input"), " ")}, lines...)
 	}
 	return strings.Join(lines, "\n")
 }

@@ -3,25 +3,27 @@ package slack
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 )
 
+// callTimeout is the most time for a call and its whole answer.
+var callTimeout = 5 * time.Second
+
 const (
-	callTimeout  = 5 * time.Second
-	maxBody      = 64 << 10 // of an answer, bytes
+	maxBody      = 1 << 20 // of an answer, bytes: chat.postMessage's holds the message again
 	defaultRetry = 30 * time.Second
 	maxRetry     = 15 * time.Minute
 )
 
 // newHTTPClient is the client that slack-go is given. It mends what slack-go
 // does not do by itself: it follows no redirect (the path is the secret), gives
-// up after five seconds, reads no more than 64 KB, and turns every form of
+// up after five seconds, reads no more than a megabyte, and turns every form of
 // Retry-After into seconds.
 //
 // For a webhook an answer counts only when it is "ok": slack-go takes any 200.
@@ -41,19 +43,19 @@ type mender struct {
 	webhook bool
 }
 
-// answerError is an answer other than 200, with the body that slack-go's
-// webhook call would drop. It never holds the URL.
+// answerError is an answer other than a good one, with the error code that
+// slack-go's webhook call would drop. It never holds the URL.
 type answerError struct {
 	status int
-	body   string // the first line at most, such as "invalid_payload"
+	code   string // such as "invalid_payload"; may be empty
 	after  time.Duration
 }
 
 func (e *answerError) Error() string {
-	if e.body == "" {
-		return fmt.Sprintf("Slack answered %d %s", e.status, http.StatusText(e.status))
+	if e.code == "" {
+		return fmt.Sprintf("Slack answered %d %s and named no error", e.status, http.StatusText(e.status))
 	}
-	return fmt.Sprintf("Slack answered %d %s: %s", e.status, http.StatusText(e.status), e.body)
+	return fmt.Sprintf("Slack answered %d %s: %s", e.status, http.StatusText(e.status), e.code)
 }
 
 func (m mender) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -67,13 +69,13 @@ func (m mender) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if len(body) > maxBody {
-		return nil, &answerError{status: resp.StatusCode, body: "an answer of more than 64 KB"}
+		return nil, &answerError{status: resp.StatusCode, code: "more than a megabyte"}
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, &answerError{status: resp.StatusCode, body: firstLine(body), after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
+		return nil, &answerError{status: resp.StatusCode, code: codeIn(body), after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
 	}
 	if m.webhook && strings.TrimSpace(string(body)) != "ok" {
-		return nil, &answerError{status: resp.StatusCode, body: codeIn(body)}
+		return nil, &answerError{status: resp.StatusCode, code: codeIn(body)}
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
@@ -94,39 +96,21 @@ func retryAfter(header string, now time.Time) time.Duration {
 	return min(wait, maxRetry)
 }
 
-// codeIn is the error that a webhook's answer names: in JSON as the Web API's
-// answers are, or as plain text.
+var errorCode = regexp.MustCompile(`^[a-z][a-z0-9_]{1,60}$`)
+
+// codeIn is the error that an answer names: in JSON as the Web API's answers
+// do, or as plain text as a webhook's do. Whatever else a body holds is not
+// passed on: a proxy's page can quote the URL.
 func codeIn(body []byte) string {
 	var answer struct {
 		Error string `json:"error"`
 	}
+	code := strings.TrimSpace(string(body))
 	if json.Unmarshal(body, &answer) == nil && answer.Error != "" {
-		return firstLine([]byte(answer.Error))
+		code = answer.Error
 	}
-	return firstLine(body)
-}
-
-// firstLine is what of a body goes into an error: Slack's bodies are a word.
-func firstLine(body []byte) string {
-	line, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return -1
-		}
-		return r
-	}, short(strings.ToValidUTF8(line, "\uFFFD"), 120))
-}
-
-// withoutURL takes the URL, which can be a secret, out of net/http's errors.
-func withoutURL(err error) error {
-	if answer, ok := errors.AsType[*answerError](err); ok {
-		return answer
+	if !errorCode.MatchString(code) {
+		return ""
 	}
-	if timeout, ok := errors.AsType[interface {
-		error
-		Timeout() bool
-	}](err); ok && timeout.Timeout() {
-		return errors.New("calling Slack: no answer in time")
-	}
-	return errors.New("calling Slack: the connection failed")
+	return code
 }

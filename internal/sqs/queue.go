@@ -14,8 +14,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 )
 
-// maxReason is the most bytes of a reason that are kept with a dead message.
-const maxReason = 1000
+const (
+	// maxReason is the most bytes of a reason that are kept with a dead message.
+	maxReason = 1000
+	// maxHidden stays below the twelve hours that SQS allows: it counts them
+	// from the receipt ("Amazon SQS visibility timeout").
+	maxHidden = 11 * time.Hour
+)
 
 // Client calls SQS.
 type Client struct{ client *sqs.Client }
@@ -24,9 +29,9 @@ type Client struct{ client *sqs.Client }
 func New(cfg aws.Config) Client { return Client{sqs.NewFromConfig(cfg)} }
 
 // ChangeVisibility hides a received message for so long from now on, in whole
-// seconds, at most the twelve hours that SQS allows.
+// seconds, at most eleven hours.
 func (c Client) ChangeVisibility(ctx context.Context, queueURL, receiptHandle string, d time.Duration) error {
-	seconds := min(max(d, 0), 12*time.Hour).Round(time.Second) / time.Second
+	seconds := min(max(d, 0), maxHidden).Round(time.Second) / time.Second
 	_, err := c.client.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{
 		QueueUrl: &queueURL, ReceiptHandle: &receiptHandle, VisibilityTimeout: int32(seconds),
 	})

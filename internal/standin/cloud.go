@@ -352,9 +352,12 @@ func (c *Cloud) tap(ctx context.Context) error {
 	return nil
 }
 
-// mapSources starts the event source mappings that the stack has.
+// mapSources starts the event source mappings that the stack has, and takes
+// them away from moto, which would invoke the functions in Docker and count
+// every message as received once more.
 func (c *Cloud) mapSources(ctx context.Context, problem func(error)) error {
-	out, err := lambda.NewFromConfig(c.config).ListEventSourceMappings(ctx, &lambda.ListEventSourceMappingsInput{})
+	functions := lambda.NewFromConfig(c.config)
+	out, err := functions.ListEventSourceMappings(ctx, &lambda.ListEventSourceMappingsInput{})
 	if err != nil {
 		return fmt.Errorf("listing the event source mappings: %w", err)
 	}
@@ -365,6 +368,9 @@ func (c *Cloud) mapSources(ctx context.Context, problem func(error)) error {
 	polling, stop := context.WithCancel(context.Background())
 	c.stop = stop
 	for _, m := range out.EventSourceMappings {
+		if _, err := functions.DeleteEventSourceMapping(ctx, &lambda.DeleteEventSourceMappingInput{UUID: m.UUID}); err != nil {
+			return fmt.Errorf("taking over an event source mapping: %w", err)
+		}
 		if aws.ToString(m.State) == "Disabled" {
 			continue
 		}

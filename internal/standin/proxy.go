@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -60,8 +61,9 @@ func NewProxy(target string) (*Proxy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Proxy{next: httputil.NewSingleHostReverseProxy(u), calls: make(map[string]int)}
-	return p, nil
+	next := httputil.NewSingleHostReverseProxy(u)
+	next.ErrorLog = log.New(io.Discard, "", 0) // a killed function's calls end in the middle
+	return &Proxy{next: next, calls: make(map[string]int)}, nil
 }
 
 // Inject makes calls go wrong.

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"os"
+	"testing"
+
+	"github.com/idmapping/notifier/internal/functiontest"
+)
+
+func TestMain(m *testing.M) { os.Exit(functiontest.Run(m)) }
+
+type settings = functiontest.Settings
+
+// deployed is what the template sets.
+var deployed = functiontest.AWS.With(settings{"JOBS_TABLE": "jobs", "EVENT_BUS_NAME": "default", "WORKFLOW_EXCLUDE": "test-*", "RETENTION_DAYS": "90", "STACK_NAME": "s"})
+
+func TestThePollerSaysEverythingThatKeepsItFromStarting(t *testing.T) {
+	for name, c := range map[string]struct {
+		env      settings
+		problems []string
+	}{
+		"nothing set":    {settings{}, []string{"JOBS_TABLE", "EVENT_BUS_NAME", "AWS_REGION", "AWS_ACCESS_KEY_ID"}},
+		"no table":       {deployed.With(settings{"JOBS_TABLE": ""}), []string{"JOBS_TABLE"}},
+		"no bus":         {deployed.With(settings{"EVENT_BUS_NAME": ""}), []string{"EVENT_BUS_NAME"}},
+		"no region":      {deployed.With(settings{"AWS_REGION": ""}), []string{"AWS_REGION"}},
+		"no credentials": {deployed.With(settings{"AWS_ACCESS_KEY_ID": ""}), []string{"AWS_ACCESS_KEY_ID"}},
+		"no days":        {deployed.With(settings{"RETENTION_DAYS": "0"}), []string{"RETENTION_DAYS"}},
+		"too many days":  {deployed.With(settings{"RETENTION_DAYS": "3651"}), []string{"RETENTION_DAYS"}},
+		"no rate":        {deployed.With(settings{"ENTITY_RESOLUTION_RATE": "0"}), []string{"ENTITY_RESOLUTION_RATE"}},
+		"everything wrong": {
+			settings{"RETENTION_DAYS": "forever", "ENTITY_RESOLUTION_RATE": "fast", "WORKFLOW_INCLUDE": "crm-[", "WORKFLOW_EXCLUDE": "[a"},
+			[]string{"JOBS_TABLE", "EVENT_BUS_NAME", "RETENTION_DAYS", "ENTITY_RESOLUTION_RATE", "WorkflowInclude", "WorkflowExclude", "AWS_REGION", "AWS_ACCESS_KEY_ID"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) { functiontest.CannotStart(t, c.env, c.problems...) })
+	}
+}
+
+func TestThePollerStartsAndAsksForWork(t *testing.T) {
+	for name, env := range map[string]settings{
+		"as deployed":              deployed,
+		"with as little as can be": functiontest.AWS.With(settings{"JOBS_TABLE": "jobs", "EVENT_BUS_NAME": "default"}),
+		"with every setting":       deployed.With(settings{"ENTITY_RESOLUTION_RATE": "0.5", "WORKFLOW_INCLUDE": "crm-*,ads"}),
+	} {
+		t.Run(name, func(t *testing.T) { functiontest.Starts(t, env) })
+	}
+}

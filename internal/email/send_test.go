@@ -1,0 +1,241 @@
+package email
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/sesv2"
+
+	"github.com/idmapping/notifier/internal/delivery"
+	"github.com/idmapping/notifier/internal/message"
+	"github.com/idmapping/notifier/internal/standin"
+)
+
+const sender = `"ID mapping" <notifier@verified.example.com>`
+
+// ses is moto's SES with a verified domain, behind a proxy that records.
+func ses(t *testing.T) (aws.Config, *standin.Proxy) {
+	t.Helper()
+	moto := standin.MotoForTest(t)
+	proxy, err := standin.NewProxy(moto.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(proxy)
+	t.Cleanup(server.Close)
+	cfg := moto.Config()
+	cfg.BaseEndpoint = &server.URL
+	domain := "verified.example.com"
+	if _, err := sesv2.NewFromConfig(cfg).CreateEmailIdentity(t.Context(), &sesv2.CreateEmailIdentityInput{EmailIdentity: &domain}); err != nil && !strings.Contains(err.Error(), "AlreadyExists") {
+		t.Fatal(err)
+	}
+	return cfg, proxy
+}
+
+// about is a message about a job.
+func about(account, region, workflow, job, status string) message.Message {
+	return message.Message{Headline: status + ": " + workflow, Subject: "[" + status + "] " + workflow, Title: status + " " + workflow,
+		Fields:  []message.Field{{Label: "Cause", Value: "é <b> & \"x\""}},
+		Account: account, Region: region, WorkflowName: workflow, JobID: job}
+}
+
+func TestAnEmailBearsSubjectHTMLAndTextToOneRecipient(t *testing.T) {
+	cfg, proxy := ses(t)
+	m := about("123456789012", "eu-west-1", "crm", "1", "FAILED")
+	r := New(cfg, sender, "a@example.com")
+	if r.ID() != "email:a@example.com" {
+		t.Errorf("ID is %q", r.ID())
+	}
+	save := func(context.Context, delivery.Card) error { return errors.New("an email has no card to save") }
+	if err := r.Send(t.Context(), delivery.Step{Message: m}, save); err != nil {
+		t.Fatal(err)
+	}
+	sent := proxy.Emails()
+	if len(sent) != 1 {
+		t.Fatalf("%d emails", len(sent))
+	}
+	subject, html, text := Render(m)
+	if got := sent[0]; got.From != sender || !slices.Equal(got.To, []string{"a@example.com"}) || got.Subject != subject || got.HTML != html || got.Text != text {
+		t.Errorf("sent %+v", got)
+	}
+	if subject != "[FAILED] crm" || !strings.Contains(html, "&lt;b&gt;") || !strings.Contains(text, "é <b>") {
+		t.Errorf("rendered as %q, %q, %q", subject, html, text)
+	}
+}
+
+func TestEmailsOfOneJobAreOneThreadAndOfTwoJobsTwo(t *testing.T) {
+	cfg, proxy := ses(t)
+	r := New(cfg, sender, "a@example.com")
+	threads := make(map[string]int)
+	for _, m := range []message.Message{
+		about("123456789012", "eu-west-1", "crm", "1", "RUNNING"),
+		about("123456789012", "eu-west-1", "crm", "1", "FAILED"),
+		about("123456789012", "eu-west-1", "crm", "2", "FAILED"),
+		about("123456789012", "eu-west-1", "ads", "1", "FAILED"),
+		about("210987654321", "eu-west-1", "crm", "1", "FAILED"),
+		about("123456789012", "us-east-1", "crm", "1", "FAILED"),
+		about("123456789012", "eu-west-1", "crm1", "", "FAILED"),
+	} {
+		if err := r.Send(t.Context(), delivery.Step{Message: m}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	id := regexp.MustCompile(`^<[0-9a-f]{32}@idmapping\.notifier>$`)
+	for _, e := range proxy.Emails() {
+		root := e.Headers["References"]
+		if !id.MatchString(root) || e.Headers["In-Reply-To"] != root || len(e.Headers) != 2 {
+			t.Errorf("headers are %v", e.Headers)
+		}
+		threads[root]++
+	}
+	if first := threads[proxy.Emails()[0].Headers["References"]]; len(threads) != 6 || first != 2 {
+		t.Errorf("%d threads, %d emails in the first, want 6 and 2", len(threads), first)
+	}
+}
+
+func TestASenderWhomSESDoesNotKnowIsASettingToBeMended(t *testing.T) {
+	cfg, proxy := ses(t)
+	err := New(cfg, "somebody@unverified.example.org", "a@example.com").Send(t.Context(), delivery.Step{Message: about("1", "r", "w", "j", "FAILED")}, nil)
+	if f, ok := err.(*delivery.Failure); !ok || f.Reason != delivery.Misconfigured {
+		t.Errorf("error is %v", err)
+	}
+	if n := len(proxy.Emails()); n != 0 {
+		t.Errorf("%d emails", n)
+	}
+}
+
+// The codes and messages are those of SendEmail (SES API v2) and of "Errors
+// related to the sending quotas for your Amazon SES account".
+func TestEveryErrorOfSESIsSorted(t *testing.T) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	for _, c := range []struct {
+		name          string
+		status        int
+		code, message string
+		want          delivery.Reason
+		after         time.Duration
+	}{
+		{"too many requests", 429, "TooManyRequestsException", "Too many requests", delivery.RateLimited, 5 * time.Second},
+		{"rate", 400, "ThrottlingException", "Maximum sending rate exceeded.", delivery.RateLimited, 5 * time.Second},
+		{"rate, as the gateway spells it", 400, "Throttling", "Rate exceeded", delivery.RateLimited, 5 * time.Second},
+		{"daily quota", 400, "ThrottlingException", "Daily message quota exceeded.", delivery.RateLimited, time.Hour},
+		{"daily quota, as v2 spells it", 429, "TooManyRequestsException", "Daily message quota exceeded", delivery.RateLimited, time.Hour},
+		{"limit", 400, "LimitExceededException", "Sending limit exceeded", delivery.RateLimited, 5 * time.Second},
+		{"unverified address", 400, "MessageRejected", "Email address is not verified. The following identities failed the check in region EU-WEST-1: a@example.com", delivery.Misconfigured, 0},
+		{"unverified sender", 400, "MessageRejected", "Email address not verified \"a@example.com\"", delivery.Misconfigured, 0},
+		{"refused content", 400, "MessageRejected", "Message contains a virus", delivery.Refused, 0},
+		{"suspended account", 400, "AccountSuspendedException", "no", delivery.Misconfigured, 0},
+		{"paused sending", 400, "SendingPausedException", "no", delivery.Misconfigured, 0},
+		{"unverified domain", 400, "MailFromDomainNotVerifiedException", "no", delivery.Misconfigured, 0},
+		{"no such identity", 404, "NotFoundException", "no", delivery.Misconfigured, 0},
+		{"no permission", 403, "AccessDeniedException", "User is not authorized to perform: ses:SendEmail", delivery.Misconfigured, 0},
+		{"wrong token", 403, "UnrecognizedClientException", "no", delivery.Misconfigured, 0},
+		{"bad request", 400, "BadRequestException", "Missing final '@domain'", delivery.Refused, 0},
+		{"validation", 400, "ValidationException", "no", delivery.Refused, 0},
+		{"fault", 500, "InternalServiceErrorException", "no", delivery.Unavailable, 0},
+		{"outage", 503, "ServiceUnavailable", "no", delivery.Unavailable, 0},
+		{"conflict", 409, "ConflictException", "no", delivery.Unavailable, 0},
+		{"something new", 400, "LaterException", "no", delivery.Unavailable, 0},
+		{"a page", 502, "", "<html>", delivery.Unavailable, 0},
+		{"a hang", 0, "", "", delivery.Unavailable, 0},
+		{"a reset", -1, "", "", delivery.Unavailable, 0},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch c.status {
+			case 0:
+				time.Sleep(300 * time.Millisecond)
+			case -1:
+				if conn, _, err := w.(http.Hijacker).Hijack(); err == nil {
+					_ = conn.Close()
+				}
+			default:
+				if c.code != "" {
+					w.Header().Set("X-Amzn-Errortype", c.code)
+				}
+				w.WriteHeader(c.status)
+				_, _ = w.Write([]byte(`{"message":"` + strings.ReplaceAll(c.message, `"`, `\"`) + `"}`))
+			}
+		}))
+		t.Cleanup(server.Close)
+		r := New(aws.Config{Region: standin.Region, BaseEndpoint: &server.URL, HTTPClient: &http.Client{Timeout: 100 * time.Millisecond},
+			Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+			Retryer:     func() aws.Retryer { return aws.NopRetryer{} }}, sender, "a@example.com")
+		running.Go(func() {
+			err := r.Send(t.Context(), delivery.Step{Message: about("1", "r", "w", "j", "FAILED")}, nil)
+			f, ok := err.(*delivery.Failure)
+			if !ok {
+				t.Errorf("%s: error is a %T, want a *delivery.Failure: %v", c.name, err, err)
+				return
+			}
+			if f.Reason != c.want || f.After != c.after {
+				t.Errorf("%s: %s after %s, want %s after %s: %v", c.name, f.Reason, f.After, c.want, c.after, err)
+			}
+			if !strings.Contains(err.Error(), "sending an email: ") || !strings.Contains(err.Error(), c.code) {
+				t.Errorf("%s: the error does not say what was done or what was answered: %v", c.name, err)
+			}
+		})
+	}
+}
+
+func TestAddressesAreReadInEveryFormThatPeopleWrite(t *testing.T) {
+	for _, c := range []struct {
+		from, to string
+		sender   string
+		want     []string
+	}{
+		{"", "", "", nil},
+		{"", "  ", "", nil},
+		{"a@example.com", "b@example.com", "<a@example.com>", []string{"b@example.com"}},
+		{"ID mapping <a@example.com>", "b@example.com, c@example.com", `"ID mapping" <a@example.com>`, []string{"b@example.com", "c@example.com"}},
+		{"a@example.com", "b@example.com,c@example.com ,\td@example.com", "<a@example.com>", []string{"b@example.com", "c@example.com", "d@example.com"}},
+		{"a@example.com", `"Doe, J" <b@example.com>, C <c@example.com>`, "<a@example.com>", []string{"b@example.com", "c@example.com"}},
+		{"a@example.com", "b@example.com, B <b@example.com>", "<a@example.com>", []string{"b@example.com"}},
+		{"a@example.com", "b@example.com,", "<a@example.com>", []string{"b@example.com"}},
+		{"Équipe <a@example.com>", "b+tag@example.com", "=?utf-8?q?=C3=89quipe?= <a@example.com>", []string{"b+tag@example.com"}},
+	} {
+		from, to, err := ParseAddresses(c.from, c.to)
+		if err != nil || from != c.sender || !slices.Equal(to, c.want) {
+			t.Errorf("%q and %q are %q and %q (%v), want %q and %q", c.from, c.to, from, to, err, c.sender, c.want)
+		}
+	}
+}
+
+func TestWrongAddressesAreNamedByTheirSetting(t *testing.T) {
+	for _, c := range []struct {
+		from, to string
+		setting  string
+	}{
+		{"", "b@example.com", "EmailFrom"},
+		{"a@example.com", "", "EmailTo"},
+		{"a@example.com", " ", "EmailTo"},
+		{"nobody", "b@example.com", "EmailFrom"},
+		{" ", "b@example.com", "EmailFrom"},
+		{"a@example.com, b@example.com", "b@example.com", "EmailFrom"},
+		{"a@example.com\r\nBcc: b@example.com", "b@example.com", "EmailFrom"},
+		{"a@example.com", "nobody", "EmailTo"},
+		{"a@example.com", "b@example.com; c@example.com", "EmailTo"},
+		{"a@example.com", "b@example.com c@example.com", "EmailTo"},
+		{"a@example.com", "b@example.com\r\nBcc: c@example.com", "EmailTo"},
+		{"a@example.com", strings.Repeat("x", 10_000), "EmailTo"},
+	} {
+		from, to, err := ParseAddresses(c.from, c.to)
+		if err == nil || from != "" || to != nil {
+			t.Errorf("%q and %q are %q and %q", c.from, c.to, from, to)
+			continue
+		}
+		if !strings.Contains(err.Error(), c.setting) || strings.ContainsAny(err.Error(), "\r\n") || len(err.Error()) > 400 {
+			t.Errorf("%q and %q: the error does not name %s in a short line: %v", c.from, c.to, c.setting, err)
+		}
+	}
+}
