@@ -3,6 +3,7 @@ package email
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -154,7 +155,8 @@ func TestEveryErrorOfSESIsSorted(t *testing.T) {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			switch c.status {
 			case 0:
-				time.Sleep(300 * time.Millisecond)
+				_, _ = io.Copy(io.Discard, r.Body) // else the server does not see that the client has gone
+				<-r.Context().Done()
 			case -1:
 				if conn, _, err := w.(http.Hijacker).Hijack(); err == nil {
 					_ = conn.Close()
@@ -168,7 +170,7 @@ func TestEveryErrorOfSESIsSorted(t *testing.T) {
 			}
 		}))
 		t.Cleanup(server.Close)
-		r := New(aws.Config{Region: standin.Region, BaseEndpoint: &server.URL, HTTPClient: &http.Client{Timeout: 100 * time.Millisecond},
+		r := New(aws.Config{Region: standin.Region, BaseEndpoint: &server.URL, HTTPClient: &http.Client{Timeout: 600 * time.Millisecond},
 			Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
 			Retryer:     func() aws.Retryer { return aws.NopRetryer{} }}, sender, "a@example.com")
 		running.Go(func() {

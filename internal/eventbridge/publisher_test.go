@@ -89,7 +89,7 @@ func publisher(t *testing.T, b *bus) *eventbridge.Publisher {
 		Region:       standin.Region,
 		BaseEndpoint: &server.URL,
 		Credentials:  credentials.NewStaticCredentialsProvider("test", "test", ""),
-		HTTPClient:   &http.Client{Timeout: 300 * time.Millisecond},
+		HTTPClient:   &http.Client{Timeout: 600 * time.Millisecond},
 	}, "the-bus")
 }
 
@@ -237,7 +237,7 @@ func TestErrorsOfAWholeCallAreEveryEntrysAndKeepIt(t *testing.T) {
 				_ = conn.Close()
 			}
 		}, 3, false},
-		{"no answer in time", func(http.ResponseWriter, []put) { time.Sleep(600 * time.Millisecond) }, 3, false},
+		{"no answer in time", func(http.ResponseWriter, []put) { time.Sleep(time.Second) }, 3, false},
 		{"not JSON", func(w http.ResponseWriter, _ []put) { _, _ = w.Write([]byte("<html>")) }, 1, false},
 		{"too few results", func(w http.ResponseWriter, in []put) { results(w, make([]string, len(in)-1)) }, 1, false},
 		{"too many results", func(w http.ResponseWriter, in []put) { results(w, make([]string, len(in)+1)) }, 1, false},

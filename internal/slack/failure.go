@@ -129,9 +129,9 @@ func safe(err error) error {
 	}
 	if answer, ok := errors.AsType[slackgo.SlackErrorResponse](err); ok {
 		if code := codeIn([]byte(answer.Err)); code != "" {
-			return errors.New("Slack refused: " + code)
+			return errors.New("refused by Slack: " + code)
 		}
-		return errors.New("Slack refused")
+		return errors.New("refused by Slack")
 	}
 	call, ok := errors.AsType[*url.Error](err)
 	switch {

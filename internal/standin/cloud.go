@@ -353,7 +353,7 @@ func (c *Cloud) tap(ctx context.Context) error {
 }
 
 // mapSources starts the event source mappings that the stack has, and takes
-// them away from moto, which would invoke the functions in Docker and count
+// them over from moto, which would invoke the functions in Docker and count
 // every message as received once more.
 func (c *Cloud) mapSources(ctx context.Context, problem func(error)) error {
 	functions := lambda.NewFromConfig(c.config)
@@ -368,7 +368,7 @@ func (c *Cloud) mapSources(ctx context.Context, problem func(error)) error {
 	polling, stop := context.WithCancel(context.Background())
 	c.stop = stop
 	for _, m := range out.EventSourceMappings {
-		if _, err := functions.DeleteEventSourceMapping(ctx, &lambda.DeleteEventSourceMappingInput{UUID: m.UUID}); err != nil {
+		if _, err := functions.UpdateEventSourceMapping(ctx, &lambda.UpdateEventSourceMappingInput{UUID: m.UUID, Enabled: aws.Bool(false)}); err != nil {
 			return fmt.Errorf("taking over an event source mapping: %w", err)
 		}
 		if aws.ToString(m.State) == "Disabled" {
