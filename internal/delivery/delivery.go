@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/idmapping/notifier/internal/event"
@@ -37,15 +39,43 @@ type State struct {
 	Told  []string // transition ids that need no more telling
 	Card  Card
 	Shown Shown
-	// Attempted is what the last claim was for. Whether that arrived is not
-	// known where it was not recorded.
+	// Attempted is the latest that a claim was for. Whether that arrived is
+	// not known where it was not recorded.
 	Attempted Shown
+}
+
+// orderTime has the same length for every time, so that orders compare as texts.
+const orderTime = "2006-01-02T15:04:05.000000000Z"
+
+// Order is a text that compares as what was shown does: by stage, then by the
+// time of the observation.
+func (s Shown) Order() string {
+	return strconv.Itoa(int(s.Stage)) + " " + s.ObservedAt.UTC().Format(orderTime)
+}
+
+// ParseOrder is the reverse of Order; the zero Shown for a text that is none.
+func ParseOrder(status jobs.Status, order string) Shown {
+	stage, at, _ := strings.Cut(order, " ")
+	n, err := strconv.Atoi(stage)
+	when, err2 := time.Parse(orderTime, at)
+	if err != nil || err2 != nil {
+		return Shown{}
+	}
+	return Shown{Status: status, Stage: jobs.Stage(n), ObservedAt: when}
+}
+
+// Behind is the order up to which an attempt gives way to s: an end is always
+// told, everything else only when nothing later was attempted.
+func (s Shown) Behind() string {
+	if s.Stage == jobs.Over {
+		return strconv.Itoa(int(jobs.Over) + 1)
+	}
+	return s.Order()
 }
 
 // Newest is the newest status that the destination may have been shown.
 func (s State) Newest() Shown {
-	if s.Attempted.Stage > s.Shown.Stage ||
-		s.Attempted.Stage == s.Shown.Stage && s.Attempted.ObservedAt.After(s.Shown.ObservedAt) {
+	if s.Attempted.Order() > s.Shown.Order() {
 		return s.Attempted
 	}
 	return s.Shown
@@ -81,10 +111,8 @@ func Decide(s State, e event.Event) Action {
 		return Nothing
 	}
 	now, newest := ShownBy(e), s.Newest()
-	later := now.Stage > newest.Stage ||
-		now.Stage == newest.Stage && !now.ObservedAt.Before(newest.ObservedAt)
 	switch {
-	case later:
+	case now.Order() >= newest.Order():
 		return Advance
 	case now.Stage == jobs.Over:
 		return Add

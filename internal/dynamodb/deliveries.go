@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -22,7 +23,7 @@ import (
 //	channel, ts  S  the Slack card
 //	shown        S  newest status shown; with shownStage N and shownAt S (RFC 3339)
 //	claim        S  who is telling now; with claimUntil N, epoch milliseconds
-//	attempt      S  the status that the last claim was for; with attemptStage and attemptAt
+//	attempt      S  the latest status that a claim was for; with attemptOrder S, by which they compare
 //	expiresAt    N  TTL, epoch seconds
 //
 // and under the job "#pace" one per paced destination, whose `slot` N is the
@@ -46,8 +47,9 @@ func (s Deliveries) Claim(ctx context.Context, k delivery.Key, transition, claim
 		TableName: &s.Table,
 		Key:       deliveryKey(k),
 		UpdateExpression: aws.String("SET claim = :claimant, claimUntil = :until, expiresAt = :expires, " +
-			"attempt = :attempt, attemptStage = :stage, attemptAt = :at"),
+			"attempt = :attempt, attemptOrder = :order"),
 		ConditionExpression: aws.String("NOT contains(told, :transition) AND " +
+			"(attribute_not_exists(attemptOrder) OR attemptOrder <= :behind) AND " +
 			"(attribute_not_exists(claim) OR claim = :claimant OR claimUntil < :now)"),
 		ExpressionAttributeValues: attributes{
 			":claimant":   text(claimant),
@@ -56,18 +58,16 @@ func (s Deliveries) Claim(ctx context.Context, k delivery.Key, transition, claim
 			":transition": text(transition),
 			":now":        number(now.UnixMilli()),
 			":attempt":    text(string(attempt.Status)),
-			":stage":      number(int64(attempt.Stage)),
-			":at":         text(attempt.ObservedAt.UTC().Format(time.RFC3339Nano)),
+			":order":      text(attempt.Order()),
+			":behind":     text(attempt.Behind()),
 		},
 		ReturnValues:                        types.ReturnValueAllOld,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
 	if failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
 		state := stateOf(failed.Item)
-		for _, told := range state.Told {
-			if told == transition {
-				return state, nil
-			}
+		if slices.Contains(state.Told, transition) || state.Attempted.Order() > attempt.Behind() {
+			return state, nil
 		}
 		return delivery.State{}, &delivery.Claimed{Until: time.UnixMilli(num(failed.Item, "claimUntil")).UTC()}
 	}
@@ -208,8 +208,8 @@ func with(values attributes, name string, v types.AttributeValue) attributes {
 func stateOf(item attributes) delivery.State {
 	state := delivery.State{
 		Card:      delivery.Card{Channel: str(item, "channel"), TS: str(item, "ts")},
-		Shown:     shownOf(item, "shown"),
-		Attempted: shownOf(item, "attempt"),
+		Shown:     shownOf(item),
+		Attempted: delivery.ParseOrder(jobs.Status(str(item, "attempt")), str(item, "attemptOrder")),
 	}
 	if told, ok := item["told"].(*types.AttributeValueMemberSS); ok {
 		state.Told = told.Value
@@ -217,11 +217,11 @@ func stateOf(item attributes) delivery.State {
 	return state
 }
 
-func shownOf(item attributes, name string) delivery.Shown {
-	at, _ := time.Parse(time.RFC3339Nano, str(item, name+"At")) // zero in an item without
+func shownOf(item attributes) delivery.Shown {
+	at, _ := time.Parse(time.RFC3339Nano, str(item, "shownAt")) // zero in an item without
 	return delivery.Shown{
-		Status:     jobs.Status(str(item, name)),
-		Stage:      jobs.Stage(num(item, name+"Stage")),
+		Status:     jobs.Status(str(item, "shown")),
+		Stage:      jobs.Stage(num(item, "shownStage")),
 		ObservedAt: at,
 	}
 }

@@ -18,8 +18,9 @@ import (
 type Deliveries interface {
 	// Claim takes the right to tell a destination of a transition, which shows
 	// attempt, until the given time, and returns what it was told of the job
-	// before. If it was told of this transition nothing is claimed. It returns
-	// *delivery.Claimed while another claimant holds a claim.
+	// before. If it was told of this transition, or something later was
+	// attempted, nothing is claimed. It returns *delivery.Claimed while another
+	// claimant holds a claim.
 	Claim(ctx context.Context, k delivery.Key, transition, claimant string, attempt delivery.Shown, until time.Time) (delivery.State, error)
 	// SaveCard records the card that was posted.
 	SaveCard(ctx context.Context, k delivery.Key, card delivery.Card) error

@@ -370,6 +370,68 @@ func TestAnOutageOfFourDaysLosesNothing(t *testing.T) {
 	})
 }
 
+func TestSixHoursOfSlackDownWithFiveHundredEventsAreMadeUpForInPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(time.Second, "slack")
+		w.queue.MaxReceive = 100
+		start := time.Now()
+		back := start.Add(6 * time.Hour)
+		w.places[0].Fault = func(op string, _ delivery.Step) error {
+			if op == "Send" && time.Now().Before(back) {
+				return &delivery.Failure{Reason: delivery.Unavailable, Err: errors.New("503")}
+			}
+			return nil
+		}
+		for i := range 500 { // they come in over the six hours
+			go func() {
+				time.Sleep(time.Duration(i) * 43 * time.Second)
+				w.queue.Put(body(fmt.Sprint(i), jobs.Failed, 0))
+			}()
+		}
+		for len(w.places[0].Told()) < 500 && time.Since(start) < 10*time.Hour {
+			if next, some := w.queue.Next(); some {
+				time.Sleep(max(time.Millisecond, time.Until(next)))
+			} else {
+				time.Sleep(time.Second)
+			}
+			w.deliver(t)
+		}
+		told := w.places[0].Told()
+		if len(told) != 500 || len(w.queue.Dead()) != 0 {
+			t.Fatalf("told %d of 500, %d dead letters", len(told), len(w.queue.Dead()))
+		}
+		for i := 1; i < len(told); i++ {
+			if gap := told[i].At.Sub(told[i-1].At); gap < time.Second {
+				t.Errorf("two messages within %v", gap)
+			}
+		}
+		t.Logf("all told %v after Slack was back", told[499].At.Sub(back).Round(time.Second))
+	})
+}
+
+func TestADeadLetterThatIsPutBackAfterTheFixIsToldOnceToEachWhoMissedIt(t *testing.T) {
+	w := newWorld(0, "a", "b")
+	broken := true
+	w.places[1].Fault = func(op string, _ delivery.Step) error {
+		if broken && op == "Send" {
+			return &delivery.Failure{Reason: delivery.Refused, Err: errors.New("no")}
+		}
+		return nil
+	}
+	w.queue.Put(body("1", jobs.Failed, 0))
+	w.deliver(t)
+	if len(w.queue.Dead()) != 1 {
+		t.Fatalf("%d dead letters", len(w.queue.Dead()))
+	}
+	broken = false
+	for range 2 { // once more by mistake
+		w.queue.Put(w.queue.Dead()[0].Body)
+		w.deliver(t)
+	}
+	expect(t, said(w.places[0]), "1 FAILED")
+	expect(t, said(w.places[1]), "1 FAILED")
+}
+
 func TestTheLaneChoosesByStatus(t *testing.T) {
 	all := map[string]event.Event{}
 	for _, status := range []jobs.Status{"QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "PAUSED"} {

@@ -181,6 +181,39 @@ func TestAListTooLongForOneTickIsGoneThroughInSeveral(t *testing.T) {
 	})
 }
 
+func TestATokenThatHasExpiredBeginsTheListAnew(t *testing.T) {
+	w := newWorld(t)
+	w.job("crm", "", "")
+	w.tick(t)
+	w.now = w.now.Add(time.Second)
+	w.job("crm", "a", jobs.Succeeded)
+	left, err := w.store.Watches(t.Context())
+	if err != nil || len(left) != 1 {
+		t.Fatalf("%v, %v", left, err)
+	}
+	left[0].Resume = jobs.Resume{Token: "expired", Newest: w.now}
+	if err := w.store.SaveWatch(t.Context(), left[0]); err != nil {
+		t.Fatal(err)
+	}
+	w.tick(t)
+	expect(t, w.told(t), "crm/a SUCCEEDED")
+}
+
+func TestAPollersClockThatIsWrongChangesNothing(t *testing.T) {
+	for _, skew := range []time.Duration{-10 * time.Minute, 10 * time.Minute, 24 * time.Hour} {
+		w := newWorld(t)
+		w.Now = func() time.Time { return w.now.Add(skew) }
+		w.job("crm", "old", jobs.Failed)
+		w.job("crm", "a", jobs.Running)
+		w.tick(t)
+		w.job("crm", "a", jobs.Succeeded)
+		w.job("crm", "quick", jobs.Failed)
+		w.tick(t)
+		w.tick(t)
+		expect(t, w.told(t), "crm/a RUNNING", "crm/a SUCCEEDED", "crm/quick FAILED")
+	}
+}
+
 func backwards(rows []jobs.Job) []jobs.Job {
 	slices.Reverse(rows)
 	return rows

@@ -55,7 +55,7 @@ type sweep struct {
 // all goes through the workflow's job list.
 func (s *sweep) all(ctx context.Context) error {
 	list, err := s.read(ctx)
-	if errors.Is(err, jobs.ErrNotFound) && !s.isShown(s.watch.Workflow) {
+	if errors.Is(err, jobs.ErrNotFound) && s.isGone(s.watch.Workflow) {
 		return s.gone(ctx)
 	}
 	if err != nil && list.pages == 0 {

@@ -33,7 +33,7 @@ type tick struct {
 	asking context.Context
 	stop   context.CancelCauseFunc
 	until  time.Time         // zero without a deadline
-	shown  map[string]string // workflows that Entity Resolution shows, name to ARN
+	shown  map[string]string // workflows that Entity Resolution shows, name to ARN; nil while not known
 
 	mu     sync.Mutex
 	report Report
@@ -167,9 +167,11 @@ func (t *tick) find(ctx context.Context, workflow string) (jobs.Watch, error) {
 	return jobs.Watch{Workflow: workflow, ARN: arn}, nil
 }
 
-func (t *tick) isShown(workflow string) bool {
-	_, ok := t.shown[workflow]
-	return ok
+// isGone tells whether Entity Resolution was asked for its workflows and did not
+// show this one.
+func (t *tick) isGone(workflow string) bool {
+	_, shown := t.shown[workflow]
+	return t.shown != nil && !shown
 }
 
 // fail accounts for an error that did not stop the tick.

@@ -50,13 +50,13 @@ func (b *Bot) ID() string { return "slack:" + b.Channel }
 func (b *Bot) Send(ctx context.Context, step delivery.Step, save func(context.Context, delivery.Card) error) error {
 	token, err := b.Token(ctx)
 	if err != nil {
-		return &delivery.Failure{Reason: delivery.Misconfigured, Err: err}
+		return secretFailure(err)
 	}
 	err = b.tell(ctx, b.client(token), step, save)
 	if err != nil && kindOf(err) == secret {
 		fresh, refreshed := b.Refresh(ctx)
 		if refreshed != nil {
-			return &delivery.Failure{Reason: delivery.Misconfigured, Err: refreshed}
+			return secretFailure(refreshed)
 		}
 		if fresh != token {
 			err = b.tell(ctx, b.client(fresh), step, save)

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/smithy-go"
+
 	"github.com/idmapping/notifier/internal/delivery"
 	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/message"
@@ -418,5 +420,26 @@ func TestADestinationIsNamedByItsChannel(t *testing.T) {
 	}
 	if got := NewWebhook(WebhookOptions{}).ID(); got != "slack-webhook" {
 		t.Errorf("ID is %q", got)
+	}
+}
+
+func TestASecretThatCannotBeReadIsASettingOnlyWhereSSMSaysSo(t *testing.T) {
+	call := func(cause error) error {
+		return fmt.Errorf("reading SSM parameter x: %w", &smithy.OperationError{ServiceID: "SSM", OperationName: "GetParameter", Err: cause})
+	}
+	for name, test := range map[string]struct {
+		err  error
+		want delivery.Reason
+	}{
+		"no such parameter": {call(&smithy.GenericAPIError{Code: "ParameterNotFound"}), delivery.Misconfigured},
+		"not allowed":       {call(&smithy.GenericAPIError{Code: "AccessDeniedException"}), delivery.Misconfigured},
+		"empty":             {errors.New("reading SSM parameter x: it is empty"), delivery.Misconfigured},
+		"SSM fails":         {call(&smithy.GenericAPIError{Code: "InternalServerError"}), delivery.Unavailable},
+		"throttled":         {call(&smithy.GenericAPIError{Code: "ThrottlingException"}), delivery.Unavailable},
+		"no connection":     {call(errors.New("dial tcp: connection refused")), delivery.Unavailable},
+	} {
+		if got := secretFailure(test.err).Reason; got != test.want {
+			t.Errorf("%s is %s, want %s", name, got, test.want)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/aws/smithy-go"
 	slackgo "github.com/slack-go/slack"
 
 	"github.com/idmapping/notifier/internal/delivery"
@@ -109,6 +110,20 @@ func failureOf(err error) *delivery.Failure {
 	case blocks, never:
 		f.Reason = delivery.Refused
 	default:
+		f.Reason = delivery.Unavailable
+	}
+	return f
+}
+
+// secretFailure is the failure for a secret that could not be read: an outage
+// where the call failed, a setting where SSM says so or the value is no good.
+func secretFailure(err error) *delivery.Failure {
+	f := &delivery.Failure{Reason: delivery.Misconfigured, Err: err}
+	if _, called := errors.AsType[*smithy.OperationError](err); !called {
+		return f
+	}
+	api, ok := errors.AsType[smithy.APIError](err)
+	if !ok || api.ErrorCode() != "ParameterNotFound" && api.ErrorCode() != "AccessDeniedException" {
 		f.Reason = delivery.Unavailable
 	}
 	return f

@@ -38,13 +38,13 @@ func (w *Webhook) ID() string { return "slack-webhook" }
 func (w *Webhook) Send(ctx context.Context, step delivery.Step, _ func(context.Context, delivery.Card) error) error {
 	address, err := w.URL(ctx)
 	if err != nil {
-		return &delivery.Failure{Reason: delivery.Misconfigured, Err: err}
+		return secretFailure(err)
 	}
 	err = w.post(ctx, address, step)
 	if err != nil && kindOf(err) == secret {
 		fresh, refreshed := w.Refresh(ctx)
 		if refreshed != nil {
-			return &delivery.Failure{Reason: delivery.Misconfigured, Err: refreshed}
+			return secretFailure(refreshed)
 		}
 		if fresh != address {
 			err = w.post(ctx, fresh, step)

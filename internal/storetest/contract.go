@@ -173,6 +173,26 @@ func DeliveriesContract(t *testing.T, open func(now func() time.Time) notifier.D
 		equal(t, "told", state.Told, []string{"one", "three"})
 		equal(t, "shown", state.Shown, shown)
 	})
+	t.Run("what lies behind an attempt takes no claim and leaves the attempt", func(t *testing.T) {
+		k := delivery.Key{Job: job, Destination: "slack:C2"}
+		end := delivery.Shown{Status: jobs.Failed, Stage: jobs.Over, ObservedAt: at.Add(time.Minute)}
+		_, err := store.Claim(ctx, k, "end", "me", end, until)
+		must(t, err)
+		must(t, store.Release(ctx, k, "me"))
+		for range 2 {
+			state, err := store.Claim(ctx, k, "running", "other", shown, until)
+			must(t, err)
+			equal(t, "state", state, delivery.State{Attempted: end})
+		}
+		older := end
+		older.ObservedAt = at
+		_, err = store.Claim(ctx, k, "older end", "third", older, until) // an end is always told
+		must(t, err)
+		_, err = store.Claim(ctx, k, "end", "me", end, until)
+		if _, ok := errors.AsType[*delivery.Claimed](err); !ok {
+			t.Fatalf("Claim = %v, want claimed", err)
+		}
+	})
 	t.Run("slots are a gap apart, and none is reserved beyond the latest", func(t *testing.T) {
 		destination := "pace of " + job
 		latest := at.Add(2 * time.Second)

@@ -33,7 +33,7 @@ func (s *Deliveries) Claim(_ context.Context, k delivery.Key, transition, claima
 	}
 	s.mu.Lock()
 	it := s.item(k)
-	if slices.Contains(it.Told, transition) {
+	if slices.Contains(it.Told, transition) || it.Attempted.Order() > attempt.Behind() {
 		defer s.mu.Unlock()
 		return it.copied(), nil
 	}
