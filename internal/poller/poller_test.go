@@ -206,6 +206,7 @@ func TestAPollersClockThatIsWrongChangesNothing(t *testing.T) {
 		w.job("crm", "old", jobs.Failed)
 		w.job("crm", "a", jobs.Running)
 		w.tick(t)
+		w.now = w.now.Add(time.Second)
 		w.job("crm", "a", jobs.Succeeded)
 		w.job("crm", "quick", jobs.Failed)
 		w.tick(t)
