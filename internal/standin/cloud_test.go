@@ -2,6 +2,7 @@ package standin
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,4 +65,38 @@ func TestTheRealTemplateAndTheRealBinariesTellAJobsLifeOnBothChannels(t *testing
 		t.Errorf("%d events (%v), want 3", len(all), err)
 	}
 	t.Log(c.Proxy.Calls())
+}
+
+func TestAWebhookIsToldTheEndsOnlyAndOnce(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	c, err := Deploy(ctx, Options{
+		Parameters: map[string]string{"SlackWebhookParameter": URLParameter},
+		Problem:    func(err error) { t.Error(err) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.EntityResolution.AddWorkflow("crm")
+	job := jobs.Job{Key: jobs.Key{Workflow: "crm", Job: "4f2a"}, Type: "BATCH", Status: jobs.Running, StartTime: time.Now()}
+	for _, status := range []jobs.Status{jobs.Running, jobs.Succeeded, jobs.Succeeded} {
+		if job.Status = status; status == jobs.Succeeded {
+			job.EndTime = time.Now()
+		}
+		c.EntityResolution.Put(job)
+		if _, err := c.Tick(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for until := time.Now().Add(20 * time.Second); len(c.Slack.Messages()) == 0 && time.Now().Before(until); {
+		time.Sleep(50 * time.Millisecond)
+	}
+	time.Sleep(time.Second)
+	if got := c.Slack.Messages(); len(got) != 1 || got[0].Channel != "webhook" || !strings.HasPrefix(got[0].Text, "SUCCEEDED: crm") {
+		t.Errorf("told %+v, want one message of the end", got)
+	}
+	if secret := c.Slack.Token; strings.Contains(c.Notifier.Dump(), secret) || strings.Contains(c.Notifier.Dump(), WebhookPath) {
+		t.Error("a secret is in the function's environment")
+	}
 }
