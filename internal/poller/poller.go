@@ -84,6 +84,10 @@ type Report struct {
 	// OldestUnpublished is the age of the oldest event still in an outbox, in
 	// seconds.
 	OldestUnpublished int64 `json:"oldestUnpublishedSeconds"`
+	// all is set when everything watched was to be swept, which a request for
+	// one workflow or job does not do.
+	all bool
+
 	// Problems are the errors that did not stop the tick, a sentence each.
 	Problems []string `json:"problems,omitempty"`
 }
@@ -91,7 +95,7 @@ type Report struct {
 // Complete tells whether every watched workflow was looked at, or refused by
 // IAM, which has an alarm of its own.
 func (r Report) Complete() bool {
-	return !r.Throttled && !r.Late && r.Failed == 0 && r.Swept+r.Denied == r.Workflows
+	return r.all && !r.Throttled && !r.Late && r.Failed == 0 && r.Swept+r.Denied == r.Workflows
 }
 
 func (p *Poller) now() time.Time {

@@ -541,6 +541,22 @@ func TestHandleTellsTheRequestsApart(t *testing.T) {
 	}
 }
 
+func TestOnlyASweepOfEverythingIsAHeartbeat(t *testing.T) {
+	w := newWorld(t)
+	w.job("crm", "a", jobs.Running)
+	var beat float64
+	w.Metrics = func(values map[string]float64) { beat = values[poller.SweepsCompleted] }
+	for payload, want := range map[string]float64{
+		`{}`:                                 1,
+		`{"workflowName":"crm"}`:             0,
+		`{"workflowName":"crm","jobId":"a"}`: 0,
+	} {
+		if _, err := w.Handle(t.Context(), json.RawMessage(payload)); err != nil || beat != want {
+			t.Errorf("%s: heartbeat %v (%v), want %v", payload, beat, err, want)
+		}
+	}
+}
+
 func TestFilterTakesGlobsAndNamesTheSettingOfABadOne(t *testing.T) {
 	f, err := poller.NewFilter("crm-*, web", "*-test")
 	if err != nil {

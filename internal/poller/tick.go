@@ -61,6 +61,7 @@ func (p *Poller) Sweep(ctx context.Context) (Report, error) {
 	if err != nil {
 		return Report{}, fmt.Errorf("reading what is watched: %w", err)
 	}
+	t.report.all = true
 	targets := t.targets(stored)
 	var group errgroup.Group
 	group.SetLimit(atOnce)
