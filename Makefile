@@ -22,7 +22,7 @@ demo: venv ## Run the whole product on this machine in a minute (KEEP=1 leaves i
 
 .PHONY: test
 test: venv ## Run every test
-	$(GO) test -timeout 10m ./...
+	$(GO) test -timeout 14m ./...
 
 .PHONY: lint
 lint: venv ## Check format, code and template

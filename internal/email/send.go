@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 	"github.com/aws/smithy-go"
@@ -28,8 +29,25 @@ type Recipient struct {
 
 // New makes a Recipient; both addresses are as ParseAddresses gave them.
 func New(cfg aws.Config, from, to string) *Recipient {
-	return &Recipient{sesv2.NewFromConfig(cfg), from, to}
+	return &Recipient{sesv2.NewFromConfig(cfg, onlyThrottlesRetried), from, to}
 }
+
+// onlyThrottlesRetried lets the client repeat at once only what was surely not
+// sent. SendEmail takes no token by which SES would know a repetition, so after
+// a timeout or a fault each of the SDK's usual retries could be another email.
+// The queue repeats those, later.
+func onlyThrottlesRetried(o *sesv2.Options) {
+	o.Retryer = retry.NewStandard(func(r *retry.StandardOptions) {
+		r.MaxAttempts = attempts
+		r.MaxBackoff = maxBackoff
+		r.Retryables = []retry.IsErrorRetryable{retry.NoRetryCanceledError{}, retry.RetryableErrorCode{Codes: retry.DefaultThrottleErrorCodes}}
+	})
+}
+
+const (
+	attempts   = 3
+	maxBackoff = time.Second
+)
 
 // ParseAddresses checks the sender and the comma-separated recipients. Both may
 // be empty together. Its error names the setting.
@@ -80,6 +98,8 @@ func (r *Recipient) Send(ctx context.Context, step delivery.Step, _ func(context
 			Headers: []types.MessageHeader{
 				{Name: aws.String("In-Reply-To"), Value: &root},
 				{Name: aws.String("References"), Value: &root},
+				// No out-of-office reply is wanted (RFC 3834).
+				{Name: aws.String("Auto-Submitted"), Value: aws.String("auto-generated")},
 			},
 		}},
 	})

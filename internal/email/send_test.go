@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -94,7 +95,7 @@ func TestEmailsOfOneJobAreOneThreadAndOfTwoJobsTwo(t *testing.T) {
 	id := regexp.MustCompile(`^<[0-9a-f]{32}@idmapping\.notifier>$`)
 	for _, e := range proxy.Emails() {
 		root := e.Headers["References"]
-		if !id.MatchString(root) || e.Headers["In-Reply-To"] != root || len(e.Headers) != 2 {
+		if !id.MatchString(root) || e.Headers["In-Reply-To"] != root || e.Headers["Auto-Submitted"] != "auto-generated" || len(e.Headers) != 3 {
 			t.Errorf("headers are %v", e.Headers)
 		}
 		threads[root]++
@@ -152,7 +153,9 @@ func TestEveryErrorOfSESIsSorted(t *testing.T) {
 		{"a hang", 0, "", "", delivery.Unavailable, 0},
 		{"a reset", -1, "", "", delivery.Unavailable, 0},
 	} {
+		calls := new(atomic.Int32)
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			calls.Add(1)
 			switch c.status {
 			case 0:
 				_, _ = io.Copy(io.Discard, r.Body) // else the server does not see that the client has gone
@@ -171,14 +174,21 @@ func TestEveryErrorOfSESIsSorted(t *testing.T) {
 		}))
 		t.Cleanup(server.Close)
 		r := New(aws.Config{Region: standin.Region, BaseEndpoint: &server.URL, HTTPClient: &http.Client{Timeout: 600 * time.Millisecond},
-			Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
-			Retryer:     func() aws.Retryer { return aws.NopRetryer{} }}, sender, "a@example.com")
+			Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}, sender, "a@example.com")
 		running.Go(func() {
 			err := r.Send(t.Context(), delivery.Step{Message: about("1", "r", "w", "j", "FAILED")}, nil)
 			f, ok := err.(*delivery.Failure)
 			if !ok {
 				t.Errorf("%s: error is a %T, want a *delivery.Failure: %v", c.name, err, err)
 				return
+			}
+			// Whatever else may have been sent: another try could send it twice.
+			want := int32(1)
+			if c.want == delivery.RateLimited {
+				want = attempts
+			}
+			if got := calls.Load(); got != want {
+				t.Errorf("%s: %d calls, want %d", c.name, got, want)
 			}
 			if f.Reason != c.want || f.After != c.after {
 				t.Errorf("%s: %s after %s, want %s after %s: %v", c.name, f.Reason, f.After, c.want, c.after, err)
@@ -187,6 +197,23 @@ func TestEveryErrorOfSESIsSorted(t *testing.T) {
 				t.Errorf("%s: the error does not say what was done or what was answered: %v", c.name, err)
 			}
 		})
+	}
+}
+
+func TestAnEmailThatWasThrottledIsSentByTheNextAttempt(t *testing.T) {
+	calls := new(atomic.Int32)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if calls.Add(1) == 1 {
+			w.Header().Set("X-Amzn-Errortype", "TooManyRequestsException")
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		_, _ = io.WriteString(w, `{"MessageId":"1"}`)
+	}))
+	defer server.Close()
+	r := New(aws.Config{Region: standin.Region, BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}, sender, "a@example.com")
+	if err := r.Send(t.Context(), delivery.Step{Message: about("1", "r", "w", "j", "FAILED")}, nil); err != nil || calls.Load() != 2 {
+		t.Errorf("%d calls (%v)", calls.Load(), err)
 	}
 }
 

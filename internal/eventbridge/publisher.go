@@ -5,10 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/smithy-go"
@@ -85,9 +88,15 @@ func (p *Publisher) put(ctx context.Context, entries []jobs.Entry) []error {
 	errs := make([]error, len(entries))
 	out, err := p.client.PutEvents(ctx, in)
 	switch {
+	case err != nil && invalid(err) && len(entries) > 1:
+		// A call is refused as a whole for the sake of one entry. Alone, that one
+		// is found, and the others are not refused with it tick after tick.
+		for i := range entries {
+			errs[i] = p.put(ctx, entries[i:i+1])[0]
+		}
 	case err != nil:
 		for i := range errs {
-			errs[i] = whole(err, entries)
+			errs[i] = whole(err)
 		}
 	case len(out.Entries) != len(entries):
 		for i := range errs {
@@ -110,19 +119,36 @@ func outcome(result types.PutEventsResultEntry) error {
 	if result.ErrorCode == nil {
 		return nil
 	}
-	err := fmt.Errorf("putting an event: %s: %s", *result.ErrorCode, aws.ToString(result.ErrorMessage))
-	if slices.Contains(hopeless, *result.ErrorCode) {
+	message := aws.ToString(result.ErrorMessage)
+	err := fmt.Errorf("putting an event: %s: %s", *result.ErrorCode, message)
+	if slices.Contains(hopeless, *result.ErrorCode) && !ofTheBus(message) {
 		return fmt.Errorf("%w: %w", jobs.ErrUnpublishable, err)
 	}
 	return err
 }
 
-// whole is the error of a whole call. A call of one entry that is refused as
-// invalid is refused for that entry's sake.
-func whole(err error, entries []jobs.Entry) error {
-	api, ok := errors.AsType[smithy.APIError](err)
-	if ok && len(entries) == 1 && (api.ErrorCode() == "ValidationException" || api.ErrorCode() == "ValidationError") {
+// whole is the error of an entry whose call failed. A call that is refused as
+// invalid has one entry, and is refused for that entry's sake.
+func whole(err error) error {
+	if invalid(err) {
 		return fmt.Errorf("%w: putting an event: %w", jobs.ErrUnpublishable, err)
 	}
 	return fmt.Errorf("putting an event: %w", err)
+}
+
+// invalid tells whether a call was refused for what its entries hold, such as
+// too many bytes.
+func invalid(err error) bool {
+	if answer, ok := errors.AsType[*awshttp.ResponseError](err); ok && answer.HTTPStatusCode() == http.StatusRequestEntityTooLarge {
+		return true
+	}
+	api, ok := errors.AsType[smithy.APIError](err)
+	return ok && (api.ErrorCode() == "ValidationException" || api.ErrorCode() == "ValidationError") && !ofTheBus(api.ErrorMessage())
+}
+
+// ofTheBus tells whether what is invalid is the bus's name (the constraint's
+// message names the member, entries.1.member.eventBusName). That is a setting:
+// mended, it lets every event through.
+func ofTheBus(message string) bool {
+	return strings.Contains(strings.ToLower(message), "eventbusname")
 }

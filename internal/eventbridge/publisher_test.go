@@ -208,21 +208,25 @@ func TestEachEntryIsKeptOrGivenUpByItsOwnErrorCode(t *testing.T) {
 	}
 }
 
-func TestErrorsOfAWholeCallAreEveryEntrysAndKeepIt(t *testing.T) {
-	refuse := func(status int, code string) func(http.ResponseWriter, []put) {
-		return func(w http.ResponseWriter, _ []put) {
-			w.Header().Set("X-Amzn-Errortype", code)
-			w.WriteHeader(status)
-			_, _ = fmt.Fprintf(w, `{"__type":%q,"message":"because"}`, code)
-		}
-	}
+// refuse refuses a whole call.
+func refuse(status int, code string) func(http.ResponseWriter, []put) {
+	return func(w http.ResponseWriter, _ []put) { refused(w, status, code, "because") }
+}
+
+func refused(w http.ResponseWriter, status int, code, message string) {
+	w.Header().Set("X-Amzn-Errortype", code)
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintf(w, `{"__type":%q,"message":%q}`, code, message)
+}
+
+func TestErrorsOfAWholeCallAreEveryEntrys(t *testing.T) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	for _, c := range []struct {
 		name     string
 		answer   func(http.ResponseWriter, []put)
 		attempts int
-		never    bool // when it was one entry alone
+		never    bool // then each entry is tried alone as well
 	}{
 		{"500", refuse(500, "InternalFailure"), 3, false},
 		{"503", refuse(503, "ServiceUnavailable"), 3, false},
@@ -232,6 +236,10 @@ func TestErrorsOfAWholeCallAreEveryEntrysAndKeepIt(t *testing.T) {
 		{"old token", refuse(400, "ExpiredTokenException"), 1, false},
 		{"invalid", refuse(400, "ValidationException"), 1, true},
 		{"invalid, as the gateway spells it", refuse(400, "ValidationError"), 1, true},
+		{"too large for the gateway", refuse(413, "RequestEntityTooLargeException"), 1, true},
+		{"a bus with a wrong name", func(w http.ResponseWriter, _ []put) {
+			refused(w, 400, "ValidationException", "Value 'a b' at 'entries.1.member.eventBusName' failed to satisfy constraint")
+		}, 1, false},
 		{"the answer lost", func(w http.ResponseWriter, _ []put) {
 			if conn, _, err := w.(http.Hijacker).Hijack(); err == nil {
 				_ = conn.Close()
@@ -255,15 +263,49 @@ func TestErrorsOfAWholeCallAreEveryEntrysAndKeepIt(t *testing.T) {
 					if err == nil {
 						t.Errorf("%s: an entry of %d counts as taken", c.name, n)
 					}
-					if got, want := errors.Is(err, jobs.ErrUnpublishable), c.never && n == 1; got != want {
-						t.Errorf("%s: an entry of %d is given up: %t, want %t", c.name, n, got, want)
+					if got := errors.Is(err, jobs.ErrUnpublishable); got != c.never {
+						t.Errorf("%s: an entry of %d is given up: %t, want %t", c.name, n, got, c.never)
 					}
 				}
-				if got := len(b.sizes()); got != c.attempts {
-					t.Errorf("%s: %d attempts for %d entries, want %d", c.name, got, n, c.attempts)
+				want := c.attempts
+				if c.never && n > 1 {
+					want += n
+				}
+				if got := len(b.sizes()); got != want {
+					t.Errorf("%s: %d attempts for %d entries, want %d", c.name, got, n, want)
 				}
 			})
 		}
+	}
+}
+
+func TestAnEntryThatIsRefusedWithItsCallHoldsNoOtherBack(t *testing.T) {
+	b := &bus{}
+	b.answer = func(w http.ResponseWriter, in []put) {
+		for _, e := range in {
+			if strings.HasPrefix(e.Detail, `{"i":3,`) {
+				refused(w, 400, "ValidationException", "Total size of the entries in the request is over the limit.")
+				return
+			}
+		}
+		results(w, make([]string, len(in)))
+	}
+	for i, err := range publisher(t, b).Publish(t.Context(), entries(12, 10)) {
+		if got, want := errors.Is(err, jobs.ErrUnpublishable), i == 3; got != want || err != nil && !want {
+			t.Errorf("entry %d: %v", i, err)
+		}
+	}
+	if got, want := fmt.Sprint(b.sizes()), "[10 1 1 1 1 1 1 1 1 1 1 2]"; got != want {
+		t.Errorf("calls of %s entries, want %s", got, want)
+	}
+}
+
+func TestAnEntryIsNotGivenUpForTheNameOfTheBus(t *testing.T) {
+	b := &bus{answer: func(w http.ResponseWriter, _ []put) {
+		_, _ = w.Write([]byte(`{"FailedEntryCount":1,"Entries":[{"ErrorCode":"InvalidArgument","ErrorMessage":"EventBusName is not valid"}]}`))
+	}}
+	if errs := publisher(t, b).Publish(t.Context(), entries(1, 10)); errs[0] == nil || errors.Is(errs[0], jobs.ErrUnpublishable) {
+		t.Errorf("error is %v", errs[0])
 	}
 }
 

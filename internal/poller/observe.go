@@ -22,10 +22,11 @@ func (s *sweep) observe(ctx context.Context, record jobs.Record) error {
 	if err != nil {
 		return err
 	}
-	if s.records[job.Job], err = s.advance(ctx, s.watch, record, job); err != nil {
-		s.records[job.Job] = record
+	if record, err = s.advance(ctx, s.watch, record, job); err != nil {
+		return err
 	}
-	return err
+	s.records[job.Job] = record
+	return nil
 }
 
 // advance records what job means beside record and returns the record as it is

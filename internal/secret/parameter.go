@@ -103,8 +103,17 @@ func cure(err error) string {
 	if _, ok := errors.AsType[*types.ParameterNotFound](err); ok {
 		return ": create it with `aws ssm put-parameter --type SecureString`, in the stack's region"
 	}
-	if api, ok := errors.AsType[smithy.APIError](err); ok && api.ErrorCode() == "AccessDeniedException" {
+	api, ok := errors.AsType[smithy.APIError](err)
+	if !ok {
+		return ""
+	}
+	switch api.ErrorCode() {
+	case "AccessDeniedException":
 		return ": the notifier's role may not read or decrypt it: redeploy with the parameter's name, and let the key policy of a customer managed key allow kms:Decrypt"
+	case "InvalidKeyId":
+		return ": its KMS key is disabled or gone: enable the key, or put the parameter again with another"
+	case "ValidationException":
+		return ": redeploy with the name of a parameter"
 	}
 	return ""
 }

@@ -164,6 +164,8 @@ func TestErrorsNameTheParameterAndTheCure(t *testing.T) {
 	}{
 		{"ParameterNotFound", "", "create it with `aws ssm put-parameter --type SecureString`"},
 		{"AccessDeniedException", "", "kms:Decrypt"},
+		{"InvalidKeyId", "", "enable the key"},
+		{"ValidationException", "", "redeploy with the name"},
 		{"InternalServerError", "", "InternalServerError"},
 		{"", "", "empty"},
 		{"", " \n", "empty"},

@@ -94,7 +94,7 @@ func (b *Bot) tell(ctx context.Context, api *slackgo.Client, step delivery.Step,
 	}
 	if step.Edit && b.Edit {
 		err := b.edit(ctx, api, step.Card, m)
-		if err != nil && kindOf(err) == noCard {
+		if err != nil && gone(err) {
 			return b.post(ctx, api, m, save)
 		}
 		if err != nil {
@@ -106,7 +106,7 @@ func (b *Bot) tell(ctx context.Context, api *slackgo.Client, step delivery.Step,
 		return nil
 	}
 	err := b.reply(ctx, api, step.Card, m, loud)
-	if err != nil && kindOf(err) == noCard {
+	if err != nil && gone(err) {
 		return b.post(ctx, api, m, save)
 	}
 	return err
@@ -116,7 +116,7 @@ func (b *Bot) tell(ctx context.Context, api *slackgo.Client, step delivery.Step,
 // would post another.
 func (b *Bot) post(ctx context.Context, api *slackgo.Client, m message.Message, save func(context.Context, delivery.Card) error) error {
 	var card delivery.Card
-	err := b.orPlain(Card(m, b.Mention), m, func(r Rendered) (err error) {
+	err := orPlain(Card(m, b.Mention), Plain(m, b.Mention), func(r Rendered) (err error) {
 		card.Channel, card.TS, err = api.PostMessageContext(ctx, b.Channel, parts(r)...)
 		return told(card.TS, err)
 	})
@@ -131,14 +131,14 @@ func (b *Bot) post(ctx context.Context, api *slackgo.Client, m message.Message, 
 
 // edit lets the card show m. Nobody is mentioned: an edit notifies nobody.
 func (b *Bot) edit(ctx context.Context, api *slackgo.Client, card delivery.Card, m message.Message) error {
-	return b.orPlain(Card(m, ""), m, func(r Rendered) error {
+	return orPlain(Card(m, ""), Plain(m, ""), func(r Rendered) error {
 		_, ts, _, err := api.UpdateMessageContext(ctx, card.Channel, card.TS, parts(r)...)
 		return told(ts, err)
 	})
 }
 
 func (b *Bot) reply(ctx context.Context, api *slackgo.Client, card delivery.Card, m message.Message, loud bool) error {
-	return b.orPlain(Reply(m, b.Mention), m, func(r Rendered) error {
+	return orPlain(Reply(m, b.Mention), Plain(m, b.Mention), func(r Rendered) error {
 		options := append(parts(r), slackgo.MsgOptionTS(card.TS))
 		if loud {
 			options = append(options, slackgo.MsgOptionBroadcast())
@@ -161,10 +161,6 @@ func told(ts string, err error) error {
 
 // orPlain sends r, and once more as plain text when Slack refuses its blocks or
 // would: a plain message is better than none.
-func (b *Bot) orPlain(r Rendered, m message.Message, send func(Rendered) error) error {
-	return orPlain(r, Plain(m, b.Mention), send)
-}
-
 func orPlain(r, plain Rendered, send func(Rendered) error) error {
 	if r.Validate() == nil {
 		err := send(r)

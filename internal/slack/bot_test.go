@@ -221,6 +221,9 @@ func TestACardThatIsGoneIsPostedAnew(t *testing.T) {
 		{"too old to edit", "chat.update", "edit_window_closed", true},
 		{"deleted before a reply", "chat.postMessage", "thread_not_found", false},
 		{"not to be replied to", "chat.postMessage", "cannot_reply_to_message", false},
+		{"in a channel that is gone", "chat.update", "channel_not_found", true},
+		{"in a channel that is archived", "chat.update", "is_archived", true},
+		{"in a channel that is gone, by its thread", "chat.postMessage", "channel_not_found", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorkspace(t, func(o *BotOptions) { o.Edit = c.edit })
@@ -261,6 +264,42 @@ func TestRefusedBlocksAreSaidOnceMoreInPlainText(t *testing.T) {
 				t.Errorf("%s, %s: the channel shows %+v", operation, code, shown)
 			}
 		}
+	}
+}
+
+func TestACardInAChannelThatIsNoLongerThereIsASettingToBeMended(t *testing.T) {
+	w := newWorkspace(t, nil)
+	if err := w.send(t, isRunning, true); err != nil {
+		t.Fatal(err)
+	}
+	w.Inject(standin.Fault{Status: 200, Body: `{"ok":false,"error":"channel_not_found"}`}, nil)
+	if reason := reasonOf(t, w.send(t, isBad, true)); reason != delivery.Misconfigured || w.saves != 1 {
+		t.Errorf("%s after %d saves, want misconfigured after 1", reason, w.saves)
+	}
+}
+
+// Slack keeps the blocks of a message that is updated without any; an empty
+// list removes them (chat.update, blocks).
+func TestAnEditInPlainTextTakesTheOldBlocksAway(t *testing.T) {
+	var edits []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = r.ParseForm()
+		if edits = append(edits, r.Form.Get("blocks")); len(edits) == 1 {
+			_, _ = io.WriteString(w, `{"ok":false,"error":"invalid_blocks"}`)
+			return
+		}
+		if strings.Contains(r.Form.Get("text"), "here") {
+			t.Errorf("an edit mentions somebody: %s", r.Form.Get("text"))
+		}
+		_, _ = io.WriteString(w, `{"ok":true,"channel":"C1","ts":"1.2"}`)
+	}))
+	defer server.Close()
+	w := newWorkspace(t, func(o *BotOptions) {
+		o.APIURL, o.Thread, o.Broadcast = server.URL+"/api/", false, false
+	})
+	w.card = delivery.Card{Channel: "C1", TS: "1.2"}
+	if err := w.send(t, isBad, true); err != nil || len(edits) != 2 || edits[1] != "[]" {
+		t.Errorf("blocks were sent as %q (%v)", edits, err)
 	}
 }
 
@@ -433,6 +472,9 @@ func TestASecretThatCannotBeReadIsASettingOnlyWhereSSMSaysSo(t *testing.T) {
 	}{
 		"no such parameter": {call(&smithy.GenericAPIError{Code: "ParameterNotFound"}), delivery.Misconfigured},
 		"not allowed":       {call(&smithy.GenericAPIError{Code: "AccessDeniedException"}), delivery.Misconfigured},
+		"no such version":   {call(&smithy.GenericAPIError{Code: "ParameterVersionNotFound"}), delivery.Misconfigured},
+		"no such key":       {call(&smithy.GenericAPIError{Code: "InvalidKeyId"}), delivery.Misconfigured},
+		"not a name":        {call(&smithy.GenericAPIError{Code: "ValidationException"}), delivery.Misconfigured},
 		"empty":             {errors.New("reading SSM parameter x: it is empty"), delivery.Misconfigured},
 		"SSM fails":         {call(&smithy.GenericAPIError{Code: "InternalServerError"}), delivery.Unavailable},
 		"throttled":         {call(&smithy.GenericAPIError{Code: "ThrottlingException"}), delivery.Unavailable},

@@ -99,6 +99,14 @@ func kindOfCode(code string) (kind, bool) {
 	return again, false
 }
 
+// gone tells whether a call about a card says that there is no such card any
+// more. Its channel can be gone too, and another have its name: where the
+// setting itself is wrong, posting a new card says so.
+func gone(err error) bool {
+	answer, ok := errors.AsType[slackgo.SlackErrorResponse](err)
+	return kindOf(err) == noCard || ok && slices.Contains([]string{"channel_not_found", "is_archived"}, answer.Err)
+}
+
 // failureOf is the delivery's failure for an error that stays.
 func failureOf(err error) *delivery.Failure {
 	f := &delivery.Failure{Err: safe(err)}
@@ -123,11 +131,14 @@ func secretFailure(err error) *delivery.Failure {
 		return f
 	}
 	api, ok := errors.AsType[smithy.APIError](err)
-	if !ok || api.ErrorCode() != "ParameterNotFound" && api.ErrorCode() != "AccessDeniedException" {
+	if !ok || !slices.Contains(unreadable, api.ErrorCode()) {
 		f.Reason = delivery.Unavailable
 	}
 	return f
 }
+
+// unreadable are SSM's errors that somebody has to mend (GetParameter, Errors).
+var unreadable = []string{"ParameterNotFound", "ParameterVersionNotFound", "AccessDeniedException", "InvalidKeyId", "ValidationException"}
 
 func afterOf(err error) time.Duration {
 	if answer, ok := errors.AsType[*answerError](err); ok && answer.after > 0 {
