@@ -15,6 +15,7 @@ import (
 
 	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/standin"
+	"github.com/idmapping/notifier/internal/template"
 )
 
 // real is the deployed product: the real binaries and the real template, over
@@ -132,6 +133,7 @@ func TestTheRealBinariesUnderFaults(t *testing.T) {
 	sub("a notifier killed at random times loses nothing", killedNotifier)
 	sub("foreign messages go to the dead-letter queue at once", foreignMessages)
 	sub("Slack's outage delays no email, and is made up for", slackOutage)
+	sub("every call that was made is one that the template allows", callsAllowed)
 }
 
 func deniedAmongTen(r *real) {
@@ -390,5 +392,31 @@ func slackOutage(r *real) {
 	}
 	if n := r.dead() - dead; n != 0 {
 		r.t.Errorf("%d dead letters", n)
+	}
+}
+
+// callsAllowed compares what was really called, faults and all, with the IAM
+// statements. The template's own tests compare them with the code.
+func callsAllowed(r *real) {
+	body, err := template.Translate(r.ctx, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	services := map[string]string{"DynamoDB": "dynamodb", "AWSEvents": "events", "AmazonSSM": "ssm", "SES": "ses", "AmazonSQS": "sqs"}
+	actions := map[string]bool{}
+	for call := range r.Proxy.Calls() {
+		service, operation, _ := strings.Cut(call, ".")
+		actions[services[service]+":"+operation] = true
+	}
+	for _, call := range r.EntityResolution.Calls() {
+		actions["entityresolution:"+call.Operation] = true
+	}
+	if len(actions) < 9 {
+		r.t.Errorf("only %v were called", actions)
+	}
+	for action := range actions {
+		if !bytes.Contains(body, []byte(`"`+action+`"`)) {
+			r.t.Errorf("%s was called, and the template does not allow it", action)
+		}
 	}
 }
