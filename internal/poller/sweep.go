@@ -15,7 +15,7 @@ import (
 func (t *tick) sweep(ctx context.Context, w jobs.Watch) {
 	t.count(func(r *Report) { r.Workflows++ })
 	err := t.sweepWorkflow(ctx, w)
-	if err == nil || errors.Is(err, jobs.ErrConflict) {
+	if err == nil || errors.Is(err, jobs.ErrConflict) && !errors.Is(err, context.DeadlineExceeded) {
 		// Another tick was faster: what it did not see, the next one will.
 		t.count(func(r *Report) { r.Swept++ })
 		return
