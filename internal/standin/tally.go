@@ -8,7 +8,7 @@ import (
 
 // Tally is how often a job's status was told.
 type Tally struct {
-	Cards   int            // postings and edits of the card that show it
+	Cards   int            // cards that showed it; how often one was edited nobody sees
 	Replies int            // in the card's thread
 	Emails  map[string]int // by recipient
 }
@@ -18,6 +18,7 @@ func (c *Cloud) Tally(key jobs.Key, status jobs.Status) Tally {
 	t := Tally{Emails: make(map[string]int)}
 	headline := string(status) + ": " + key.Workflow
 	cards := make(map[string]bool) // the job's cards by ts
+	showed := make(map[string]bool)
 	log := c.Slack.Log()
 	for _, m := range log {
 		if m.ThreadTS == "" && m.mentionsJob(key.Job) {
@@ -30,9 +31,10 @@ func (c *Cloud) Tally(key jobs.Key, status jobs.Status) Tally {
 		case m.ThreadTS != "" && cards[m.ThreadTS]:
 			t.Replies++
 		case m.ThreadTS == "" && cards[m.TS]:
-			t.Cards++
+			showed[m.TS] = true
 		}
 	}
+	t.Cards = len(showed)
 	for _, e := range c.Proxy.Emails() {
 		if strings.HasPrefix(e.Subject, "["+string(status)+"] "+key.Workflow) && strings.Contains(e.Text, "job "+key.Job) {
 			for _, to := range e.To {
