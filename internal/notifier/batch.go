@@ -279,11 +279,20 @@ const (
 	settingWait = 5 * time.Minute
 )
 
+// patience is how many receipts a message may spend on waits that the
+// destination chose. One that asks for a second again and again would
+// otherwise use up all hundred within minutes.
+const patience = 10
+
 // pause is how long a message waits after a failure.
 func pause(f *delivery.Failure, it item) time.Duration {
 	switch {
 	case f.After > 0:
-		return min(f.After, maxWait) + time.Duration(rand.Int64N(int64(time.Second)))
+		wait := min(f.After, maxWait) + time.Duration(rand.Int64N(int64(time.Second)))
+		if n := receipts(it); n > patience {
+			wait = max(wait, doubled(n-patience))
+		}
+		return wait
 	case f.Reason == delivery.Misconfigured:
 		return max(backoff(it), settingWait)
 	default:
@@ -294,11 +303,17 @@ func pause(f *delivery.Failure, it item) time.Duration {
 // backoff is 30 s, doubled with each receipt up to an hour, and up to a seventh
 // more: messages that failed together do not come back together, and a hundred
 // receipts last for four days.
-func backoff(it item) time.Duration {
-	received, _ := strconv.Atoi(it.Attributes["ApproximateReceiveCount"])
-	wait := firstWait << min(max(received-1, 0), 7)
-	wait = min(wait, maxWait)
+func backoff(it item) time.Duration { return doubled(receipts(it)) }
+
+func doubled(n int) time.Duration {
+	wait := min(firstWait<<min(max(n-1, 0), 7), maxWait)
 	return wait + time.Duration(rand.Int64N(int64(wait/7)))
+}
+
+// receipts is how often the message was received, this time included.
+func receipts(it item) int {
+	n, _ := strconv.Atoi(it.Attributes["ApproximateReceiveCount"])
+	return n
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

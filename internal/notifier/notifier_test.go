@@ -349,6 +349,26 @@ func TestRetryAfterHoldsEverybodyBack(t *testing.T) {
 	})
 }
 
+func TestADestinationThatAsksForASecondForDaysLosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(0, "email")
+		w.queue.MaxReceive = 100
+		back := time.Now().Add(3 * 24 * time.Hour)
+		w.places[0].Fault = func(op string, _ delivery.Step) error {
+			if op == "Send" && time.Now().Before(back) {
+				return &delivery.Failure{Reason: delivery.RateLimited, After: time.Second, Err: errors.New("429")}
+			}
+			return nil
+		}
+		w.queue.Put(body("1", jobs.Failed, 0))
+		w.drain(t)
+		expect(t, said(w.places[0]), "1 FAILED")
+		if dead := w.queue.Dead(); len(dead) != 0 {
+			t.Errorf("dead letters %v", dead)
+		}
+	})
+}
+
 func TestAnOutageOfFourDaysLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(time.Second, "a")
