@@ -98,7 +98,7 @@ func compose(root, name string) (message.Message, error) {
 		return message.Message{}, err
 	}
 	e, err := event.Decode(body)
-	return message.Compose(e), err
+	return message.Compose(e, e.Detail.ObservedAt), err
 }
 
 // posted is a rendering as the channel has it.

@@ -121,7 +121,7 @@ func rootOf(m message.Message) string {
 // related to the sending quotas for your Amazon SES account").
 const (
 	waitForRate  = 5 * time.Second
-	waitForQuota = time.Hour
+	waitForQuota = 15 * time.Minute
 )
 
 // failureOf sorts the errors of SendEmail (SES API v2, SendEmail, Errors).

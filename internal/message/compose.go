@@ -17,12 +17,14 @@ const (
 	maxName     = 80
 	maxSubject  = 180
 	maxTitle    = 150
-	// lateAfter is how long after its end a job may be seen without a note.
+	// lateAfter is how long after its end a job may be seen, and after that be
+	// told, without a note.
 	lateAfter = 10 * time.Minute
 )
 
-// Compose says what a reader is to be told about an event.
-func Compose(e event.Event) Message {
+// Compose says what a reader is to be told about an event. now is when it is
+// told, UTC: news that is late says so.
+func Compose(e event.Event, now time.Time) Message {
 	d := e.Detail
 	m := Message{
 		Status:       d.Status,
@@ -32,7 +34,7 @@ func Compose(e event.Event) Message {
 		JobID:        line(d.JobID),
 		Metrics:      metrics(d.Metrics),
 		Failure:      failure(d),
-		Notes:        notes(e),
+		Notes:        notes(e, now),
 	}
 	m.Account, m.Region = place(e)
 	word := Word(e)
@@ -177,7 +179,7 @@ func rate(fraction *float64, of string) string {
 }
 
 // notes say how this was seen, where that is worth knowing.
-func notes(e event.Event) []string {
+func notes(e event.Event, now time.Time) []string {
 	d := e.Detail
 	var all []string
 	for _, s := range d.Skipped {
@@ -187,6 +189,9 @@ func notes(e event.Event) []string {
 		if late := d.ObservedAt.Sub(d.EndTime); late > lateAfter {
 			all = append(all, fmt.Sprintf("This was seen %s after the job had ended.", Duration(int64(late.Seconds()))))
 		}
+	}
+	if late := now.Sub(d.ObservedAt); late > lateAfter && !d.ObservedAt.IsZero() {
+		all = append(all, fmt.Sprintf("This is told late: it was seen %s ago.", Duration(int64(late.Seconds()))))
 	}
 	if e.DetailType == event.Vanished {
 		all = append(all, "The job or its workflow may have been deleted. Nothing more will be told of it unless it is shown again.")

@@ -18,13 +18,16 @@ import (
 	"github.com/idmapping/notifier/internal/messagetest"
 )
 
+// now is long after everything that is told: all of it is late.
+var now = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+
 func compose(t *testing.T, body []byte) message.Message {
 	t.Helper()
 	e, err := event.Decode(body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return message.Compose(e)
+	return message.Compose(e, e.Detail.ObservedAt)
 }
 
 func TestWhatEachEventTells(t *testing.T) {
@@ -72,7 +75,7 @@ func TestTheHeadlineNamesTheCauseNotItsWrapping(t *testing.T) {
 		"User: arn:aws:iam::1:role/r is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:k":           ": not authorized to perform kms:Decrypt on arn:aws:kms:k",
 	} {
 		e := event.Event{DetailType: event.StateChange, Detail: event.Detail{WorkflowName: "w", Status: jobs.Failed, Error: &event.Error{Message: text}}}
-		if got := message.Compose(e).Headline; got != "FAILED: w"+want {
+		if got := message.Compose(e, now).Headline; got != "FAILED: w"+want {
 			t.Errorf("%q:\n got %s\nwant %s", text, got, "FAILED: w"+want)
 		}
 	}
@@ -86,22 +89,28 @@ func TestAdviceNamesTheRefusedActionAndTheRole(t *testing.T) {
 		"AccessDenied": "Look in the error for the action that is refused, and allow that action for arn:aws:iam::1:role/er.",
 	} {
 		d := event.Detail{WorkflowName: "w", Status: jobs.Failed, Outputs: role, Error: &event.Error{Message: text, Category: jobs.IAM}}
-		if got := message.Compose(event.Event{Detail: d}).Failure.Advice[0]; got != want {
+		if got := message.Compose(event.Event{Detail: d}, now).Failure.Advice[0]; got != want {
 			t.Errorf("%q:\n got %s\nwant %s", text, got, want)
 		}
 	}
 }
 
-func TestAnEndThatIsSeenLateSaysSo(t *testing.T) {
+func TestWhatIsSeenOrToldLateSaysSo(t *testing.T) {
 	end := time.Date(2026, 11, 23, 2, 0, 0, 0, time.UTC)
-	for late, want := range map[time.Duration][]string{
-		-time.Minute:                   nil,
-		10 * time.Minute:               nil,
-		20*time.Minute + 5*time.Second: {"This was seen 20 min 5 s after the job had ended."},
+	for _, c := range []struct {
+		seen, told time.Duration // after the end; after it was seen
+		want       []string
+	}{
+		{-time.Minute, 0, nil},
+		{10 * time.Minute, 10 * time.Minute, nil},
+		{20*time.Minute + 5*time.Second, 0, []string{"This was seen 20 min 5 s after the job had ended."}},
+		{0, 20 * time.Hour, []string{"This is told late: it was seen 20 h ago."}},
+		{time.Hour, 6*time.Hour + 3*time.Minute, []string{"This was seen 1 h after the job had ended.", "This is told late: it was seen 6 h 3 min ago."}},
+		{0, -time.Hour, nil},
 	} {
-		d := event.Detail{WorkflowName: "w", Status: jobs.Succeeded, EndTime: end, ObservedAt: end.Add(late)}
-		if got := message.Compose(event.Event{Detail: d}).Notes; !slices.Equal(got, want) {
-			t.Errorf("%s late: %q, want %q", late, got, want)
+		d := event.Detail{WorkflowName: "w", Status: jobs.Succeeded, EndTime: end, ObservedAt: end.Add(c.seen)}
+		if got := message.Compose(event.Event{Detail: d}, d.ObservedAt.Add(c.told)).Notes; !slices.Equal(got, c.want) {
+			t.Errorf("seen %s late, told %s late: %q, want %q", c.seen, c.told, got, c.want)
 		}
 	}
 }
@@ -118,7 +127,7 @@ func TestSharesAreOnlyOfAnInputThatCanHoldThem(t *testing.T) {
 		{jobs.Metrics{jobs.TotalMappedRecords: 50}, ""},
 		{jobs.Metrics{jobs.InputRecords: 200, jobs.UniqueRecordsLoaded: 50}, ""},
 	} {
-		rows := message.Compose(event.Event{Detail: event.Detail{Status: jobs.Succeeded, Metrics: c.metrics}}).Metrics
+		rows := message.Compose(event.Event{Detail: event.Detail{Status: jobs.Succeeded, Metrics: c.metrics}}, now).Metrics
 		if got := rows[len(rows)-1].Share; got != c.want {
 			t.Errorf("%v: %q, want %q", c.metrics, got, c.want)
 		}
@@ -127,7 +136,7 @@ func TestSharesAreOnlyOfAnInputThatCanHoldThem(t *testing.T) {
 
 func TestLinesHaveNoControlCharactersAndKeepTheirLimits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := message.Compose(messagetest.Event(t))
+		m := message.Compose(messagetest.Event(t), now)
 		lines := append([]string{m.Headline, m.Subject, m.Title, m.WorkflowName, m.JobID}, append(m.Notes, m.Footer...)...)
 		for _, f := range m.Fields {
 			lines = append(lines, f.Label, f.Value)

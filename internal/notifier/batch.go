@@ -133,7 +133,7 @@ func (b *batch) handle(ctx context.Context, it item) (wait time.Duration, again 
 	if !b.lane.Wants.Want(it.event) {
 		return 0, false
 	}
-	m := message.Compose(it.event)
+	m := message.Compose(it.event, b.now())
 	var refused error
 	for _, destination := range b.lane.Destinations {
 		err := b.tell(ctx, destination, it, m)
@@ -272,23 +272,28 @@ func (b *batch) claimant(it item) string {
 	return it.MessageId + "/" + it.Attributes["ApproximateReceiveCount"] + "/" + strconv.FormatInt(b.until.UnixMilli(), 36)
 }
 
+// The waits and the template's maxReceiveCount of 600 together make four days,
+// and never the fourteen after which SQS drops a message without a word.
 const (
 	firstWait = 30 * time.Second
-	maxWait   = time.Hour
+	// maxWait is how long after a destination is back the last message may
+	// still wait.
+	maxWait = 10 * time.Minute
+	// maxAsked is the most that a destination may ask for.
+	maxAsked = 15 * time.Minute
 	// settingWait is the least wait for a setting to be mended.
 	settingWait = 5 * time.Minute
+	// patience is how many receipts a message may spend on waits that the
+	// destination chose. One that asks for a second again and again would
+	// otherwise use them all up within minutes.
+	patience = 10
 )
-
-// patience is how many receipts a message may spend on waits that the
-// destination chose. One that asks for a second again and again would
-// otherwise use up all hundred within minutes.
-const patience = 10
 
 // pause is how long a message waits after a failure.
 func pause(f *delivery.Failure, it item) time.Duration {
 	switch {
 	case f.After > 0:
-		wait := min(f.After, maxWait) + time.Duration(rand.Int64N(int64(time.Second)))
+		wait := min(f.After, maxAsked) + time.Duration(rand.Int64N(int64(time.Second)))
 		if n := receipts(it); n > patience {
 			wait = max(wait, doubled(n-patience))
 		}
@@ -300,13 +305,12 @@ func pause(f *delivery.Failure, it item) time.Duration {
 	}
 }
 
-// backoff is 30 s, doubled with each receipt up to an hour, and up to a seventh
-// more: messages that failed together do not come back together, and a hundred
-// receipts last for four days.
+// backoff is 30 s, doubled with each receipt up to ten minutes, and up to a
+// seventh more: messages that failed together do not come back together.
 func backoff(it item) time.Duration { return doubled(receipts(it)) }
 
 func doubled(n int) time.Duration {
-	wait := min(firstWait<<min(max(n-1, 0), 7), maxWait)
+	wait := min(firstWait<<min(max(n-1, 0), 5), maxWait)
 	return wait + time.Duration(rand.Int64N(int64(wait/7)))
 }
 

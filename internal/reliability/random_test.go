@@ -99,7 +99,7 @@ func newHistory(seed uint64) *history {
 		}
 	}
 	for _, name := range []string{"slack", "email"} {
-		queue := &storetest.Queue{Name: name, MaxReceive: 100, Fault: func(string) error { return h.fault(errFault) }}
+		queue := &storetest.Queue{Name: name, MaxReceive: 600, Fault: func(string) error { return h.fault(errFault) }}
 		place := &storetest.Destination{Name: name}
 		n := len(h.places)
 		h.down = append(h.down, time.Time{})

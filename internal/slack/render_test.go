@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	slackgo "github.com/slack-go/slack"
 	"pgregory.net/rapid"
@@ -18,13 +19,16 @@ import (
 
 const group = "<!subteam^S0DATATEAM>"
 
+// now is long after everything that is told: all of it is late.
+var now = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+
 func composed(t testing.TB, name string) message.Message {
 	t.Helper()
 	e, err := event.Decode(golden.Events(t)[name])
 	if err != nil {
 		t.Fatal(err)
 	}
-	return message.Compose(e)
+	return message.Compose(e, e.Detail.ObservedAt)
 }
 
 func asJSON(t testing.TB, r Rendered) []byte {
@@ -51,7 +55,7 @@ func TestCardsAndRepliesLookAsTheyWereSeen(t *testing.T) {
 
 func TestEveryEventRendersWithinSlacksLimits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := message.Compose(messagetest.Event(t))
+		m := message.Compose(messagetest.Event(t), now)
 		for kind, r := range map[string]Rendered{"card": Card(m, group), "reply": Reply(m, group), "plain": Plain(m, group)} {
 			if err := r.Validate(); err != nil {
 				t.Fatalf("%s: %v", kind, err)
@@ -62,7 +66,7 @@ func TestEveryEventRendersWithinSlacksLimits(t *testing.T) {
 
 func TestTextAndFirstBlockAreTheSameSentence(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := message.Compose(messagetest.Event(t))
+		m := message.Compose(messagetest.Event(t), now)
 		for _, r := range []Rendered{Card(m, group), Reply(m, group)} {
 			var first *slackgo.TextBlockObject
 			switch b := r.Blocks[0].(type) {
@@ -84,7 +88,7 @@ var ours = regexp.MustCompile(`<!subteam\^S0DATATEAM>|<https://[^<>|]+\|[^<>|]*>
 
 func TestNothingFromOutsideIsMarkup(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := message.Compose(messagetest.Event(t))
+		m := message.Compose(messagetest.Event(t), now)
 		for kind, r := range map[string]Rendered{"card": Card(m, group), "reply": Reply(m, group), "plain": Plain(m, group)} {
 			for _, text := range texts(r) {
 				if left := ours.ReplaceAllString(text, ""); strings.ContainsAny(left, "<>") {

@@ -21,7 +21,7 @@ func TestEachQueueIsEncryptedAndEndsInItsDeadLetterQueue(t *testing.T) {
 	notifier := s.resource(t, "AWS::Lambda::Function", "NotifierFunction")
 	for _, channel := range []string{"Slack", "Email"} {
 		queue, dead := queues[channel+"Queue"], queues[channel+"DeadLetterQueue"]
-		redrive := map[string]any{"deadLetterTargetArn": channel + "DeadLetterQueue.Arn", "maxReceiveCount": 100.0}
+		redrive := map[string]any{"deadLetterTargetArn": channel + "DeadLetterQueue.Arn", "maxReceiveCount": 600.0}
 		if !reflect.DeepEqual(queue["RedrivePolicy"], redrive) {
 			t.Errorf("%s: redrive %v", channel, queue["RedrivePolicy"])
 		}
