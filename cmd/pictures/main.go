@@ -17,6 +17,7 @@ import (
 	"github.com/idmapping/notifier/internal/email"
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/message"
+	"github.com/idmapping/notifier/internal/messagetest"
 	"github.com/idmapping/notifier/internal/slack"
 	"github.com/idmapping/notifier/internal/standin"
 	"github.com/idmapping/notifier/internal/template"
@@ -41,6 +42,7 @@ type picture struct {
 var pictures = []picture{
 	{"card-failed", 640, 690, card("failure-iam", "<!subteam^S0DATATEAM>")},
 	{"card-succeeded", 640, 735, card("success-batch", "")},
+	{"card-broken", 640, 400, notice("notice-broken")},
 	{"thread", 700, 762, thread},
 	{"email-failed", 640, 985, mail("failure-iam")},
 	{"email-succeeded", 640, 1310, mail("success-batch")},
@@ -120,6 +122,13 @@ func card(name, mention string) func(string) (string, error) {
 			return "", err
 		}
 		p, err := posted(slack.Card(m, mention), standin.SlackMessage{At: morning, TS: "1"})
+		return standin.Page(name, "") + standin.RenderSlack([]standin.SlackMessage{p}), err
+	}
+}
+
+func notice(name string) func(string) (string, error) {
+	return func(string) (string, error) {
+		p, err := posted(slack.Card(messagetest.Notices()[name], ""), standin.SlackMessage{At: morning, TS: "1"})
 		return standin.Page(name, "") + standin.RenderSlack([]standin.SlackMessage{p}), err
 	}
 }

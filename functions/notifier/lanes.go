@@ -67,6 +67,7 @@ func emailLane(env *setting.Reader, cfg aws.Config) notifier.Lane {
 		QueueURL:           env.Required("EMAIL_QUEUE_URL"),
 		DeadLetterQueueURL: env.Required("EMAIL_DEAD_LETTER_QUEUE_URL"),
 		Wants:              notifier.ParseStatuses(env.Text("EMAIL_STATUSES")),
+		Alike:              true, // all have the same sender
 	}
 	from, to, err := email.ParseAddresses(env.Text("EMAIL_FROM"), env.Text("EMAIL_TO"))
 	env.Wrong(err)

@@ -24,6 +24,9 @@ type Key struct {
 
 // KeyOf is the key of an event's job at a destination.
 func KeyOf(e event.Event, destination string) Key {
+	if e.DetailType == event.Canary {
+		return Key{Job: "#canary/" + e.Detail.TransitionID, Destination: destination}
+	}
 	return Key{Job: e.Detail.WorkflowARN + "/" + e.Detail.JobID, Destination: destination}
 }
 
@@ -133,6 +136,9 @@ type Step struct {
 	Message message.Message
 	Card    Card // zero when no card was posted yet
 	Edit    bool // the card is to show this message
+	// Check asks to go all the way but to show nothing, and to fail as a
+	// telling would.
+	Check bool
 }
 
 // Reason sorts why a destination was not told.
@@ -150,6 +156,17 @@ const (
 	// Refused: this one message will never be taken.
 	Refused Reason = "refused"
 )
+
+// Breakage is a destination that refuses everything for the sake of a setting
+// that someone has to mend.
+type Breakage struct {
+	Since time.Time // UTC
+	Told  bool      // the other channels were told of it
+}
+
+// Mended is how long a broken destination must have refused nothing to count as
+// mended: waiting messages try it every quarter of an hour at least.
+const Mended = time.Hour
 
 // Failure is a failed telling. Channels return no other error.
 type Failure struct {

@@ -27,7 +27,10 @@ import (
 //	expiresAt    N  TTL, epoch seconds
 //
 // and under the job "#pace" one per paced destination, whose `slot` N is the
-// time of the next free slot in epoch milliseconds.
+// time of the next free slot in epoch milliseconds, and under "#broken" one per
+// broken destination: since when it is (`since` N), when it was last (`refused`
+// N), both in epoch milliseconds, and whether the other channels were told
+// (`warned` BOOL).
 type Deliveries struct {
 	Client    *dynamodb.Client
 	Table     string
@@ -187,6 +190,54 @@ func (s Deliveries) Hold(ctx context.Context, destination string, until time.Tim
 		return fmt.Errorf("holding back what is sent to %s: %w", destination, err)
 	}
 	return nil
+}
+
+// Broken notes that a destination is broken, and returns since when. One that
+// refused nothing for [delivery.Mended] was mended meanwhile and is broken anew.
+func (s Deliveries) Broken(ctx context.Context, destination string) (delivery.Breakage, error) {
+	now := s.now()
+	in := &dynamodb.UpdateItemInput{
+		TableName:           &s.Table,
+		Key:                 brokenKey(destination),
+		UpdateExpression:    aws.String("SET refused = :now, expiresAt = :expires"),
+		ConditionExpression: aws.String("refused >= :mended"),
+		ExpressionAttributeValues: attributes{
+			":now":     number(now.UnixMilli()),
+			":mended":  number(now.Add(-delivery.Mended).UnixMilli()),
+			":expires": number(now.Add(s.Retention).Unix()),
+		},
+		ReturnValues: types.ReturnValueAllNew,
+	}
+	out, err := s.Client.UpdateItem(ctx, in)
+	if errors.Is(conflict(err), jobs.ErrConflict) {
+		in.UpdateExpression = aws.String("SET refused = :now, since = :now, expiresAt = :expires REMOVE warned")
+		in.ConditionExpression = aws.String("attribute_not_exists(refused) OR refused < :mended")
+		out, err = s.Client.UpdateItem(ctx, in)
+	}
+	if err != nil {
+		return delivery.Breakage{}, fmt.Errorf("noting that %s is broken: %w", destination, err)
+	}
+	warned, _ := out.Attributes["warned"].(*types.AttributeValueMemberBOOL)
+	return delivery.Breakage{Since: time.UnixMilli(num(out.Attributes, "since")).UTC(), Told: warned != nil && warned.Value}, nil
+}
+
+// Warned records that the other channels were told that a destination is broken.
+func (s Deliveries) Warned(ctx context.Context, destination string) error {
+	_, err := s.Client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName:                 &s.Table,
+		Key:                       brokenKey(destination),
+		UpdateExpression:          aws.String("SET warned = :yes"),
+		ConditionExpression:       aws.String("attribute_exists(refused)"),
+		ExpressionAttributeValues: attributes{":yes": &types.AttributeValueMemberBOOL{Value: true}},
+	})
+	if err != nil {
+		return fmt.Errorf("recording that the others know %s to be broken: %w", destination, err)
+	}
+	return nil
+}
+
+func brokenKey(destination string) attributes {
+	return deliveryKey(delivery.Key{Job: "#broken", Destination: destination})
 }
 
 func (s Deliveries) now() time.Time {

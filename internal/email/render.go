@@ -36,7 +36,7 @@ func renderText(m message.Message) string {
 		line("%-*s  %s", width+1, f.Label+":", f.Value)
 	}
 	if m.Failure != nil {
-		line("\nError (%s):\n%s", m.Failure.Category, indent(m.Failure.Text))
+		line("\n%s:\n%s", errorTitle(m.Failure), indent(m.Failure.Text))
 		line("\nWhat to do:")
 		for _, a := range m.Failure.Advice {
 			line("- %s", a)
@@ -74,6 +74,13 @@ func renderText(m message.Message) string {
 	return b.String()
 }
 
+func errorTitle(f *message.Failure) string {
+	if f.Category == "" {
+		return "Error"
+	}
+	return fmt.Sprintf("Error (%s)", f.Category)
+}
+
 func indent(s string) string { return "  " + strings.ReplaceAll(s, "\n", "\n  ") }
 
 const (
@@ -106,7 +113,7 @@ func renderHTML(m message.Message) string {
 	add(`</table>`)
 
 	if m.Failure != nil {
-		add(`<h2 style="%s">Error (%s)</h2>`, heading, esc(string(m.Failure.Category)))
+		add(`<h2 style="%s">%s</h2>`, heading, esc(errorTitle(m.Failure)))
 		add(`<pre style="margin:0;padding:12px;background:#fdf2f2;border-left:3px solid #c62828;color:#1f2328;white-space:pre-wrap;word-break:break-word;%sfont-size:12px;">%s</pre>`, mono, esc(m.Failure.Text))
 		add(`<h2 style="%s">What to do</h2><ul style="margin:0;padding-left:20px;">`, heading)
 		for _, a := range m.Failure.Advice {

@@ -39,6 +39,16 @@ func TestEmailsLookAsTheyWereSeen(t *testing.T) {
 	}
 }
 
+func TestNoticesLookAsTheyWereSeen(t *testing.T) {
+	for name, m := range messagetest.Notices() {
+		subject, htmlBody, text := Render(m)
+		t.Run(name, func(t *testing.T) {
+			golden.Check(t, name+".html", []byte(htmlBody))
+			golden.Check(t, name+".txt", []byte("Subject: "+subject+"\n\n"+text))
+		})
+	}
+}
+
 // element is every element that a rendering may have.
 var element = regexp.MustCompile(`<(/?)(!DOCTYPE html|html|head|meta|title|body|table|tr|td|th|p|h2|pre|ul|li|div|a)(( [a-z-]+="[^"<>]*")*)>`)
 

@@ -75,6 +75,20 @@ func TestAnEmailBearsSubjectHTMLAndTextToOneRecipient(t *testing.T) {
 	}
 }
 
+func TestACheckGoesToTheSimulatorAndToNobodyElse(t *testing.T) {
+	cfg, proxy := ses(t)
+	if err := New(cfg, sender, "a@example.com").Send(t.Context(), delivery.Step{Message: about("1", "r", "", "canary", "TEST"), Check: true}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if sent := proxy.Emails(); len(sent) != 1 || !slices.Equal(sent[0].To, []string{"success@simulator.amazonses.com"}) {
+		t.Errorf("sent %+v", sent)
+	}
+	err := New(cfg, "nobody@unverified.example.com", "a@example.com").Send(t.Context(), delivery.Step{Message: about("1", "r", "", "canary", "TEST"), Check: true}, nil)
+	if failure := delivery.FailureOf(err); err == nil || failure.Reason != delivery.Misconfigured {
+		t.Errorf("from a sender that is not verified: %v", err)
+	}
+}
+
 func TestEmailsOfOneJobAreOneThreadAndOfTwoJobsTwo(t *testing.T) {
 	cfg, proxy := ses(t)
 	r := New(cfg, sender, "a@example.com")

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -28,10 +29,10 @@ func Decode(body []byte) (Event, error) {
 	if err := json.Unmarshal(body, &envelope); err != nil {
 		return Event{}, fmt.Errorf("%w: the body is not an EventBridge envelope: %w", ErrForeign, err)
 	}
-	if envelope.Source != Source {
-		return Event{}, fmt.Errorf("%w: source is %.100q, not %q", ErrForeign, envelope.Source, Source)
+	if source := SourceOf(envelope.DetailType); envelope.Source != source {
+		return Event{}, fmt.Errorf("%w: source is %.100q, not %q", ErrForeign, envelope.Source, source)
 	}
-	if envelope.DetailType != StateChange && envelope.DetailType != Vanished {
+	if !slices.Contains([]string{StateChange, Vanished, Canary}, envelope.DetailType) {
 		return Event{}, fmt.Errorf("%w: detail-type %.100q is not known", ErrForeign, envelope.DetailType)
 	}
 	e := Event{
@@ -53,7 +54,7 @@ func Decode(body []byte) (Event, error) {
 		{"jobId", e.Detail.JobID},
 		{"status", string(e.Detail.Status)},
 	} {
-		if key.value == "" {
+		if key.value == "" && (e.DetailType != Canary || key.name == "transitionId") {
 			return Event{}, fmt.Errorf("%w: detail.%s is missing", ErrForeign, key.name)
 		}
 	}

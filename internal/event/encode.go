@@ -47,6 +47,20 @@ func EncodeVanished(workflowARN string, last jobs.Job, seen time.Time) (jobs.Ent
 	return encode(Vanished, workflowARN, jobs.Transition{Job: last}, jobs.Vanished, seen)
 }
 
+// EncodeCanary makes the entry of a canary that is sent now; show is whether
+// people are to see it.
+func EncodeCanary(show bool, now time.Time) jobs.Entry {
+	sum := sha256.Sum256([]byte(Canary + "\n" + now.UTC().Format(time.RFC3339Nano)))
+	id := hex.EncodeToString(sum[:])
+	detail, _ := json.Marshal(struct { // texts, a time and a bool: it cannot fail
+		Version      string    `json:"version"`
+		TransitionID string    `json:"transitionId"`
+		ObservedAt   time.Time `json:"observedAt"`
+		Show         bool      `json:"show,omitempty"`
+	}{Version, id, now.UTC(), show})
+	return jobs.Entry{ID: id, DetailType: Canary, Time: now.UTC(), Detail: string(detail), SeenAt: now.UTC()}
+}
+
 func encode(detailType, workflowARN string, t jobs.Transition, id jobs.Status, seen time.Time) (jobs.Entry, error) {
 	workflow, err := arn.Parse(workflowARN)
 	if err != nil {

@@ -19,6 +19,22 @@ const (
 	Vanished    = "ID Mapping Job Vanished"
 )
 
+// Canary is the detail-type of the synthetic event that shows that the way from
+// the poller to every destination is open. It is no part of the contract and
+// has a source of its own, so that no subscriber meets it.
+const (
+	Canary       = "ID Mapping Canary"
+	CanarySource = Source + ".canary"
+)
+
+// SourceOf is the `source` of events of a detail-type.
+func SourceOf(detailType string) string {
+	if detailType == Canary {
+		return CanarySource
+	}
+	return Source
+}
+
 // Version is the version of Detail. Within it keys are only ever added.
 const Version = "1"
 
@@ -43,6 +59,8 @@ type Detail struct {
 	Error          *Error        `json:"error,omitempty"`
 	Outputs        []jobs.Output `json:"outputs,omitempty"`
 	Links          *Links        `json:"links,omitempty"`
+
+	Show bool `json:"show,omitempty"` // of a canary: people are to see it
 }
 
 // Rates are fractions of records. Each is absent where its denominator is.

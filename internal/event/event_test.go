@@ -259,6 +259,11 @@ func TestDecodeRefusesWhatIsNotOursAndSaysWhy(t *testing.T) {
 		{"an array", "[]", "not an EventBridge envelope"},
 		{"an S3 event", `{"Records":[{"eventSource":"aws:s3"}]}`, "source is"},
 		{"another source", ours(func(m map[string]any) { m["source"] = "aws.glue" }), `source is "aws.glue"`},
+		{"a canary under the name of an event", ours(func(m map[string]any) { m["source"] = CanarySource }), `source is "idmapping.notifier.canary"`},
+		{"an event under the name of a canary", ours(func(m map[string]any) { m["detail-type"] = Canary }), `source is "idmapping.notifier"`},
+		{"a canary without an id", ours(func(m map[string]any) {
+			m["source"], m["detail-type"], m["detail"] = CanarySource, Canary, map[string]string{"version": "1"}
+		}), "detail.transitionId is missing"},
 		{"another detail-type", ours(func(m map[string]any) { m["detail-type"] = "Something" }), `detail-type "Something"`},
 		{"no detail", ours(func(m map[string]any) { delete(m, "detail") }), "reading detail"},
 		{"detail null", ours(func(m map[string]any) { m["detail"] = nil }), "detail.version"},

@@ -70,18 +70,22 @@ func fitting(entries []jobs.Entry) int {
 // the UTF-8 of every text ("Calculating Amazon EventBridge PutEvents event
 // entry size").
 func size(e jobs.Entry) int {
-	return 14 + len(event.Source) + len(e.DetailType) + len(e.Resource) + len(e.Detail)
+	return 14 + len(event.SourceOf(e.DetailType)) + len(e.DetailType) + len(e.Resource) + len(e.Detail)
 }
 
 func (p *Publisher) put(ctx context.Context, entries []jobs.Entry) []error {
 	in := &eventbridge.PutEventsInput{}
 	for _, e := range entries {
+		var resources []string
+		if e.Resource != "" {
+			resources = []string{e.Resource}
+		}
 		in.Entries = append(in.Entries, types.PutEventsRequestEntry{
 			EventBusName: &p.bus,
-			Source:       aws.String(event.Source),
+			Source:       aws.String(event.SourceOf(e.DetailType)),
 			DetailType:   &e.DetailType,
 			Time:         &e.Time,
-			Resources:    []string{e.Resource},
+			Resources:    resources,
 			Detail:       &e.Detail,
 		})
 	}

@@ -25,6 +25,9 @@ const (
 // Compose says what a reader is to be told about an event. now is when it is
 // told, UTC: news that is late says so.
 func Compose(e event.Event, now time.Time) Message {
+	if e.DetailType == event.Canary {
+		return canary(e)
+	}
 	d := e.Detail
 	m := Message{
 		Status:       d.Status,

@@ -58,9 +58,9 @@ type Metric struct {
 
 // Failure is an error with what to do about it.
 type Failure struct {
-	Text     string // as given, at most 4 KB
-	Category jobs.Category
-	Advice   []string // next steps, a sentence each
+	Text     string        // as given, at most 4 KB
+	Category jobs.Category // empty for an error that is none of a job's
+	Advice   []string      // next steps, a sentence each
 }
 
 // Link is a named URL.

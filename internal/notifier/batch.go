@@ -46,13 +46,11 @@ func (n *Notifier) Handle(ctx context.Context, in events.SQSEvent) (Response, er
 	if err != nil {
 		return response, err
 	}
-	b := &batch{Notifier: n, lane: lane, down: map[string]*delivery.Failure{}, failures: map[string]int{}}
-	if deadline, ok := ctx.Deadline(); ok {
-		b.until, b.latest = deadline, deadline.Add(-reserve)
-	} else {
-		b.until = n.now().Add(time.Minute)
-		b.latest = b.until.Add(-reserve)
+	until, ok := ctx.Deadline()
+	if !ok {
+		until = n.now().Add(time.Minute)
 	}
+	b := newBatch(n, lane, until)
 	for _, item := range sorted(in.Records) {
 		if wait, again := b.handle(ctx, item); again {
 			b.postpone(ctx, item, wait)
@@ -60,6 +58,7 @@ func (n *Notifier) Handle(ctx context.Context, in events.SQSEvent) (Response, er
 				events.SQSBatchItemFailure{ItemIdentifier: item.MessageId})
 		}
 	}
+	b.warn(ctx)
 	response.Report = b.report
 	if n.Metrics != nil {
 		n.Metrics(b.report.Values())
@@ -88,6 +87,13 @@ type batch struct {
 	down     map[string]*delivery.Failure // destinations to be left alone for the rest of the batch
 	failures map[string]int               // failures in a row by destination
 	report   Report
+
+	account, region string // of the last event
+}
+
+func newBatch(n *Notifier, lane Lane, until time.Time) *batch {
+	return &batch{Notifier: n, lane: lane, until: until, latest: until.Add(-reserve),
+		down: make(map[string]*delivery.Failure), failures: make(map[string]int)}
 }
 
 // item is one message of the batch.
@@ -133,9 +139,10 @@ func (b *batch) handle(ctx context.Context, it item) (wait time.Duration, again 
 	if !b.lane.Wants.Want(it.event) {
 		return 0, false
 	}
+	b.account, b.region = it.event.Account, it.event.Region
 	m := message.Compose(it.event, b.now())
 	var refused error
-	for _, destination := range b.lane.Destinations {
+	for _, destination := range b.destinations(it.event) {
 		err := b.tell(ctx, destination, it, m)
 		if err == nil {
 			continue
@@ -154,10 +161,31 @@ func (b *batch) handle(ctx context.Context, it item) (wait time.Duration, again 
 		}
 		wait, again = max(wait, pause(failure, it)), true
 	}
+	if again && b.isStale(it.event) {
+		log.Error("canary given up: it did not reach every destination", "transitionId", it.event.Detail.TransitionID)
+		return 0, false
+	}
 	if refused != nil && !again {
 		return b.poison(ctx, it, refused)
 	}
 	return wait, again
+}
+
+// destinations are those to be told of e.
+func (b *batch) destinations(e event.Event) []Destination {
+	all := b.lane.Destinations
+	if b.lane.Alike && e.DetailType == event.Canary && !e.Detail.Show {
+		return all[:min(1, len(all))]
+	}
+	return all
+}
+
+// canaryLife is how long a canary is tried: then the next one is on its way.
+// The alarms that its failures move have gone off long before.
+const canaryLife = 2 * time.Hour
+
+func (b *batch) isStale(e event.Event) bool {
+	return e.DetailType == event.Canary && b.now().Sub(e.Detail.ObservedAt) > canaryLife
 }
 
 // tell takes one event to one destination.
@@ -182,7 +210,9 @@ func (b *batch) tell(ctx context.Context, to Destination, it item, m message.Mes
 		b.report.Known++
 		return b.Deliveries.Finish(ctx, k, claimant, transition, state.Newest())
 	}
-	if err := b.send(ctx, to, k, delivery.Step{Message: m, Card: state.Card, Edit: action == delivery.Advance}); err != nil {
+	step := delivery.Step{Message: m, Card: state.Card, Edit: action == delivery.Advance,
+		Check: it.event.DetailType == event.Canary && !it.event.Detail.Show}
+	if err := b.send(ctx, to, k, step); err != nil {
 		b.strike(to, err)
 		return errors.Join(err, b.Deliveries.Release(ctx, k, claimant))
 	}
@@ -193,6 +223,11 @@ func (b *batch) tell(ctx context.Context, to Destination, it item, m message.Mes
 	}
 	if err := b.Deliveries.Finish(ctx, k, claimant, transition, shown); err != nil {
 		return err
+	}
+	if step.Check {
+		b.report.Checked++
+		b.log().Info("canary arrived", "destination", to.ID(), "transitionId", transition)
+		return nil
 	}
 	b.report.Told++
 	b.log().Info("told", "destination", to.ID(), "workflow", it.event.Detail.WorkflowName, "job", it.event.Detail.JobID,

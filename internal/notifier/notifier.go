@@ -29,6 +29,11 @@ type Deliveries interface {
 	Finish(ctx context.Context, k delivery.Key, claimant, transition string, shown delivery.Shown) error
 	// Release gives a claim back after a failure.
 	Release(ctx context.Context, k delivery.Key, claimant string) error
+	// Broken notes that a destination takes nothing until someone mends a
+	// setting, and returns since when and whether the others were told.
+	Broken(ctx context.Context, destination string) (delivery.Breakage, error)
+	// Warned records that the others were told of a broken destination.
+	Warned(ctx context.Context, destination string) error
 	// Slot reserves the next free time to send to a destination; false, and
 	// nothing is reserved, when that is after latest.
 	Slot(ctx context.Context, destination string, gap time.Duration, latest time.Time) (time.Time, bool, error)
@@ -49,8 +54,9 @@ type Queue interface {
 type Destination interface {
 	// ID names it in the ledger and in logs; it holds no secret.
 	ID() string
-	// Send tells the step. It calls save as soon as it has posted a card. Its
-	// error is a *delivery.Failure.
+	// Send tells the step, or only checks that it could where the step says so.
+	// It calls save as soon as it has posted a card. Its error is a
+	// *delivery.Failure.
 	Send(ctx context.Context, step delivery.Step, save func(context.Context, delivery.Card) error) error
 }
 
@@ -61,6 +67,8 @@ type Lane struct {
 	DeadLetterQueueURL string
 	Destinations       []Destination
 	Wants              Statuses
+	// Alike is set where one destination's canary stands for all.
+	Alike bool
 	// Gap is the least time between two messages to one destination; zero
 	// leaves the pace to the destination.
 	Gap time.Duration
@@ -79,6 +87,7 @@ type Notifier struct {
 // Report is what one batch came to, in messages to destinations.
 type Report struct {
 	Told     int `json:"told"`     // sent and recorded
+	Checked  int `json:"checked"`  // canaries that found the way open
 	Known    int `json:"known"`    // were told before, or are out of date
 	Retried  int `json:"retried"`  // wait in the queue for another try
 	Broken   int `json:"broken"`   // of these, because of a setting that someone has to mend
@@ -92,10 +101,10 @@ type Statuses struct {
 }
 
 // Want tells whether the lane is to tell of e. A vanished job is told in every
-// case: its end will never come.
+// case: its end will never come. A canary goes everywhere.
 func (s Statuses) Want(e event.Event) bool {
 	switch {
-	case s.All || e.DetailType == event.Vanished:
+	case s.All || e.DetailType == event.Vanished || e.DetailType == event.Canary:
 		return true
 	case len(s.Only) == 0:
 		return e.Detail.Ended()

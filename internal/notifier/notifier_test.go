@@ -41,7 +41,7 @@ func body(job string, status jobs.Status, minute int) string {
 }
 
 func wrap(entry jobs.Entry) string {
-	b, _ := json.Marshal(map[string]any{"id": "1", "source": event.Source, "detail-type": entry.DetailType,
+	b, _ := json.Marshal(map[string]any{"id": "1", "source": event.SourceOf(entry.DetailType), "detail-type": entry.DetailType,
 		"account": "123456789012", "region": "eu-west-1", "time": entry.Time, "detail": json.RawMessage(entry.Detail)})
 	return string(b)
 }

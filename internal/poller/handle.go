@@ -8,13 +8,15 @@ import (
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
-// request is what the function can be asked. Everything that is neither of the
-// two below, `{}` and EventBridge Scheduler's payload included, asks for a
+// request is what the function can be asked. Everything that is none of the
+// below, `{}` and EventBridge Scheduler's payload included, asks for a
 // sweep of everything watched.
 type request struct {
 	// "track this job", or without a job id "sweep this workflow"
 	WorkflowName string `json:"workflowName"`
 	JobID        string `json:"jobId"`
+	// "send a canary": check, which nobody sees, or show
+	Canary string `json:"canary"`
 	// a CloudTrail event: "sweep that workflow now"
 	Detail struct {
 		EventName         string `json:"eventName"`
@@ -31,7 +33,7 @@ func (p *Poller) Handle(ctx context.Context, payload json.RawMessage) (Report, e
 		in = request{} // some other schedule's payload
 	}
 	report, err := p.dispatch(ctx, in)
-	if p.Metrics != nil && err == nil {
+	if p.Metrics != nil && err == nil && in.Canary == "" {
 		p.Metrics(report.Values())
 	}
 	return report, err
@@ -39,6 +41,10 @@ func (p *Poller) Handle(ctx context.Context, payload json.RawMessage) (Report, e
 
 func (p *Poller) dispatch(ctx context.Context, in request) (Report, error) {
 	switch {
+	case in.Canary == "check" || in.Canary == "show":
+		return p.Canary(ctx, in.Canary == "show")
+	case in.Canary != "":
+		return Report{}, fmt.Errorf("sending a canary: %.100q is neither check, which nobody sees, nor show", in.Canary)
 	case in.JobID != "" && in.WorkflowName == "":
 		return Report{}, fmt.Errorf("tracking job %s: workflowName is missing from the payload", in.JobID)
 	case in.JobID != "":

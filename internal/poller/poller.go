@@ -81,6 +81,9 @@ type Report struct {
 	Throttled   bool `json:"throttled"`   // the tick was cut short by throttling
 	Late        bool `json:"late"`        // the tick was cut short by its deadline
 
+	// Canary is the transition id of the canary that was sent.
+	Canary string `json:"canary,omitempty"`
+
 	// OldestUnpublished is the age of the oldest event still in an outbox, in
 	// seconds.
 	OldestUnpublished int64 `json:"oldestUnpublishedSeconds"`

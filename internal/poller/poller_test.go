@@ -519,6 +519,8 @@ func TestHandleTellsTheRequestsApart(t *testing.T) {
 		{"a start of a workflow that is not watched", strings.ReplaceAll(trail, "crm", "secret"), "", nil},
 		{"a job", `{"workflowName":"crm","jobId":"x"}`, "not found", []string{"Job crm/x"}},
 		{"a job without its workflow", `{"jobId":"x"}`, "workflowName is missing", nil},
+		{"a canary", `{"canary":"check"}`, "", nil},
+		{"a canary that is none", `{"canary":"yes"}`, "neither check", nil},
 		{"a workflow that is not there", `{"workflowName":"typo"}`, "no ID mapping workflow of that name", []string{"Workflows"}},
 	}
 	for _, test := range tests {
@@ -538,6 +540,46 @@ func TestHandleTellsTheRequestsApart(t *testing.T) {
 				t.Errorf("calls %q, want %q", calls, test.want)
 			}
 		})
+	}
+}
+
+func TestACanaryGoesTheWayOfATransition(t *testing.T) {
+	w := newWorld(t)
+	w.Metrics = func(map[string]float64) { t.Error("a canary moves the metrics of real work") }
+	down := true
+	w.bus.Fault = func(string, jobs.Entry) error {
+		if down {
+			return errors.New("the bus is down")
+		}
+		return nil
+	}
+	handle := func(payload string, published int) string {
+		t.Helper()
+		w.now = w.now.Add(2 * time.Hour)
+		report, err := w.Handle(t.Context(), json.RawMessage(payload))
+		if err != nil || report.Published != published {
+			t.Fatalf("%s: %+v, %v", payload, report, err)
+		}
+		return report.Canary
+	}
+	first := handle(`{"canary":"check"}`, 0)
+	down = false
+	second := handle(`{"canary":"show"}`, 2) // with what the bus had not taken
+	taken := w.bus.Taken()
+	if len(taken) != 2 || taken[0].ID != first || taken[1].ID != second || first == second {
+		t.Fatalf("%q and %q were sent, taken %+v", first, second, taken)
+	}
+	for i, show := range []bool{false, true} {
+		body, _ := json.Marshal(map[string]any{"source": event.SourceOf(taken[i].DetailType), "detail-type": taken[i].DetailType,
+			"time": taken[i].Time, "detail": json.RawMessage(taken[i].Detail)})
+		e, err := event.Decode(body)
+		if err != nil || e.Detail.Show != show || e.Detail.TransitionID != taken[i].ID {
+			t.Errorf("canary %d is read as %+v, %v", i, e, err)
+		}
+	}
+	record, err := w.store.Record(t.Context(), jobs.Key{Workflow: "#canary", Job: "canary"})
+	if err != nil || len(record.Pending) != 0 || !record.Expiring {
+		t.Errorf("left behind: %+v, %v", record, err)
 	}
 }
 

@@ -485,3 +485,40 @@ func TestASecretThatCannotBeReadIsASettingOnlyWhereSSMSaysSo(t *testing.T) {
 		}
 	}
 }
+
+func TestACheckShowsNothingAndFailsAsATellingWould(t *testing.T) {
+	hook := func(w *workspace, path string) delivery.Reason {
+		server := httptest.NewServer(w.Slack)
+		defer server.Close()
+		u := func(context.Context) (string, error) { return server.URL + path, nil }
+		return reasonOf(t, NewWebhook(WebhookOptions{URL: u, Refresh: u}).Send(t.Context(), delivery.Step{Message: isRunning, Check: true}, nil))
+	}
+	bot := func(w *workspace) delivery.Reason {
+		return reasonOf(t, w.bot.Send(t.Context(), delivery.Step{Message: isRunning, Check: true}, nil))
+	}
+	w := newWorkspace(t, nil)
+	if got := bot(w); got != "" {
+		t.Errorf("bot: %s", got)
+	}
+	if got := hook(w, standin.WebhookPath); got != "" {
+		t.Errorf("webhook: %s", got)
+	}
+	if got := hook(w, "/services/gone"); got != delivery.Misconfigured {
+		t.Errorf("a webhook that is gone: %q", got)
+	}
+	w.current = "xoxb-old"
+	if got := bot(w); got != "" || w.refreshes != 1 {
+		t.Errorf("after a rotation: %q, %d refreshes", got, w.refreshes)
+	}
+	w.Inject(standin.Fault{Times: 1, Status: 503}, nil)
+	if got := bot(w); got != delivery.Unavailable {
+		t.Errorf("in an outage: %q", got)
+	}
+	w.Channels = nil
+	if got := bot(w); got != delivery.Misconfigured {
+		t.Errorf("without its channel: %q", got)
+	}
+	if n := len(w.Log()); n != 0 {
+		t.Errorf("%d messages were shown", n)
+	}
+}

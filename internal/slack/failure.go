@@ -42,7 +42,7 @@ var codes = map[kind][]string{
 		"team_not_found", "slack_connect_canvas_sharing_blocked", "slack_connect_clip_sharing_blocked"},
 	blocks: {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "invalid_arguments", "invalid_payload",
 		"invalid_attachments", "too_many_attachments", "markdown_text_conflict", "metadata_too_large",
-		"no_text", "msg_too_long"},
+		"no_text", "missing_text_or_fallback_or_attachments", "msg_too_long"},
 	noCard: {"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found",
 		"cannot_reply_to_message", "is_inactive"},
 	again: {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "rollup_error", "timeout",

@@ -43,7 +43,7 @@ func Card(m message.Message, mention string) Rendered {
 	r.mention(m, mention)
 	r.add(slackgo.NewSectionBlock(nil, fields(m), nil))
 	if m.Failure != nil {
-		r.section(fmt.Sprintf("*Error* (%s)\n%s", mrkdwn(short(string(m.Failure.Category), 40)), code(m.Failure.Text, maxSection-100)))
+		r.section(errorTitle(m.Failure) + "\n" + code(m.Failure.Text, maxSection-100))
 		r.section(bullets("What to do", m.Failure.Advice))
 	}
 	if len(m.Metrics) > 0 {
@@ -146,6 +146,13 @@ func table(metrics []message.Metric) string {
 		lines = append(lines, strings.TrimRight(fmt.Sprintf("%-*s  %*s  %*s", label, m.Label, value, m.Value, share, m.Share), " "))
 	}
 	return strings.Join(lines, "\n")
+}
+
+func errorTitle(f *message.Failure) string {
+	if f.Category == "" {
+		return "*Error*"
+	}
+	return fmt.Sprintf("*Error* (%s)", mrkdwn(short(string(f.Category), 40)))
 }
 
 func bullets(title string, items []string) string {

@@ -43,6 +43,18 @@ func asJSON(t testing.TB, r Rendered) []byte {
 	return b.Bytes()
 }
 
+func TestNoticesLookAsTheyWereSeen(t *testing.T) {
+	for name, m := range messagetest.Notices() {
+		t.Run(name, func(t *testing.T) {
+			r := Card(m, "")
+			if err := r.Validate(); err != nil {
+				t.Error(err)
+			}
+			golden.Check(t, name+".card.json", asJSON(t, r))
+		})
+	}
+}
+
 func TestCardsAndRepliesLookAsTheyWereSeen(t *testing.T) {
 	for name := range golden.Events(t) {
 		m := composed(t, name)

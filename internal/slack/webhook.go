@@ -63,6 +63,11 @@ func (w *Webhook) post(ctx context.Context, address string, step delivery.Step) 
 	if err := checkWebhookURL(address); err != nil {
 		return err
 	}
+	if step.Check {
+		return check(step.Message, func() error {
+			return slackgo.PostWebhookCustomHTTPContext(ctx, address, w.client, &slackgo.WebhookMessage{})
+		})
+	}
 	no := false
 	return orPlain(Card(step.Message, w.Mention), Plain(step.Message, w.Mention), func(r Rendered) error {
 		m := &slackgo.WebhookMessage{Text: r.Text, UnfurlLinks: &no, UnfurlMedia: &no}

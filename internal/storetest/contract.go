@@ -203,6 +203,24 @@ func DeliveriesContract(t *testing.T, open func(now func() time.Time) notifier.D
 			equal(t, "reserved", ok, i < 3)
 		}
 	})
+	t.Run("a destination is broken since it was, told or not, until it refused nothing for long", func(t *testing.T) {
+		destination := "broken " + job
+		expect := func(want delivery.Breakage) {
+			t.Helper()
+			got, err := store.Broken(ctx, destination)
+			must(t, err)
+			equal(t, "breakage", got, want)
+		}
+		expect(delivery.Breakage{Since: at})
+		now = at.Add(delivery.Mended)
+		expect(delivery.Breakage{Since: at})
+		must(t, store.Warned(ctx, destination))
+		now = now.Add(delivery.Mended)
+		expect(delivery.Breakage{Since: at, Told: true})
+		now = now.Add(delivery.Mended + time.Millisecond)
+		expect(delivery.Breakage{Since: now})
+		now = at
+	})
 	t.Run("holding back moves the next slot, and never to an earlier time", func(t *testing.T) {
 		destination := "hold of " + job
 		must(t, store.Hold(ctx, destination, at.Add(30*time.Second)))

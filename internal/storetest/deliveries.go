@@ -18,6 +18,13 @@ type Deliveries struct {
 	mu    sync.Mutex
 	items map[delivery.Key]*deliveryItem
 	slots map[string]time.Time
+
+	broken map[string]*breakage
+}
+
+type breakage struct {
+	delivery.Breakage
+	refused time.Time
 }
 
 type deliveryItem struct {
@@ -93,6 +100,33 @@ func (s *Deliveries) Hold(_ context.Context, destination string, until time.Time
 	return s.write("Hold", func() {
 		if s.slots[destination].Before(until) {
 			s.setSlot(destination, until)
+		}
+	})
+}
+
+// Broken notes that a destination is broken, and returns since when.
+func (s *Deliveries) Broken(_ context.Context, destination string) (b delivery.Breakage, err error) {
+	err = s.write("Broken", func() {
+		now := s.now()
+		it := s.broken[destination]
+		if it == nil || it.refused.Before(now.Add(-delivery.Mended)) {
+			it = &breakage{Breakage: delivery.Breakage{Since: now}}
+			if s.broken == nil {
+				s.broken = make(map[string]*breakage)
+			}
+			s.broken[destination] = it
+		}
+		it.refused = now
+		b = it.Breakage
+	})
+	return b, err
+}
+
+// Warned records that the other channels were told that a destination is broken.
+func (s *Deliveries) Warned(_ context.Context, destination string) error {
+	return s.write("Warned", func() {
+		if it := s.broken[destination]; it != nil {
+			it.Told = true
 		}
 	})
 }

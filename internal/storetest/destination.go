@@ -20,6 +20,8 @@ type Destination struct {
 	mu   sync.Mutex
 	told []Telling
 	ts   int
+
+	checks int
 }
 
 // Telling is one message that arrived.
@@ -41,6 +43,11 @@ func (d *Destination) Send(ctx context.Context, step delivery.Step, save func(co
 	if d.Now != nil {
 		at = d.Now()
 	}
+	if step.Check {
+		d.checks++
+		d.mu.Unlock()
+		return d.fault("Send/done", step)
+	}
 	d.told = append(d.told, Telling{at, step})
 	d.ts++
 	card := delivery.Card{Channel: "C1", TS: strconv.Itoa(d.ts)}
@@ -59,6 +66,13 @@ func (d *Destination) Told() []Telling {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return append([]Telling(nil), d.told...)
+}
+
+// Checks is how often it was checked.
+func (d *Destination) Checks() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.checks
 }
 
 func (d *Destination) fault(op string, step delivery.Step) error {

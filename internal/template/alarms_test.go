@@ -39,6 +39,7 @@ func TestTheseAlarmsAreThere(t *testing.T) {
 	for _, c := range []string{"Slack", "Email"} {
 		want[c+"DeadLetterAlarm"] = "AWS/SQS ApproximateNumberOfMessagesVisible of " + c + "DeadLetterQueue.QueueName: Maximum GreaterThanOrEqualToThreshold 1 in 1 of 1 × 300 s, ignore"
 		want[c+"QueueAgeAlarm"] = "AWS/SQS ApproximateAgeOfOldestMessage of " + c + "Queue.QueueName: Maximum GreaterThanThreshold 1800 in 1 of 1 × 300 s, notBreaching"
+		want[c+"CanaryAlarm"] = "AWS/SQS NumberOfMessagesDeleted of " + c + "Queue.QueueName: Sum LessThanThreshold 1 in 5 of 5 × 3600 s, breaching"
 		want[c+"RetriesAlarm"] = "AWS/SQS ApproximateNumberOfMessagesNotVisible of " + c + "Queue.QueueName: Minimum GreaterThanOrEqualToThreshold 1 in 6 of 6 × 300 s, notBreaching"
 	}
 	alarms := deploy(t, "us-east-1", toSlackAndEmail).resources("AWS::CloudWatch::Alarm")

@@ -59,7 +59,7 @@ func TestFunctionsMayDoExactlyThisInEveryPartition(t *testing.T) {
 			"ListWorkflows": {[]string{"entityresolution:ListIdMappingWorkflows"}, []string{"*"}, nil},
 			"KeepJobs":      {[]string{"dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"}, []string{"JobsTable.Arn"}, nil},
 			"PublishEvents": {[]string{"events:PutEvents"}, []string{arn("events", "event-bus/default")},
-				map[string]any{"StringEquals": map[string]any{"events:source": "idmapping.notifier"}}},
+				map[string]any{"StringEquals": map[string]any{"events:source": []any{"idmapping.notifier", "idmapping.notifier.canary"}}}},
 			"WriteLogs": {[]string{"logs:CreateLogStream", "logs:PutLogEvents"}, []string{"PollerLogGroup.Arn"}, nil},
 		}
 		notifier := map[string]statement{
@@ -115,7 +115,7 @@ func TestOnlyTheSecretThatIsUsedMayBeRead(t *testing.T) {
 func TestEachRoleIsAssumedByItsServiceAndHasNoManagedPolicy(t *testing.T) {
 	services := map[string]string{
 		"PollerRole": "lambda.amazonaws.com", "NotifierRole": "lambda.amazonaws.com",
-		"PollerFunctionTickRole": "scheduler.amazonaws.com",
+		"PollerFunctionTickRole": "scheduler.amazonaws.com", "PollerFunctionCanaryRole": "scheduler.amazonaws.com",
 	}
 	roles := deploy(t, "us-east-1", toSlackAndEmail).resources("AWS::IAM::Role")
 	for id, role := range roles {

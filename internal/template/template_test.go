@@ -59,25 +59,33 @@ func TestTheOnlyFunctionsArePollerAndNotifier(t *testing.T) {
 	}
 }
 
-func TestTheScheduleHasNoNameToCollideAndRepeatsNoLateTick(t *testing.T) {
+func TestTheSchedulesHaveNoNameToCollideAndRepeatNothingLate(t *testing.T) {
 	s := deploy(t, "us-east-1", toSlackAndEmail)
+	want := map[any]struct {
+		input any
+		age   float64 // the most seconds that it may come late
+	}{
+		"rate(1 minute)": {nil, 60},
+		"rate(2 hours)":  {`{"canary": "check"}`, 1800},
+	}
 	schedules := s.resources("AWS::Scheduler::Schedule")
-	if len(schedules) != 1 {
+	if len(schedules) != len(want) {
 		t.Fatalf("%d schedules", len(schedules))
 	}
-	for _, schedule := range schedules {
+	for id, schedule := range schedules {
 		if name, ok := schedule["Name"]; ok {
-			t.Errorf("it is named %v: a second stack could not be created", name)
+			t.Errorf("%s is named %v: a second stack could not be created", id, name)
 		}
 		target := object(schedule["Target"])
-		if target["Arn"] != "PollerFunction.Arn" || schedule["ScheduleExpression"] != "rate(1 minute)" {
-			t.Errorf("it runs %v at %v", target["Arn"], schedule["ScheduleExpression"])
+		w, known := want[schedule["ScheduleExpression"]]
+		if !known || target["Arn"] != "PollerFunction.Arn" || target["Input"] != w.input {
+			t.Errorf("%s runs %v with %v at %v", id, target["Arn"], target["Input"], schedule["ScheduleExpression"])
 		}
-		if age := object(target["RetryPolicy"])["MaximumEventAgeInSeconds"]; age != 60.0 {
-			t.Errorf("a tick may come %v seconds late", age)
+		if age := object(target["RetryPolicy"])["MaximumEventAgeInSeconds"]; age != w.age {
+			t.Errorf("%s may come %v seconds late", id, age)
 		}
 		if queue := object(target["DeadLetterConfig"])["Arn"]; queue != "PollerDeadLetterQueue.Arn" {
-			t.Errorf("dead letters go to %v", queue)
+			t.Errorf("%s: dead letters go to %v", id, queue)
 		}
 	}
 	invoke := s.resource(t, "AWS::Lambda::EventInvokeConfig", "PollerFunctionEventInvokeConfig")

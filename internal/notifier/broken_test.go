@@ -1,0 +1,147 @@
+package notifier_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/idmapping/notifier/internal/delivery"
+	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/jobs"
+	"github.com/idmapping/notifier/internal/notifier"
+	"github.com/idmapping/notifier/internal/storetest"
+)
+
+// both is a notifier with two lanes; a.queue is the first one's.
+func both(slack, email []string) (a, b *world) {
+	a, b = newWorld(time.Second, slack...), newWorld(0, email...)
+	b.queue.Name = "email"
+	second := b.Lanes[0]
+	second.Name, second.QueueURL, second.DeadLetterQueueURL = "email", b.queue.URL(), b.queue.URL()+"-dead"
+	a.Lanes = append(a.Lanes, second)
+	b.Notifier = &notifier.Notifier{Lanes: a.Lanes, Deliveries: a.ledger, Queue: b.queue, Log: a.Log}
+	return a, b
+}
+
+func misconfigured(text string) func(string, delivery.Step) error {
+	return func(string, delivery.Step) error {
+		return &delivery.Failure{Reason: delivery.Misconfigured, Err: errors.New(text)}
+	}
+}
+
+func headlines(place *storetest.Destination) []string {
+	var all []string
+	for _, telling := range place.Told() {
+		all = append(all, telling.Step.Message.Headline)
+	}
+	return all
+}
+
+func TestABrokenDestinationIsToldOnceByTheOtherChannel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slack, email := both([]string{"slack:#data-jobs"}, []string{"email:a@example.com", "email:b@example.com"})
+		place := slack.places[0]
+		place.Fault = misconfigured("refused by Slack: channel_not_found")
+		email.places[1].Fault = func(string, delivery.Step) error { // the notice is tried again where it failed, and only there
+			email.places[1].Fault = nil
+			return &delivery.Failure{Reason: delivery.Unavailable, Err: errors.New("503")}
+		}
+		for i := range 25 {
+			slack.queue.Put(body(string(rune('a'+i)), jobs.Failed, 0))
+		}
+		hours := func(n int) {
+			for range n * 6 {
+				time.Sleep(10 * time.Minute)
+				for range 4 {
+					slack.deliver(t)
+				}
+			}
+		}
+		hours(24)
+		const notice = "BROKEN: Slack channel #data-jobs cannot be told: refused by Slack: channel_not_found"
+		for _, p := range email.places {
+			expect(t, headlines(p), notice)
+		}
+		place.Fault = nil
+		hours(2)
+		if n := len(place.Told()); n != 25 || slack.queue.Len() != 0 {
+			t.Fatalf("%d told once it was mended, %d left", n, slack.queue.Len())
+		}
+		place.Fault = misconfigured("refused by Slack: token_revoked")
+		slack.queue.Put(body("z", jobs.Failed, 0))
+		hours(3)
+		for _, p := range email.places {
+			expect(t, headlines(p), notice, strings.Replace(notice, "channel_not_found", "token_revoked", 1))
+		}
+	})
+}
+
+func TestManyBrokenDestinationsAreOneNotice(t *testing.T) {
+	slack, email := both([]string{"slack:C1"}, []string{"email:a@example.com", "email:b@example.com", "email:c@example.com"})
+	for _, p := range email.places {
+		p.Fault = misconfigured("sender not verified")
+	}
+	email.queue.Put(body("1", jobs.Failed, 0))
+	email.deliver(t)
+	expect(t, headlines(slack.places[0]), "BROKEN: email to a@example.com and 2 more cannot be told: sender not verified")
+	m := slack.places[0].Told()[0].Step.Message
+	if want := "email:a@example.com: sender not verified\nemail:b@example.com: sender not verified\nemail:c@example.com: sender not verified"; m.Failure.Text != want || len(m.Failure.Advice) != 1 {
+		t.Errorf("failure %+v", m.Failure)
+	}
+}
+
+func TestWhatIsDownForAWhileIsNotCalledBroken(t *testing.T) {
+	slack, email := both([]string{"slack:C1"}, []string{"email:a@example.com"})
+	slack.places[0].Fault = func(string, delivery.Step) error {
+		return &delivery.Failure{Reason: delivery.Unavailable, Err: errors.New("503")}
+	}
+	slack.queue.Put(body("1", jobs.Failed, 0))
+	slack.deliver(t)
+	expect(t, headlines(email.places[0]))
+}
+
+func canary(show bool) string { return wrap(event.EncodeCanary(show, time.Now())) }
+
+func TestACanaryChecksEveryWayAndShowsNothing(t *testing.T) {
+	slack, email := both([]string{"slack:C1"}, []string{"email:a@example.com", "email:b@example.com"})
+	slack.Lanes[1].Alike = true
+	slack.queue.Put(canary(false))
+	email.queue.Put(canary(false))
+	if r, s := slack.deliver(t), email.deliver(t); r.Checked != 1 || s.Checked != 1 || r.Told+s.Told != 0 {
+		t.Errorf("reports %+v, %+v", r, s)
+	}
+	for i, p := range append(slack.places, email.places...) {
+		if want := []int{1, 1, 0}[i]; p.Checks() != want || len(p.Told()) != 0 {
+			t.Errorf("%s: %d checks, told %q", p.Name, p.Checks(), headlines(p))
+		}
+	}
+}
+
+func TestACanaryThatIsToBeSeenIsToldOnce(t *testing.T) {
+	w := newWorld(0, "slack:C1")
+	w.Lanes[0].Wants = notifier.ParseStatuses("FAILED")
+	b := canary(true)
+	w.queue.Put(b)
+	w.queue.Put(b)
+	w.deliver(t)
+	expect(t, headlines(w.places[0]), "TEST: the ID mapping notifier reaches you here")
+}
+
+func TestACanaryThatDoesNotArriveIsNotTriedForDays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(0, "slack:C1")
+		w.places[0].Fault = misconfigured("channel_not_found")
+		w.queue.Put(canary(false))
+		begin, broken := time.Now(), 0
+		for w.queue.Len() > 0 {
+			next, _ := w.queue.Next()
+			time.Sleep(max(0, time.Until(next)))
+			broken += w.deliver(t).Broken
+		}
+		if tried := time.Since(begin); tried < 2*time.Hour || tried > 150*time.Minute || broken < 5 || len(w.queue.Dead()) != 0 {
+			t.Errorf("tried for %v, %d times broken, %d dead", tried, broken, len(w.queue.Dead()))
+		}
+	})
+}
