@@ -84,6 +84,10 @@ endef
 deploy: ## Build and deploy with AWS SAM, asking for each setting
 	sam build && sam deploy --guided
 
+.PHONY: canary
+canary: ## Send a test message through a deployed stack and wait until all have it (STACK=name)
+	@$(GO) run ./cmd/canary -stack "$(STACK)"
+
 .PHONY: venv
 venv: .venv/.installed ## Install what tests and demo need of Python into .venv
 

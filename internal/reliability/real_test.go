@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,15 +25,48 @@ type real struct {
 	*standin.Cloud
 	t   *testing.T
 	ctx context.Context
+	log *journal
+}
+
+// journal is everything that the functions wrote.
+type journal struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (j *journal) add(_, line string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.lines = append(j.lines, line)
+}
+
+// since are the lines from the n-th on.
+func (j *journal) since(n int) []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.lines[n:])
+}
+
+// count is how many lines there are, or since the n-th those with the text.
+func (j *journal) count(n int, text string) int {
+	found := 0
+	for _, line := range j.since(n) {
+		if strings.Contains(line, text) {
+			found++
+		}
+	}
+	return found
 }
 
 var recipients = []string{"a@example.com", "b@example.com"}
 
 func deploy(t *testing.T) *real {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	t.Cleanup(cancel)
+	log := &journal{}
 	c, err := standin.Deploy(ctx, standin.Options{
+		Log: log.add,
 		Parameters: map[string]string{"SlackChannel": standin.SlackChannel, "SlackTokenParameter": standin.TokenParameter,
 			"EmailFrom": standin.EmailFrom, "EmailTo": strings.Join(recipients, ",")},
 		Env: map[string]map[string]string{"PollerFunction": {"ENTITY_RESOLUTION_RATE": "500"}},
@@ -41,7 +75,7 @@ func deploy(t *testing.T) *real {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	return &real{c, t, ctx}
+	return &real{c, t, ctx, log}
 }
 
 // tick invokes the poller; an error is part of some faults.
@@ -133,7 +167,16 @@ func TestTheRealBinariesUnderFaults(t *testing.T) {
 	sub("a notifier killed at random times loses nothing", killedNotifier)
 	sub("foreign messages go to the dead-letter queue at once", foreignMessages)
 	sub("Slack's outage delays no email, and is made up for", slackOutage)
+	sub("a poller that is frozen in mid-run and thawed tells once", frozenPoller)
+	sub("functions that were frozen while their connections broke go on", frozenBetween)
+	sub("a Slack that hangs or drips delays nobody for long", hangingSlack)
+	sub("an upgrade and a rollback during a backlog lose nothing", upgrade)
+	sub("a broken channel is told once by the other", brokenChannel)
+	sub("a canary goes the whole way and nobody sees it", silentCanary)
+	sub("a webhook's answers put no secret anywhere", webhookSecrets)
+	sub("no secret is in a log, an environment or a dead letter", noSecrets)
 	sub("every call that was made is one that the template allows", callsAllowed)
+	sub("a canary sent by hand is seen everywhere, or says where not", canaryByHand)
 }
 
 func deniedAmongTen(r *real) {

@@ -119,7 +119,7 @@ func (c *cloud) tick(p *process) poller.Report {
 
 // envelope is an entry as EventBridge delivers it.
 func envelope(entry jobs.Entry) string {
-	body, err := json.Marshal(map[string]any{"id": "1", "source": event.Source, "detail-type": entry.DetailType,
+	body, err := json.Marshal(map[string]any{"id": "1", "source": event.SourceOf(entry.DetailType), "detail-type": entry.DetailType,
 		"account": "123456789012", "region": "eu-west-1", "time": entry.Time, "detail": json.RawMessage(entry.Detail)})
 	if err != nil {
 		panic(err)

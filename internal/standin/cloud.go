@@ -41,6 +41,7 @@ const (
 	TokenParameter = "/idmapping/slack-token"
 	URLParameter   = "/idmapping/slack-webhook"
 	EmailFrom      = "notifier@example.com"
+	Stack          = "idmapping"
 )
 
 // Options are how to deploy.
@@ -64,12 +65,15 @@ type Cloud struct {
 	Resources        map[string]string // physical ids by logical id
 
 	SlackURL string // base URL of the stand-in Slack
+	ProxyURL string // AWS_ENDPOINT_URL of whoever uses the cloud
 
 	config  aws.Config
 	stop    context.CancelFunc
 	running sync.WaitGroup
 	closers []func()
 	tapURL  string
+
+	connections sync.Map // of net.Conn
 }
 
 // Deploy starts everything and deploys the real template.yaml, with the real
@@ -100,8 +104,7 @@ func Deploy(ctx context.Context, o Options) (cloud *Cloud, err error) {
 	if c.Proxy, err = NewProxy(c.Moto.URL); err != nil {
 		return nil, err
 	}
-	proxyURL, err := c.serve(c.Proxy)
-	if err != nil {
+	if c.ProxyURL, err = c.serve(c.Proxy); err != nil {
 		return nil, err
 	}
 	erURL, err := c.serve(c.EntityResolution)
@@ -120,7 +123,7 @@ func Deploy(ctx context.Context, o Options) (cloud *Cloud, err error) {
 	}
 	extra := map[string]string{
 		"AWS_REGION": Region, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-		"AWS_ENDPOINT_URL": proxyURL, "AWS_ENDPOINT_URL_ENTITYRESOLUTION": erURL, "SLACK_API_URL": c.SlackURL + "/api/",
+		"AWS_ENDPOINT_URL": c.ProxyURL, "AWS_ENDPOINT_URL_ENTITYRESOLUTION": erURL, "SLACK_API_URL": c.SlackURL + "/api/",
 	}
 	if c.Poller, err = c.function(ctx, "PollerFunction", dirs, extra, o); err != nil {
 		return nil, err
@@ -128,6 +131,7 @@ func Deploy(ctx context.Context, o Options) (cloud *Cloud, err error) {
 	if c.Notifier, err = c.function(ctx, "NotifierFunction", dirs, extra, o); err != nil {
 		return nil, err
 	}
+	c.Proxy.Functions = map[string]*Lambda{c.Poller.Name: c.Poller, c.Notifier.Name: c.Notifier}
 	if err := c.tap(ctx); err != nil {
 		return nil, err
 	}
@@ -212,10 +216,32 @@ func (c *Cloud) serve(h http.Handler) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("listening on loopback: %w", err)
 	}
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ConnState: c.follow}
 	go func() { _ = server.Serve(listener) }()
 	c.closers = append(c.closers, func() { _ = server.Close() })
 	return "http://" + listener.Addr().String(), nil
+}
+
+// follow keeps account of the open connections.
+func (c *Cloud) follow(conn net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		c.connections.Store(conn, nil)
+	case http.StateClosed, http.StateHijacked:
+		c.connections.Delete(conn)
+	}
+}
+
+// Cut breaks every open connection to the cloud, as they break while a function
+// is frozen, and returns how many there were.
+func (c *Cloud) Cut() int {
+	n := 0
+	c.connections.Range(func(conn, _ any) bool {
+		_ = conn.(net.Conn).Close()
+		n++
+		return true
+	})
+	return n
 }
 
 // bootstraps builds the functions with the Makefile's own targets.
@@ -261,7 +287,7 @@ func (c *Cloud) secrets(ctx context.Context) error {
 }
 
 func (c *Cloud) createStack(ctx context.Context, parameters map[string]string) error {
-	const bucket, key, stack = "artifacts", "function.zip", "idmapping"
+	const bucket, key, stack = "artifacts", "function.zip", Stack
 	var archive bytes.Buffer
 	z := zip.NewWriter(&archive)
 	if f, err := z.Create("bootstrap"); err == nil {

@@ -48,7 +48,8 @@ type Fault struct {
 	Code      string // the exception's name, such as "ThrottlingException"
 	Body      string // instead of an exception: this body with Status
 	Delay     time.Duration
-	Reset     bool // break the connection instead of answering
+	Drip      time.Duration // between two bytes of Body
+	Reset     bool          // break the connection instead of answering
 
 	used int
 }
@@ -189,10 +190,7 @@ func (e *EntityResolution) note(operation, workflow string) *Fault {
 
 func (f *Fault) answer(w http.ResponseWriter, r *http.Request) {
 	if f.Delay > 0 {
-		select {
-		case <-time.After(f.Delay):
-		case <-r.Context().Done():
-		}
+		pause(r.Context(), f.Delay)
 	}
 	switch {
 	case f.Reset:
@@ -201,7 +199,14 @@ func (f *Fault) answer(w http.ResponseWriter, r *http.Request) {
 		exception(w, f.Status, f.Code, "injected")
 	default:
 		w.WriteHeader(f.Status)
-		_, _ = w.Write([]byte(f.Body))
+		for n := 0; f.Drip > 0 && n < len(f.Body) && r.Context().Err() == nil; n++ {
+			_, _ = w.Write([]byte{f.Body[n]})
+			w.(http.Flusher).Flush()
+			pause(r.Context(), f.Drip)
+		}
+		if f.Drip == 0 {
+			_, _ = w.Write([]byte(f.Body))
+		}
 	}
 }
 

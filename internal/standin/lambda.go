@@ -7,11 +7,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -172,6 +174,15 @@ func (l *Lambda) routes() http.Handler {
 	return mux
 }
 
+// Deploy changes the function's code as a deployment does: the invocation under
+// way ends with the old code, the next one has the new.
+func (l *Lambda) Deploy(dir string) {
+	l.invoke.Lock()
+	defer l.invoke.Unlock()
+	l.Kill()
+	l.Dir = dir
+}
+
 // Kill ends the process at once, as a crash does.
 func (l *Lambda) Kill() {
 	l.mu.Lock()
@@ -182,6 +193,21 @@ func (l *Lambda) Kill() {
 	}
 	_ = process.Process.Kill()
 	<-exited
+}
+
+// Freeze stops the process where it is, as Lambda does between two invocations.
+func (l *Lambda) Freeze() error { return l.signal(syscall.SIGSTOP) }
+
+// Thaw lets a frozen process go on.
+func (l *Lambda) Thaw() error { return l.signal(syscall.SIGCONT) }
+
+func (l *Lambda) signal(s os.Signal) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.process == nil {
+		return errors.New("no process of " + l.Name + " runs")
+	}
+	return l.process.Process.Signal(s)
 }
 
 // PID is the running process's id, 0 when there is none.

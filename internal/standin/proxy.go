@@ -2,6 +2,7 @@ package standin
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"log"
@@ -19,6 +20,8 @@ import (
 type Proxy struct {
 	// OnEmail, if set, is told of every email that was sent.
 	OnEmail func(Email)
+	// Functions by name can be invoked: moto would run them in Docker.
+	Functions map[string]*Lambda
 
 	next   *httputil.ReverseProxy
 	mu     sync.Mutex
@@ -133,7 +136,11 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	kept := &recorder{header: make(http.Header), status: http.StatusOK}
-	p.next.ServeHTTP(kept, r)
+	if function := p.invoked(r); function != nil {
+		kept.invoke(r.Context(), function, body)
+	} else {
+		p.next.ServeHTTP(kept, r)
+	}
 	if name == "SES.SendEmail" && kept.status == http.StatusOK {
 		p.email(body)
 	}
@@ -152,6 +159,15 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(kept.status)
 	_, _ = w.Write(answer)
+}
+
+// invoked is the function that a call invokes (Lambda API, Invoke), or nil.
+func (p *Proxy) invoked(r *http.Request) *Lambda {
+	name, ok := strings.CutPrefix(r.URL.Path, "/2015-03-31/functions/")
+	if name, found := strings.CutSuffix(name, "/invocations"); ok && found && r.Method == http.MethodPost {
+		return p.Functions[name]
+	}
+	return nil
 }
 
 func (p *Proxy) note(name string, body []byte) *ProxyFault {
@@ -202,6 +218,15 @@ type recorder struct {
 	header http.Header
 	status int
 	body   bytes.Buffer
+}
+
+func (r *recorder) invoke(ctx context.Context, function *Lambda, payload []byte) {
+	answer, err := function.Invoke(ctx, payload)
+	if err != nil {
+		r.header.Set("X-Amz-Function-Error", "Unhandled")
+		answer, _ = json.Marshal(map[string]string{"errorMessage": err.Error()})
+	}
+	r.body.Write(answer)
 }
 
 func (r *recorder) Header() http.Header         { return r.header }

@@ -32,7 +32,7 @@ type Queue struct {
 
 type queued struct {
 	id, body, receipt string
-	visible           time.Time
+	visible, sent     time.Time
 	received          int
 }
 
@@ -47,7 +47,7 @@ func (q *Queue) Put(body string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.sent++
-	q.messages = append(q.messages, &queued{id: q.Name + "-" + strconv.Itoa(q.sent), body: body})
+	q.messages = append(q.messages, &queued{id: q.Name + "-" + strconv.Itoa(q.sent), body: body, sent: q.now()})
 }
 
 // Receive takes up to n visible messages, as an event source mapping does.
@@ -124,6 +124,26 @@ func (q *Queue) Len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.messages)
+}
+
+// Measure is what SQS reports of a queue: how many messages are visible and how
+// many are not, and the age of the oldest that was received less than three
+// times ("Available CloudWatch metrics").
+func (q *Queue) Measure() (visible, hidden int, oldest time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := q.now()
+	for _, m := range q.messages {
+		if m.visible.After(now) {
+			hidden++
+		} else {
+			visible++
+		}
+		if m.received < 3 {
+			oldest = max(oldest, now.Sub(m.sent))
+		}
+	}
+	return visible, hidden, oldest
 }
 
 // Next is when the next message becomes visible; false when the queue is empty.

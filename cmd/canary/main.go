@@ -1,0 +1,152 @@
+// Canary shows that a deployed notifier works: it has the poller send a test
+// message the whole way, which people see in every channel, and waits until
+// each destination has it.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+)
+
+func main() {
+	stack := flag.String("stack", "", "name of the deployed stack")
+	timeout := flag.Duration("timeout", 2*time.Minute, "how long to wait for each destination to be told")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *stack, *timeout); err != nil {
+		fmt.Fprintln(os.Stderr, "canary:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, stack string, timeout time.Duration) error {
+	if stack == "" {
+		return errors.New("name the deployed stack: make canary STACK=name, or -stack name")
+	}
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the AWS configuration: %w", err)
+	}
+	d, err := find(ctx, cloudformation.NewFromConfig(cfg), stack)
+	if err != nil {
+		return err
+	}
+	id, err := send(ctx, lambda.NewFromConfig(cfg), d.poller)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("sent canary %.12s…\n", id)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return wait(ctx, dynamodb.NewFromConfig(cfg), d, id)
+}
+
+// deployment is what is needed of a deployed stack.
+type deployment struct {
+	poller       string // function name
+	deliveries   string // table name
+	destinations []string
+}
+
+func find(ctx context.Context, client *cloudformation.Client, stack string) (deployment, error) {
+	out, err := client.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &stack})
+	if err != nil {
+		return deployment{}, fmt.Errorf("looking up stack %s: %w", stack, err)
+	}
+	parameters, outputs := map[string]string{}, map[string]string{}
+	for _, p := range out.Stacks[0].Parameters {
+		parameters[aws.ToString(p.ParameterKey)] = aws.ToString(p.ParameterValue)
+	}
+	for _, o := range out.Stacks[0].Outputs {
+		outputs[aws.ToString(o.OutputKey)] = aws.ToString(o.OutputValue)
+	}
+	d := deployment{poller: outputs["PollerFunction"], deliveries: outputs["DeliveriesTable"]}
+	if d.poller == "" || d.deliveries == "" {
+		return d, fmt.Errorf("stack %s is none of the notifier's: it has no outputs PollerFunction and DeliveriesTable", stack)
+	}
+	switch {
+	case parameters["SlackTokenParameter"] != "":
+		d.destinations = append(d.destinations, "slack:"+parameters["SlackChannel"])
+	case parameters["SlackWebhookParameter"] != "":
+		d.destinations = append(d.destinations, "slack-webhook")
+	}
+	for to := range strings.SplitSeq(parameters["EmailTo"], ",") {
+		if to = strings.TrimSpace(to); to != "" {
+			d.destinations = append(d.destinations, "email:"+to)
+		}
+	}
+	return d, nil
+}
+
+// send has the poller send the canary, and returns its transition id.
+func send(ctx context.Context, client *lambda.Client, poller string) (string, error) {
+	out, err := client.Invoke(ctx, &lambda.InvokeInput{FunctionName: &poller, Payload: []byte(`{"canary":"show"}`)})
+	if err != nil {
+		return "", fmt.Errorf("invoking %s: %w", poller, err)
+	}
+	if out.FunctionError != nil {
+		return "", fmt.Errorf("invoking %s: it failed: %s", poller, out.Payload)
+	}
+	var report struct {
+		Canary      string   `json:"canary"`
+		Unpublished int      `json:"unpublished"`
+		Problems    []string `json:"problems"`
+	}
+	if err := json.Unmarshal(out.Payload, &report); err != nil {
+		return "", fmt.Errorf("invoking %s: its answer is no report: %w", poller, err)
+	}
+	if report.Unpublished > 0 {
+		return "", fmt.Errorf("the event bus did not take the canary: %s", strings.Join(report.Problems, "; "))
+	}
+	return report.Canary, nil
+}
+
+// wait tells of each destination as it has the canary.
+func wait(ctx context.Context, client *dynamodb.Client, d deployment, id string) error {
+	begin := time.Now()
+	waiting := slices.Clone(d.destinations)
+	for {
+		out, err := client.Query(ctx, &dynamodb.QueryInput{
+			TableName: &d.deliveries, ConsistentRead: aws.Bool(true), KeyConditionExpression: aws.String("job = :job"),
+			ExpressionAttributeValues: map[string]types.AttributeValue{":job": &types.AttributeValueMemberS{Value: "#canary/" + id}},
+		})
+		if err != nil && ctx.Err() == nil {
+			return fmt.Errorf("reading %s: %w", d.deliveries, err)
+		}
+		if err == nil {
+			for _, item := range out.Items {
+				destination, _ := item["destination"].(*types.AttributeValueMemberS)
+				if destination == nil || item["told"] == nil || !slices.Contains(waiting, destination.Value) {
+					continue
+				}
+				fmt.Printf("%s was told after %.1f s\n", destination.Value, time.Since(begin).Seconds())
+				waiting = slices.DeleteFunc(waiting, func(w string) bool { return w == destination.Value })
+			}
+		}
+		if len(waiting) == 0 {
+			return nil
+		}
+		select {
+		case <-time.After(500 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("after %.0f s not told: %s. The notifier's log says why (\"not told\"); without a word of it there, look at the rules, the queues and the event source mappings",
+				time.Since(begin).Seconds(), strings.Join(waiting, ", "))
+		}
+	}
+}
