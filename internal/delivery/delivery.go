@@ -4,6 +4,7 @@
 package delivery
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -136,6 +137,9 @@ type Step struct {
 	Message message.Message
 	Card    Card // zero when no card was posted yet
 	Edit    bool // the card is to show this message
+	// Turn waits for the destination's turn. It is to be called before each
+	// message, not before an edit. Its error is a *Failure.
+	Turn func(ctx context.Context) error
 	// Check asks to go all the way but to show nothing, and to fail as a
 	// telling would.
 	Check bool

@@ -235,29 +235,21 @@ func (b *batch) tell(ctx context.Context, to Destination, it item, m message.Mes
 	return nil
 }
 
-// send waits for the destination's turn and sends.
+// send sends, each message in the destination's turn.
 func (b *batch) send(ctx context.Context, to Destination, k delivery.Key, step delivery.Step) error {
 	if now := b.now(); now.After(b.latest) {
 		return &delivery.Failure{Reason: delivery.RateLimited, After: time.Second, Err: errors.New("left for the next invocation: this one's time is up")}
 	}
-	if b.lane.Gap > 0 {
-		at, ok, err := b.Deliveries.Slot(ctx, to.ID(), b.lane.Gap, b.latest)
-		if err != nil {
-			return err
-		}
-		wait := at.Sub(b.now())
-		if !ok {
-			return &delivery.Failure{Reason: delivery.RateLimited, After: wait, Err: errors.New("left for later: others are sent to this destination first")}
-		}
-		if err := sleep(ctx, wait); err != nil {
-			return err
-		}
+	var late error // what kept it from its turn
+	step.Turn = func(ctx context.Context) error {
+		late = b.turn(ctx, to)
+		return late
 	}
 	err := to.Send(ctx, step, func(ctx context.Context, card delivery.Card) error {
 		return b.Deliveries.SaveCard(ctx, k, card)
 	})
-	if err == nil {
-		return nil
+	if err == nil || late != nil {
+		return err
 	}
 	if failure := delivery.FailureOf(err); failure.Reason == delivery.RateLimited && b.lane.Gap > 0 {
 		if err := b.Deliveries.Hold(ctx, to.ID(), b.now().Add(failure.After)); err != nil {
@@ -265,6 +257,25 @@ func (b *batch) send(ctx context.Context, to Destination, k delivery.Key, step d
 		}
 	}
 	return err
+}
+
+// turn waits for the next free slot of a destination.
+func (b *batch) turn(ctx context.Context, to Destination) error {
+	if b.lane.Gap == 0 {
+		return nil
+	}
+	at, ok, err := b.Deliveries.Slot(ctx, to.ID(), b.lane.Gap, b.latest)
+	if err != nil {
+		return delivery.FailureOf(err)
+	}
+	wait := at.Sub(b.now())
+	if !ok {
+		return &delivery.Failure{Reason: delivery.RateLimited, After: wait, Err: errors.New("left for later: others are sent to this destination first")}
+	}
+	if err := sleep(ctx, wait); err != nil {
+		return delivery.FailureOf(err)
+	}
+	return nil
 }
 
 // strike decides whether the destination is left alone for the rest of the

@@ -248,17 +248,17 @@ func (h *history) relay() {
 }
 
 func (h *history) deliver() {
+	var lanes []notifier.Lane
 	for n, queue := range h.queues {
+		lanes = append(lanes, notifier.Lane{Name: queue.Name, QueueURL: queue.URL(), DeadLetterQueueURL: queue.URL() + "-dead",
+			Destinations: []notifier.Destination{h.places[n]}, Wants: notifier.Statuses{All: true}})
+	}
+	lanes[0].Gap = time.Second
+	for _, queue := range h.queues {
 		h.dead = false
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		batch := queue.Receive(10)
-		gap := time.Duration(0)
-		if n == 0 {
-			gap = time.Second
-		}
-		response, err := (&notifier.Notifier{Deliveries: h.ledger, Queue: queue, Log: quiet,
-			Lanes: []notifier.Lane{{Name: queue.Name, QueueURL: queue.URL(), DeadLetterQueueURL: queue.URL() + "-dead",
-				Destinations: []notifier.Destination{h.places[n]}, Wants: notifier.Statuses{All: true}, Gap: gap}}}).Handle(ctx, batch)
+		response, err := (&notifier.Notifier{Deliveries: h.ledger, Queue: queue, Log: quiet, Lanes: lanes}).Handle(ctx, batch)
 		if err == nil && !h.dead {
 			queue.Delete(batch, response.BatchItemFailures)
 		}
@@ -289,14 +289,22 @@ func (h *history) check() error {
 		return err
 	}
 	repeats := 0
+	notices := make(map[string]int) // by what is broken since when, and who was told
 	for n, place := range h.places {
 		told := make(map[jobs.Key]map[jobs.Status]int)
 		last := make(map[jobs.Key]int)
 		times := place.Told()
 		for i, telling := range times {
 			m := telling.Step.Message
+			if gap := time.Second; n == 0 && i > 0 && telling.At.Sub(times[i-1].At) < gap {
+				return fmt.Errorf("I5: two messages to %s within %v", place.Name, telling.At.Sub(times[i-1].At))
+			}
 			if strings.HasPrefix(m.Headline, string(jobs.Vanished)) {
 				continue // "not found" was among the faults, for long enough
+			}
+			if strings.HasPrefix(m.Headline, "BROKEN: ") {
+				notices[m.JobID+" "+m.Fields[1].Value+" to "+place.Name]++
+				continue // "misconfigured" was
 			}
 			key := jobs.Key{Workflow: m.WorkflowName, Job: m.JobID}
 			if told[key] == nil {
@@ -309,9 +317,6 @@ func (h *history) check() error {
 			} else {
 				last[key] = at
 			}
-			if gap := time.Second; n == 0 && i > 0 && telling.At.Sub(times[i-1].At) < gap {
-				return fmt.Errorf("I5: two messages to %s within %v", place.Name, telling.At.Sub(times[i-1].At))
-			}
 		}
 		for key, statuses := range h.shown {
 			if end := statuses[len(statuses)-1]; told[key][end] == 0 {
@@ -321,6 +326,9 @@ func (h *history) check() error {
 		if dead := h.queues[n].Dead(); len(dead) > 0 {
 			return fmt.Errorf("I8: %d dead letters for %s: %s", len(dead), place.Name, dead[0].Reason)
 		}
+	}
+	for _, n := range notices {
+		repeats += n - 1
 	}
 	if repeats > h.cutOff {
 		return fmt.Errorf("I2: %d repeats, %d tellings that could not be recorded", repeats, h.cutOff)

@@ -68,16 +68,14 @@ func (b *Bot) Send(ctx context.Context, step delivery.Step, save func(context.Co
 	return nil
 }
 
-// failed keeps a failure that is one already, such as one of saving the card.
+// failed keeps a failure that is one already: of waiting for the turn, of saving
+// the card.
 func failed(err error) error {
-	if s, ok := err.(*saveError); ok {
-		return &delivery.Failure{Reason: delivery.Unavailable, Err: s.error}
+	if failure, ok := err.(*delivery.Failure); ok {
+		return failure
 	}
 	return failureOf(err)
 }
-
-// saveError is an error of the ledger's, not of Slack's.
-type saveError struct{ error }
 
 func (b *Bot) client(token string) *slackgo.Client {
 	options := []slackgo.Option{slackgo.OptionHTTPClient(newHTTPClient(nil, false))}
@@ -96,12 +94,12 @@ func (b *Bot) tell(ctx context.Context, api *slackgo.Client, step delivery.Step,
 		})
 	}
 	if step.Card == (delivery.Card{}) || !b.Edit && !b.Thread {
-		return b.post(ctx, api, m, save)
+		return b.post(ctx, api, step, save)
 	}
 	if step.Edit && b.Edit {
 		err := b.edit(ctx, api, step.Card, m)
 		if err != nil && gone(err) {
-			return b.post(ctx, api, m, save)
+			return b.post(ctx, api, step, save)
 		}
 		if err != nil {
 			return err
@@ -111,18 +109,22 @@ func (b *Bot) tell(ctx context.Context, api *slackgo.Client, step delivery.Step,
 	if !b.Thread && !loud {
 		return nil
 	}
-	err := b.reply(ctx, api, step.Card, m, loud)
+	err := b.reply(ctx, api, step, loud)
 	if err != nil && gone(err) {
-		return b.post(ctx, api, m, save)
+		return b.post(ctx, api, step, save)
 	}
 	return err
 }
 
 // post posts the card and has it saved at once: were it not, the next step
 // would post another.
-func (b *Bot) post(ctx context.Context, api *slackgo.Client, m message.Message, save func(context.Context, delivery.Card) error) error {
+func (b *Bot) post(ctx context.Context, api *slackgo.Client, step delivery.Step, save func(context.Context, delivery.Card) error) error {
 	var card delivery.Card
+	m := step.Message
 	err := orPlain(Card(m, b.Mention), Plain(m, b.Mention), func(r Rendered) (err error) {
+		if err := turn(ctx, step); err != nil {
+			return err
+		}
 		card.Channel, card.TS, err = api.PostMessageContext(ctx, b.Channel, parts(r)...)
 		return told(card.TS, err)
 	})
@@ -130,7 +132,7 @@ func (b *Bot) post(ctx context.Context, api *slackgo.Client, m message.Message, 
 		return err
 	}
 	if err := save(ctx, card); err != nil {
-		return &saveError{err}
+		return &delivery.Failure{Reason: delivery.Unavailable, Err: err}
 	}
 	return nil
 }
@@ -143,13 +145,17 @@ func (b *Bot) edit(ctx context.Context, api *slackgo.Client, card delivery.Card,
 	})
 }
 
-func (b *Bot) reply(ctx context.Context, api *slackgo.Client, card delivery.Card, m message.Message, loud bool) error {
+func (b *Bot) reply(ctx context.Context, api *slackgo.Client, step delivery.Step, loud bool) error {
+	m := step.Message
 	return orPlain(Reply(m, b.Mention), Plain(m, b.Mention), func(r Rendered) error {
-		options := append(parts(r), slackgo.MsgOptionTS(card.TS))
+		if err := turn(ctx, step); err != nil {
+			return err
+		}
+		options := append(parts(r), slackgo.MsgOptionTS(step.Card.TS))
 		if loud {
 			options = append(options, slackgo.MsgOptionBroadcast())
 		}
-		_, ts, err := api.PostMessageContext(ctx, card.Channel, options...)
+		_, ts, err := api.PostMessageContext(ctx, step.Card.Channel, options...)
 		return told(ts, err)
 	})
 }
@@ -163,6 +169,14 @@ func told(ts string, err error) error {
 		return errNoMessage
 	}
 	return err
+}
+
+// turn waits for the channel's turn, where there is a pace to keep.
+func turn(ctx context.Context, step delivery.Step) error {
+	if step.Turn == nil {
+		return nil
+	}
+	return step.Turn(ctx)
 }
 
 // check goes as far as can be gone without anybody seeing it: send sends an

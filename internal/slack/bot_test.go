@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -520,5 +521,31 @@ func TestACheckShowsNothingAndFailsAsATellingWould(t *testing.T) {
 	}
 	if n := len(w.Log()); n != 0 {
 		t.Errorf("%d messages were shown", n)
+	}
+}
+
+func TestEachMessageWaitsForTheChannelsTurnAndAnEditDoesNot(t *testing.T) {
+	w := newWorkspace(t, nil)
+	var before []string // what Slack had seen at each turn
+	step := delivery.Step{Message: isRunning, Turn: func(context.Context) error {
+		before = append(before, w.did(0))
+		return nil
+	}}
+	save := func(_ context.Context, card delivery.Card) error { step.Card = card; return nil }
+	for _, m := range []message.Message{isRunning, isBad} {
+		step.Message = m
+		if err := w.bot.Send(t.Context(), step, save); err != nil {
+			t.Fatal(err)
+		}
+		step.Edit = true
+	}
+	if want := []string{"", "post R, edit F"}; !slices.Equal(before, want) {
+		t.Errorf("at the turns Slack had seen %q, want %q", before, want)
+	}
+	late := &delivery.Failure{Reason: delivery.RateLimited, After: 7, Err: errors.New("others first")}
+	step.Turn = func(context.Context) error { return late }
+	n := len(w.Log())
+	if err := w.bot.Send(t.Context(), step, save); err != error(late) || w.did(n) != "edit F" {
+		t.Errorf("without a turn: %v, did %q", err, w.did(n))
 	}
 }

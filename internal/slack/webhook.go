@@ -54,7 +54,7 @@ func (w *Webhook) Send(ctx context.Context, step delivery.Step, _ func(context.C
 		return &delivery.Failure{Reason: delivery.Misconfigured, Err: err}
 	}
 	if err != nil {
-		return failureOf(err)
+		return failed(err)
 	}
 	return nil
 }
@@ -70,6 +70,9 @@ func (w *Webhook) post(ctx context.Context, address string, step delivery.Step) 
 	}
 	no := false
 	return orPlain(Card(step.Message, w.Mention), Plain(step.Message, w.Mention), func(r Rendered) error {
+		if err := turn(ctx, step); err != nil {
+			return err
+		}
 		m := &slackgo.WebhookMessage{Text: r.Text, UnfurlLinks: &no, UnfurlMedia: &no}
 		if len(r.Blocks) > 0 {
 			m.Blocks = &slackgo.Blocks{BlockSet: r.Blocks}

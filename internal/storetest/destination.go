@@ -38,6 +38,11 @@ func (d *Destination) Send(ctx context.Context, step delivery.Step, save func(co
 	if err := d.fault("Send", step); err != nil {
 		return err
 	}
+	if step.Turn != nil && !step.Check {
+		if err := step.Turn(ctx); err != nil {
+			return err
+		}
+	}
 	d.mu.Lock()
 	at := time.Now()
 	if d.Now != nil {
