@@ -6,6 +6,7 @@ PYTHON ?= python3
 # What `sam build` sets; by hand it is .build/<LogicalId>.
 ARTIFACTS_DIR ?= .build/$(@:build-%=%)
 GOARCH ?= arm64
+FUZZTIME ?= 10s
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # Its command line script is in no venv that finds it installed outside.
@@ -23,6 +24,19 @@ demo: venv ## Run the whole product on this machine in a minute (KEEP=1 leaves i
 .PHONY: test
 test: venv ## Run every test
 	$(GO) test -timeout 14m ./...
+
+.PHONY: fuzz
+fuzz: ## Look for inputs that break a parser or a renderer (FUZZTIME=10s for each)
+	@for package in $$($(GO) list ./internal/...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			$(GO) test $$package -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) || exit 1; \
+		done; \
+	done
+
+.PHONY: test-long
+test-long: fuzz ## Fuzz, and play ten times the random histories (half an hour)
+	$(GO) test -timeout 60m ./internal/reliability -run 'RandomHistories|OverlappingPollers' -histories 100000 -overlaps 60000
 
 .PHONY: lint
 lint: venv ## Check format, code and template

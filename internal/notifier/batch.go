@@ -282,11 +282,12 @@ func (b *batch) turn(ctx context.Context, to Destination) error {
 // batch after a failure.
 func (b *batch) strike(to Destination, err error) {
 	failure := delivery.FailureOf(err)
+	if failure.Reason == delivery.Refused {
+		b.failures[to.ID()] = 0 // it answers
+		return
+	}
 	b.failures[to.ID()]++
-	switch {
-	case failure.Reason == delivery.Refused:
-	case failure.Reason == delivery.Unavailable && b.failures[to.ID()] < strikes:
-	default:
+	if failure.Reason != delivery.Unavailable || b.failures[to.ID()] >= strikes {
 		b.down[to.ID()] = failure
 	}
 }

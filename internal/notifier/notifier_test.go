@@ -248,6 +248,37 @@ func TestPoisonStaysInTheQueueWhileTheDeadLetterQueueDoesNotTakeIt(t *testing.T)
 	}
 }
 
+func TestOfABatchOnlyWhatFailedComesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(0, "a")
+		fails := map[string]delivery.Reason{"1": delivery.Refused, "2": delivery.Unavailable, "4": delivery.Refused, "7": delivery.Unavailable, "9": delivery.Refused}
+		w.places[0].Fault = func(op string, step delivery.Step) error {
+			job := step.Message.JobID
+			if job == "6" && len(fails) > 0 {
+				panic("a fault of ours")
+			}
+			if reason, ok := fails[job]; ok && op == "Send" {
+				return &delivery.Failure{Reason: reason, Err: errors.New("no")}
+			}
+			return nil
+		}
+		for i := range 10 {
+			w.queue.Put(body(fmt.Sprint(i+1), jobs.Failed, i))
+		}
+		response := w.deliver(t)
+		told := []string{"3 FAILED", "5 FAILED", "8 FAILED", "10 FAILED"}
+		expect(t, said(w.places[0]), told...)
+		if dead, failed, left := len(w.queue.Dead()), len(response.BatchItemFailures), w.queue.Len(); dead != 3 || failed != 3 || left != 3 {
+			t.Errorf("%d dead, %d failed, %d left, want 3 each", dead, failed, left)
+		}
+		fails = nil
+		w.drain(t)
+		again := said(w.places[0])[len(told):]
+		slices.Sort(again)
+		expect(t, again, "2 FAILED", "6 FAILED", "7 FAILED")
+	})
+}
+
 func TestAPanicTakesOnlyItsOwnMessageAlong(t *testing.T) {
 	w := newWorld(0, "a")
 	w.places[0].Fault = func(_ string, step delivery.Step) error {

@@ -23,8 +23,8 @@ import (
 
 // TestEachPermanentFaultRaisesAnAlarm runs the product for hours of virtual time
 // with one thing broken for good, and holds the metrics that come of it against
-// the template's alarms: the right one goes off in time, and none without a
-// fault.
+// the template's alarms: the right one goes off in time, and none for what
+// passes by itself.
 func TestEachPermanentFaultRaisesAnAlarm(t *testing.T) {
 	const soon = 11 * time.Minute // the fault's next tick, and ten minutes
 	alarms := templateAlarms(t)
@@ -36,6 +36,19 @@ func TestEachPermanentFaultRaisesAnAlarm(t *testing.T) {
 		want   []string
 	}{
 		{"nothing", func(*watchedProduct) {}, 12 * time.Hour, nil},
+		{"Entity Resolution throttles for nine minutes", func(p *watchedProduct) {
+			begin := time.Now()
+			p.source.Fault = func(string) error {
+				if time.Since(begin) < 9*time.Minute {
+					return jobs.ErrThrottled
+				}
+				return nil
+			}
+		}, time.Hour, nil},
+		{"Slack is down for twenty minutes", func(p *watchedProduct) {
+			p.refuse(delivery.Unavailable)
+			time.AfterFunc(20*time.Minute, func() { p.refuse("") })
+		}, 2 * time.Hour, nil},
 		{"one workflow is denied", func(p *watchedProduct) {
 			p.source.Fault = func(op string) error { return on(op, "Page crm", jobs.ErrDenied) }
 		}, soon, []string{"DeniedAlarm"}},
@@ -188,8 +201,13 @@ func newWatchedProduct() *watchedProduct {
 	return p
 }
 
+// refuse lets Slack refuse everything for the reason, or for an empty one take
+// everything.
 func (p *watchedProduct) refuse(reason delivery.Reason) {
 	p.place.Fault = func(string, delivery.Step) error {
+		if reason == "" {
+			return nil
+		}
 		return &delivery.Failure{Reason: reason, Err: errors.New("no")}
 	}
 }
