@@ -36,7 +36,7 @@ fuzz: ## Look for inputs that break a parser or a renderer (FUZZTIME=10s for eac
 
 .PHONY: test-long
 test-long: fuzz ## Fuzz, and play ten times the random histories (half an hour)
-	$(GO) test -timeout 60m ./internal/reliability -run 'RandomHistories|OverlappingPollers' -histories 100000 -overlaps 60000
+	$(GO) test -timeout 60m ./internal/reliability -run 'RandomHistories|OverlappingPollers' -histories 100000 -overlaps 50000
 
 .PHONY: lint
 lint: venv ## Check format, code and template

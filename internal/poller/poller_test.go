@@ -181,6 +181,38 @@ func TestAListTooLongForOneTickIsGoneThroughInSeveral(t *testing.T) {
 	})
 }
 
+func TestATickThatEndsWithinTheFirstPageLosesNoneOfIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.Now = nil
+		w.source.Clock = func() time.Time { return time.Now().UTC() }
+		w.source.Put(jobs.Job{Key: jobs.Key{Workflow: "crm"}})
+		sweep := func(within time.Duration) {
+			ctx, cancel := context.WithTimeout(t.Context(), within)
+			defer cancel()
+			if _, err := w.Sweep(ctx); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+		}
+		sweep(time.Minute)
+		for i := range 20 { // nobody looks for two hours
+			now := time.Now().UTC()
+			w.source.Put(jobs.Job{Key: jobs.Key{Workflow: "crm", Job: fmt.Sprintf("%02d", i)}, Status: jobs.Failed, StartTime: now, EndTime: now.Add(time.Minute)})
+			time.Sleep(6 * time.Minute)
+		}
+		w.source.Fault = func(string) error { time.Sleep(5 * time.Second); return nil }
+		for range 6 {
+			sweep(50 * time.Second)
+		}
+		w.source.Fault = nil
+		sweep(time.Minute)
+		if n := len(w.told(t)); n != 20 {
+			t.Errorf("%d of 20 ends are told", n)
+		}
+	})
+}
+
 func TestATokenThatHasExpiredBeginsTheListAnew(t *testing.T) {
 	w := newWorld(t)
 	w.job("crm", "", "")

@@ -268,7 +268,9 @@ func (s *sweep) leave(err error) {
 func (s *sweep) remember(ctx context.Context, l *list) error {
 	w := s.watch
 	newest := latest(l.Newest, w.Resume.Newest)
-	left := w.Resume.Left || s.left != nil
+	// A tick that ended within the first page has no token to go on from, and
+	// has not read to the end either.
+	left := w.Resume.Left || s.left != nil || s.late && l.next == ""
 	switch {
 	case l.next != "":
 		w.Resume = jobs.Resume{Token: l.next, Newest: newest, Left: left}
