@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -24,6 +25,11 @@ func (b *batch) warn(ctx context.Context) {
 	if !slices.ContainsFunc(b.Lanes, func(l Lane) bool { return l.Name != b.lane.Name && len(l.Destinations) > 0 }) {
 		return
 	}
+	defer func() { // of our own: the batch's outcome stands
+		if r := recover(); r != nil {
+			b.log().Error("panic", "panic", fmt.Sprint(r))
+		}
+	}()
 	var broken []message.Broken
 	for _, id := range slices.Sorted(maps.Keys(b.down)) {
 		failure := b.down[id]
