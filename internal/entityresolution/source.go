@@ -81,8 +81,8 @@ func (s *Source) Workflows(ctx context.Context) (map[string]string, error) {
 			return nil, fmt.Errorf("calling ListIdMappingWorkflows: %w", classify(err))
 		}
 		for _, w := range page.WorkflowSummaries {
-			if w.WorkflowName != nil && w.WorkflowArn != nil {
-				all[*w.WorkflowName] = *w.WorkflowArn
+			if name, arn := aws.ToString(w.WorkflowName), aws.ToString(w.WorkflowArn); name != "" && arn != "" {
+				all[name] = arn
 			}
 		}
 	}
@@ -104,8 +104,9 @@ func (s *Source) Page(ctx context.Context, workflow, token string) (jobs.Page, e
 		page.At = at.UTC()
 	}
 	for _, row := range out.Jobs {
-		if row.JobId == nil || row.Status == "" {
-			return page, fmt.Errorf("calling ListIdMappingJobs for %s: %w: a row has no jobId or no status", workflow, jobs.ErrUnavailable)
+		if aws.ToString(row.JobId) == "" || row.Status == "" {
+			page.Unreadable++
+			continue
 		}
 		page.Rows = append(page.Rows, jobs.Job{
 			Key:       jobs.Key{Workflow: workflow, Job: *row.JobId},

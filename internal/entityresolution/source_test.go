@@ -122,10 +122,10 @@ func TestAnswersWithoutAStatusOrAnIDAreNotTakenForJobs(t *testing.T) {
 		}
 	}
 	for name, row := range map[string]string{
-		"no status": `{"jobId":"1"}`, "no id": `{"status":"RUNNING"}`, "empty": `{}`,
+		"no status": `{"jobId":"1"}`, "no id": `{"status":"RUNNING"}`, "an empty id": `{"jobId":"","status":"RUNNING"}`, "empty": `{}`,
 	} {
-		page, err := source(t, answering(`{"jobs":[`+row+`]}`), fast).Page(t.Context(), "crm", "")
-		if !errors.Is(err, jobs.ErrUnavailable) {
+		page, err := source(t, answering(`{"jobs":[`+row+`,{"jobId":"2","status":"RUNNING"}]}`), fast).Page(t.Context(), "crm", "")
+		if err != nil || page.Unreadable != 1 || len(page.Rows) != 1 || page.Rows[0].Job != "2" {
 			t.Errorf("a row with %s: read as %+v, error %v", name, page, err)
 		}
 	}

@@ -134,35 +134,35 @@ func TestSharesAreOnlyOfAnInputThatCanHoldThem(t *testing.T) {
 	}
 }
 
-func TestLinesHaveNoControlCharactersAndKeepTheirLimits(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		m := message.Compose(messagetest.Event(t), now)
-		lines := append([]string{m.Headline, m.Subject, m.Title, m.WorkflowName, m.JobID}, append(m.Notes, m.Footer...)...)
-		for _, f := range m.Fields {
-			lines = append(lines, f.Label, f.Value)
+func TestLinesHaveNoControlCharactersAndKeepTheirLimits(t *testing.T) { rapid.Check(t, wellFormed) }
+
+func wellFormed(t *rapid.T) {
+	m := message.Compose(messagetest.Event(t), now)
+	lines := append([]string{m.Headline, m.Subject, m.Title, m.WorkflowName, m.JobID}, append(m.Notes, m.Footer...)...)
+	for _, f := range m.Fields {
+		lines = append(lines, f.Label, f.Value)
+	}
+	for _, l := range append(m.Outputs, m.Links...) {
+		lines = append(lines, l.Label, l.URL)
+	}
+	for _, l := range lines {
+		if strings.ContainsFunc(l, func(r rune) bool {
+			return unicode.IsControl(r) || r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069
+		}) {
+			t.Fatalf("control or direction characters in %q", l)
 		}
-		for _, l := range append(m.Outputs, m.Links...) {
-			lines = append(lines, l.Label, l.URL)
+	}
+	if n := len([]rune(m.Headline)); n > 150 || n == 0 {
+		t.Fatalf("headline of %d characters", n)
+	}
+	if n := len([]rune(m.Subject)); n > 180 || n == 0 {
+		t.Fatalf("subject of %d characters", n)
+	}
+	for _, l := range m.Links {
+		if !strings.HasPrefix(l.URL, "https://") {
+			t.Fatalf("link to %q", l.URL)
 		}
-		for _, l := range lines {
-			if strings.ContainsFunc(l, func(r rune) bool {
-				return unicode.IsControl(r) || r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069
-			}) {
-				t.Fatalf("control or direction characters in %q", l)
-			}
-		}
-		if n := len([]rune(m.Headline)); n > 150 || n == 0 {
-			t.Fatalf("headline of %d characters", n)
-		}
-		if n := len([]rune(m.Subject)); n > 180 || n == 0 {
-			t.Fatalf("subject of %d characters", n)
-		}
-		for _, l := range m.Links {
-			if !strings.HasPrefix(l.URL, "https://") {
-				t.Fatalf("link to %q", l.URL)
-			}
-		}
-	})
+	}
 }
 
 func TestNumbersReadWell(t *testing.T) {

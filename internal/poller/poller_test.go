@@ -343,6 +343,22 @@ func TestOneJobThatCannotBeGotStopsNoOther(t *testing.T) {
 	}
 }
 
+func TestARowThatCannotBeReadStopsNoOther(t *testing.T) {
+	w := newWorld(t)
+	w.job("crm", "a", jobs.Running)
+	w.tick(t)
+	w.job("crm", "a", "")
+	w.job("crm", "b", jobs.Running)
+	if report := w.tick(t); report.Failed != 1 || report.Complete() || !strings.Contains(report.Problems[0], "1 rows have no jobId or no status") {
+		t.Errorf("report %+v", report)
+	}
+	w.job("crm", "a", jobs.Failed)
+	if report := w.tick(t); !report.Complete() {
+		t.Errorf("report %+v", report)
+	}
+	expect(t, w.told(t), "crm/a RUNNING", "crm/b RUNNING", "crm/a FAILED")
+}
+
 func TestThrottlingEndsTheTickWithoutAnError(t *testing.T) {
 	w := newWorld(t)
 	for i := range 20 {

@@ -112,6 +112,9 @@ func (s *sweep) read(ctx context.Context) (*list, error) {
 		}
 		l.pages++
 		l.Add(page.Rows)
+		if page.Unreadable > 0 {
+			s.leave(fmt.Errorf("listing its jobs: %w: %d rows have no jobId or no status", jobs.ErrUnavailable, page.Unreadable))
+		}
 		for _, row := range slices.Backward(page.Rows) { // oldest first, as things happened
 			s.handle(ctx, row)
 		}

@@ -65,15 +65,15 @@ func TestCardsAndRepliesLookAsTheyWereSeen(t *testing.T) {
 	}
 }
 
-func TestEveryEventRendersWithinSlacksLimits(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		m := message.Compose(messagetest.Event(t), now)
-		for kind, r := range map[string]Rendered{"card": Card(m, group), "reply": Reply(m, group), "plain": Plain(m, group)} {
-			if err := r.Validate(); err != nil {
-				t.Fatalf("%s: %v", kind, err)
-			}
+func TestEveryEventRendersWithinSlacksLimits(t *testing.T) { rapid.Check(t, withinLimits) }
+
+func withinLimits(t *rapid.T) {
+	m := message.Compose(messagetest.Event(t), now)
+	for kind, r := range map[string]Rendered{"card": Card(m, group), "reply": Reply(m, group), "plain": Plain(m, group)} {
+		if err := r.Validate(); err != nil {
+			t.Fatalf("%s: %v", kind, err)
 		}
-	})
+	}
 }
 
 func TestTextAndFirstBlockAreTheSameSentence(t *testing.T) {
@@ -98,24 +98,24 @@ func TestTextAndFirstBlockAreTheSameSentence(t *testing.T) {
 // links to https.
 var ours = regexp.MustCompile(`<!subteam\^S0DATATEAM>|<https://[^<>|]+\|[^<>|]*>`)
 
-func TestNothingFromOutsideIsMarkup(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		m := message.Compose(messagetest.Event(t), now)
-		for kind, r := range map[string]Rendered{"card": Card(m, group), "reply": Reply(m, group), "plain": Plain(m, group)} {
-			for _, text := range texts(r) {
-				if left := ours.ReplaceAllString(text, ""); strings.ContainsAny(left, "<>") {
-					t.Fatalf("%s: markup in %q", kind, left)
-				}
-				body := strings.TrimPrefix(text, fit(m.Headline, maxHeader)) // plain, or a push's one line
-				if fences := strings.Count(body, "```"); fences%2 != 0 || fences > 2 {
-					t.Fatalf("%s: %d code fences in %q", kind, fences, text)
-				}
+func TestNothingFromOutsideIsMarkup(t *testing.T) { rapid.Check(t, inert) }
+
+func inert(t *rapid.T) {
+	m := message.Compose(messagetest.Event(t), now)
+	for kind, r := range map[string]Rendered{"card": Card(m, group), "reply": Reply(m, group), "plain": Plain(m, group)} {
+		for _, text := range texts(r) {
+			if left := ours.ReplaceAllString(text, ""); strings.ContainsAny(left, "<>") {
+				t.Fatalf("%s: markup in %q", kind, left)
 			}
-			if mentioned := strings.Contains(strings.Join(texts(r), "\n"), group); mentioned != (m.Severity == message.Bad) {
-				t.Fatalf("%s of severity %d: mentioned = %v", kind, m.Severity, mentioned)
+			body := strings.TrimPrefix(text, fit(m.Headline, maxHeader)) // plain, or a push's one line
+			if fences := strings.Count(body, "```"); fences%2 != 0 || fences > 2 {
+				t.Fatalf("%s: %d code fences in %q", kind, fences, text)
 			}
 		}
-	})
+		if mentioned := strings.Contains(strings.Join(texts(r), "\n"), group); mentioned != (m.Severity == message.Bad) {
+			t.Fatalf("%s of severity %d: mentioned = %v", kind, m.Severity, mentioned)
+		}
+	}
 }
 
 // texts are all texts of a message.

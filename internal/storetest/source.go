@@ -115,7 +115,14 @@ func (s *Source) Page(_ context.Context, workflow, token string) (jobs.Page, err
 			return jobs.Page{}, fmt.Errorf("listing jobs of %s: token %q: %w", workflow, token, jobs.ErrRejected)
 		}
 	}
-	page := jobs.Page{Rows: rows[from:min(from+25, len(rows))]}
+	var page jobs.Page
+	for _, row := range rows[from:min(from+25, len(rows))] {
+		if row.Status == "" {
+			page.Unreadable++
+			continue
+		}
+		page.Rows = append(page.Rows, row)
+	}
 	if s.Clock != nil {
 		page.At = s.Clock()
 	}
@@ -131,6 +138,9 @@ func (s *Source) Job(_ context.Context, key jobs.Key) (jobs.Job, error) {
 		return jobs.Job{}, err
 	}
 	if j, ok := s.Get(key); ok {
+		if j.Status == "" {
+			return jobs.Job{}, fmt.Errorf("getting job %s: %w: no status", key, jobs.ErrUnavailable)
+		}
 		return j, nil
 	}
 	return jobs.Job{}, fmt.Errorf("getting job %s: %w", key, jobs.ErrNotFound)

@@ -1,0 +1,9 @@
+package message_test
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func FuzzCompose(f *testing.F) { f.Fuzz(rapid.MakeFuzz(wellFormed)) }

@@ -1,0 +1,62 @@
+package slack
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func FuzzCard(f *testing.F)   { f.Fuzz(rapid.MakeFuzz(inert)) }
+func FuzzLimits(f *testing.F) { f.Fuzz(rapid.MakeFuzz(withinLimits)) }
+
+func FuzzRetryAfter(f *testing.F) {
+	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	for _, header := range []string{"", "30", "-1", "86400", "1e3", "99999999999999999999", "soon", at.Add(time.Minute).Format(http.TimeFormat), at.Add(-time.Hour).Format(http.TimeFormat)} {
+		f.Add(header)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		if wait := retryAfter(header, at); wait <= 0 || wait > maxRetry {
+			t.Errorf("%q: %v", header, wait)
+		}
+	})
+}
+
+func FuzzMention(f *testing.F) {
+	for _, setting := range []string{"", "here", "@here, U0123456789", "<!subteam^S0123456789>", "<@U01>,,channel", "data-team", "<!here|x>", "<https://a|b>"} {
+		f.Add(setting)
+	}
+	one := regexp.MustCompile(`<(!here|!channel|!everyone|@[UW][A-Z0-9]+|!subteam\^S[A-Z0-9]+)>`)
+	f.Fuzz(func(t *testing.T, setting string) {
+		mention, err := ParseMention(setting)
+		if err != nil && (!strings.HasPrefix(err.Error(), "SlackMention: ") || mention != "") {
+			t.Errorf("%q: %q, %v", setting, mention, err)
+		}
+		if rest := one.ReplaceAllString(mention, ""); strings.TrimSpace(rest) != "" {
+			t.Errorf("%q mentions %q", setting, mention)
+		}
+	})
+}
+
+func FuzzWebhookURL(f *testing.F) {
+	for _, address := range []string{"", "https://hooks.slack.com/services/T0/B0/x", "http://hooks.slack.com/services/T0/B0/x", "http://127.0.0.1:1/x", "http://localhost/x", "http://[::1]:80/", "//x", "https:", "http://127.0.0.1.example.com/", "HTTP://LOCALHOST/"} {
+		f.Add(address)
+	}
+	f.Fuzz(func(t *testing.T, address string) {
+		err := checkWebhookURL(address)
+		if err != nil {
+			if len(address) > 8 && strings.Contains(err.Error(), address) {
+				t.Errorf("the error holds the URL: %v", err)
+			}
+			return
+		}
+		u, parsed := url.Parse(address)
+		if parsed != nil || u.Host == "" || u.Scheme != "https" && u.Hostname() != "localhost" && !strings.HasPrefix(u.Hostname(), "127.") && !strings.Contains(u.Hostname(), ":") {
+			t.Errorf("%q is taken", address)
+		}
+	})
+}
