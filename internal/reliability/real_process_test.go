@@ -1,7 +1,6 @@
 package reliability
 
 import (
-	"bytes"
 	"net/http"
 	"os/exec"
 	"runtime"
@@ -187,33 +186,4 @@ func (r *real) extend(table, job string) int {
 		r.must(err)
 	}
 	return len(all)
-}
-
-// webhookSecrets runs a notifier with a webhook on everything that a webhook
-// can answer, for its log.
-func webhookSecrets(r *real) {
-	env := map[string]string{}
-	for name, value := range r.Notifier.Env {
-		env[name] = value
-	}
-	env["SLACK_TOKEN_PARAMETER"], env["SLACK_CHANNEL"], env["SLACK_WEBHOOK_PARAMETER"] = "", "", standin.URLParameter
-	f := &standin.Lambda{Name: "hooked", Dir: r.Notifier.Dir, Env: env, Timeout: time.Minute, Log: func(line string) { r.log.add("", line) }}
-	defer f.Close()
-	for i, fault := range []standin.Fault{
-		{Status: http.StatusFound, Body: standin.WebhookPath}, {Status: http.StatusNotFound, Body: "no_service"},
-		{Status: http.StatusOK, Body: "<html>" + standin.WebhookPath}, {Status: http.StatusInternalServerError, Body: standin.WebhookPath}, {Reset: true},
-	} {
-		r.Slack.Clear()
-		r.Slack.Inject(fault, http.Header{"Location": {standin.WebhookPath}})
-		body := `{"source":"idmapping.notifier","detail-type":"ID Mapping Job State Change","detail":{"version":"1","transitionId":"hook` +
-			string(rune('a'+i)) + `","workflowName":"hook","jobId":"h","status":"FAILED"}}`
-		payload := bytes.ReplaceAll([]byte(`{"Records":[{"messageId":"m","receiptHandle":"h","body":BODY,"attributes":{"ApproximateReceiveCount":"1"},"eventSourceARN":"`+
-			r.arnOf("SlackQueue")+`"}]}`), []byte("BODY"), quoted(body))
-		before := len(r.log.since(0))
-		_, err := f.Invoke(r.ctx, payload)
-		r.must(err)
-		if r.log.count(before, "not told") == 0 && r.log.count(before, "dead-letter") == 0 {
-			r.t.Errorf("%+v: nothing is in the log of it", fault)
-		}
-	}
 }

@@ -170,6 +170,8 @@ func TestTheRealBinariesUnderFaults(t *testing.T) {
 	sub("a poller that is frozen in mid-run and thawed tells once", frozenPoller)
 	sub("functions that were frozen while their connections broke go on", frozenBetween)
 	sub("a Slack that hangs or drips delays nobody for long", hangingSlack)
+	sub("SSM is down at a cold start, SES throttles: both are made up for", secretsAndQuota)
+	sub("every form of Retry-After is obeyed, an endless answer is cut", everyRetryAfter)
 	sub("an upgrade and a rollback during a backlog lose nothing", upgrade)
 	sub("a broken channel is told once by the other", brokenChannel)
 	sub("a canary goes the whole way and nobody sees it", silentCanary)

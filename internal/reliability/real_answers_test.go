@@ -1,0 +1,132 @@
+package reliability
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/idmapping/notifier/internal/jobs"
+	"github.com/idmapping/notifier/internal/standin"
+)
+
+// hooked is a notifier of the real binary that has a webhook instead of the bot
+// and is invoked by hand.
+func (r *real) hooked() *standin.Lambda {
+	env := map[string]string{}
+	for name, value := range r.Notifier.Env {
+		env[name] = value
+	}
+	env["SLACK_TOKEN_PARAMETER"], env["SLACK_CHANNEL"], env["SLACK_WEBHOOK_PARAMETER"] = "", "", standin.URLParameter
+	return &standin.Lambda{Name: "hooked", Dir: r.Notifier.Dir, Env: env, Timeout: time.Minute, Log: func(line string) { r.log.add("", line) }}
+}
+
+// tell hands the function a message about a failure of its own, and forgets
+// what an earlier answer asked for.
+func (r *real) tell(f *standin.Lambda, id string) {
+	r.t.Helper()
+	_, err := awsdynamodb.NewFromConfig(r.Config()).DeleteItem(r.ctx, &awsdynamodb.DeleteItemInput{TableName: aws.String(r.Resources["DeliveriesTable"]),
+		Key: map[string]types.AttributeValue{"job": &types.AttributeValueMemberS{Value: "#pace"}, "destination": &types.AttributeValueMemberS{Value: "slack-webhook"}}})
+	r.must(err)
+	body, _ := json.Marshal(`{"source":"idmapping.notifier","detail-type":"ID Mapping Job State Change","detail":{"version":"1","transitionId":"` + id +
+		`","workflowName":"hook","jobId":"` + id + `","status":"FAILED"}}`)
+	_, err = f.Invoke(r.ctx, fmt.Appendf(nil, `{"Records":[{"messageId":"%s","receiptHandle":"%s","body":%s,"attributes":{"ApproximateReceiveCount":"1"},"eventSourceARN":"%s"}]}`,
+		id, id, body, r.arnOf("SlackQueue")))
+	r.must(err)
+}
+
+// webhookSecrets has a webhook answer everything that it can, for the log.
+func webhookSecrets(r *real) {
+	f := r.hooked()
+	defer f.Close()
+	for i, fault := range []standin.Fault{
+		{Status: http.StatusFound, Body: standin.WebhookPath}, {Status: http.StatusNotFound, Body: "no_service"},
+		{Status: http.StatusOK, Body: "<html>" + standin.WebhookPath}, {Status: http.StatusInternalServerError, Body: standin.WebhookPath}, {Reset: true},
+	} {
+		r.Slack.Clear()
+		r.Slack.Inject(fault, http.Header{"Location": {standin.WebhookPath}})
+		before := len(r.log.since(0))
+		r.tell(f, fmt.Sprint("hook-", i))
+		if r.log.count(before, "not told") == 0 && r.log.count(before, "dead-letter") == 0 {
+			r.t.Errorf("%+v: nothing is in the log of it", fault)
+		}
+	}
+}
+
+var visibility = regexp.MustCompile(`"VisibilityTimeout":(\d+)`)
+
+func everyRetryAfter(r *real) {
+	f := r.hooked()
+	defer f.Close()
+	wait := -1 // seconds that the last message was hidden for
+	r.Proxy.Inject(standin.ProxyFault{Operation: "AmazonSQS.ChangeMessageVisibility", Match: func(body []byte) bool {
+		if m := visibility.FindSubmatch(body); m != nil {
+			wait, _ = strconv.Atoi(string(m[1]))
+		}
+		return false
+	}})
+	for i, c := range []struct {
+		header string
+		want   int // seconds, and one more at most
+	}{
+		{"7", 7}, {"", 30}, {time.Now().Add(time.Hour).UTC().Format(http.TimeFormat), 900}, {time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat), 30},
+		{"86400", 900}, {"-5", 30}, {"0", 30}, {"soon", 30},
+	} {
+		headers := http.Header{}
+		if c.header != "" {
+			headers.Set("Retry-After", c.header)
+		}
+		r.Slack.Clear()
+		r.Slack.Inject(standin.Fault{Status: http.StatusTooManyRequests, Body: "rate_limited"}, headers)
+		wait = -1
+		r.tell(f, fmt.Sprint("after-", i))
+		if wait < c.want || wait > c.want+1 {
+			r.t.Errorf("Retry-After %q: hidden for %d s, want %d", c.header, wait, c.want)
+		}
+	}
+	r.Slack.Clear()
+	r.Slack.Inject(standin.Fault{Status: http.StatusOK, Body: strings.Repeat("ok ", 30<<20)}, nil)
+	wait = -1
+	begin := time.Now()
+	r.tell(f, "endless")
+	if took := time.Since(begin); took > 6*time.Second {
+		r.t.Errorf("an answer of 90 MB took %v", took)
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", f.PID()))
+	if err != nil {
+		return // Linux alone says how much memory it took
+	}
+	peak := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
+	if kB, _ := strconv.Atoi(string(peak[1])); kB > 100<<10 {
+		r.t.Errorf("an answer of 90 MB took %d kB", kB)
+	}
+}
+
+func secretsAndQuota(r *real) {
+	r.watch("cold")
+	r.Proxy.Inject(standin.ProxyFault{Operation: "AmazonSSM.GetParameter", Refuse: http.StatusInternalServerError, Code: "InternalServerError"})
+	r.Proxy.Inject(standin.ProxyFault{Operation: "SES.SendEmail", Times: 4, Refuse: http.StatusTooManyRequests, Code: "TooManyRequestsException", Message: "Maximum sending rate exceeded."})
+	r.Notifier.Deploy(r.Notifier.Dir) // a cold start
+	key := r.end("cold", "cold-1", jobs.Failed, "x")
+	before := len(r.log.since(0))
+	r.tick()
+	for until := time.Now().Add(30 * time.Second); r.log.count(before, `"reason":"unavailable"`) == 0; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(until) {
+			r.t.Fatal("nothing failed while SSM was down")
+		}
+	}
+	if n := r.log.count(before, `"DestinationsBroken":1`); n != 0 {
+		r.t.Error("an outage is called a wrong setting")
+	}
+	r.Proxy.Clear()
+	r.told(key, jobs.Failed, 60*time.Second)
+	r.once(key, jobs.Failed)
+}
