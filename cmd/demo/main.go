@@ -77,7 +77,8 @@ func run(ctx context.Context, keep, verbose bool) error {
 	}
 	verdict := summary(ctx, c, events)
 	if keep && ctx.Err() == nil {
-		fmt.Println("\nIt goes on running. Look at the inbox page above; Ctrl-C ends it.")
+		fmt.Println("\nIt goes on running. Look at the inbox page above; Ctrl-C ends it. From another terminal a test message goes the whole way with")
+		fmt.Printf("  AWS_ENDPOINT_URL=%s AWS_REGION=%s AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test make canary STACK=%s\n", c.ProxyURL, standin.Region, standin.Stack)
 		<-ctx.Done()
 		return verdict
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -169,6 +171,22 @@ func dashboard(t *testing.T, s stack) dashboardBody {
 		t.Fatalf("the dashboard is no JSON: %v\n%s", err, source)
 	}
 	return body
+}
+
+func TestTheRunbookKnowsEveryAlarm(t *testing.T) {
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	runbook, err := os.ReadFile(filepath.Join(root, "docs", "operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id := range deploy(t, "us-east-1", toSlackAndEmail).resources("AWS::CloudWatch::Alarm") {
+		if !strings.Contains(string(runbook), "`"+id+"`") {
+			t.Errorf("docs/operations.md does not say what to do about %s", id)
+		}
+	}
 }
 
 func TestTheDashboardShowsEveryAlarmThatThereIs(t *testing.T) {
