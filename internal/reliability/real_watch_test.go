@@ -16,11 +16,6 @@ import (
 	"github.com/idmapping/notifier/internal/template"
 )
 
-func quoted(text string) []byte {
-	b, _ := json.Marshal(text)
-	return b
-}
-
 // arnOf is a queue's ARN.
 func (r *real) arnOf(queue string) string {
 	url := r.Resources[queue]
