@@ -26,7 +26,7 @@ test: venv ## Run every test
 	$(GO) test -timeout 14m ./...
 
 .PHONY: fuzz
-fuzz: ## Look for inputs that break a parser or a renderer (FUZZTIME=10s for each)
+fuzz: ## Look for inputs that break a parser or a renderer (FUZZTIME=10s or 1000x for each)
 	@for package in $$($(GO) list ./internal/...); do \
 		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
 			echo "$$package $$target"; \
