@@ -18,6 +18,7 @@ import (
 	"github.com/idmapping/notifier/internal/entityresolution"
 	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/standin"
+	"github.com/idmapping/notifier/internal/storetest"
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -44,6 +45,11 @@ func answering(body string) http.HandlerFunc {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(body))
 	}
+}
+
+func TestTheSourceHoldsTheContract(t *testing.T) {
+	service := &standin.EntityResolution{}
+	storetest.SourceContract(t, source(t, service, fast), func(j jobs.Job) { service.Put(j) })
 }
 
 func TestEveryFieldOfAJobIsRead(t *testing.T) {

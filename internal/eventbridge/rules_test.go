@@ -20,6 +20,7 @@ import (
 	"github.com/idmapping/notifier/internal/eventbridge"
 	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/standin"
+	"github.com/idmapping/notifier/internal/storetest"
 )
 
 // subscribe makes a rule on the bus with a queue as its target, and returns the
@@ -72,6 +73,18 @@ func newBus(t *testing.T, cfg aws.Config) string {
 		t.Fatal(err)
 	}
 	return name
+}
+
+func TestThePublisherHoldsTheContract(t *testing.T) {
+	cfg := standin.MotoForTest(t).Config()
+	bus := newBus(t, cfg)
+	url := subscribe(t, cfg, bus, "contract", `{"source":["idmapping.notifier"]}`)
+	storetest.PublisherContract(t, eventbridge.New(cfg, bus), func() (ids []string) {
+		for _, e := range received(t, cfg, url) {
+			ids = append(ids, e.Detail.TransitionID)
+		}
+		return ids
+	})
 }
 
 func TestAnEventArrivesAtASubscribersQueueAsItWasEncoded(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 
 var (
 	linked  = regexp.MustCompile("\\[`((?:Test|Fuzz)\\w+)`\\]\\(\\.\\./([^)]+)\\)")
-	subTest = regexp.MustCompile("real: “([^”]+)”")
+	subTest = regexp.MustCompile("real: \\[“([^”]+)”\\]\\(\\.\\./([^)]+)\\)")
 )
 
 func TestTheTableOfFaultsHasNoEmptyRowAndNamesTestsThatAreThere(t *testing.T) {
@@ -58,8 +58,9 @@ func TestTheTableOfFaultsHasNoEmptyRowAndNamesTestsThatAreThere(t *testing.T) {
 			}
 		}
 		for _, part := range parts {
-			if !strings.Contains(real, fmt.Sprintf("sub(%q", part[1])) {
-				t.Errorf("%s: no part of the real test is called %q", id, part[1])
+			run := regexp.MustCompile(`sub\("` + regexp.QuoteMeta(part[1]) + `", (\w+)\)`).FindStringSubmatch(real)
+			if run == nil || !strings.Contains(read(part[2]), "func "+run[1]+"(r *real)") {
+				t.Errorf("%s: no part of the real test in %s is called %q", id, part[2], part[1])
 			}
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/message"
 	"github.com/idmapping/notifier/internal/standin"
+	"github.com/idmapping/notifier/internal/storetest"
 )
 
 const (
@@ -122,6 +123,11 @@ func mentions(t *testing.T, m standin.SlackMessage) bool {
 		t.Fatal(err)
 	}
 	return strings.Contains(m.Text+string(blocks), `\u003c!here\u003e`) // as json.Marshal spells <!here>
+}
+
+func TestABotHoldsTheContract(t *testing.T) {
+	w := newWorkspace(t, nil)
+	storetest.DestinationContract(t, w.bot, func() int { return len(w.Messages()) })
 }
 
 func TestTheFirstStepPostsACardAndHasItSaved(t *testing.T) {

@@ -7,12 +7,14 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/idmapping/notifier/internal/sqs"
 	"github.com/idmapping/notifier/internal/standin"
+	"github.com/idmapping/notifier/internal/storetest"
 )
 
 // queue makes a queue and returns a raw client and its URL.
@@ -34,6 +36,27 @@ func receive(t *testing.T, client *awssqs.Client, url string) []types.Message {
 		t.Fatal(err)
 	}
 	return out.Messages
+}
+
+func TestTheQueueHoldsTheContract(t *testing.T) {
+	client, url := queue(t)
+	_, deadURL := queue(t)
+	put := func(body string) {
+		if _, err := client.SendMessage(t.Context(), &awssqs.SendMessageInput{QueueUrl: &url, MessageBody: &body}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	storetest.QueueContract(t, sqs.New(standin.MotoForTest(t).Config()), url, deadURL, put, func() (all []events.SQSMessage) {
+		for _, m := range receive(t, client, url) {
+			all = append(all, events.SQSMessage{Body: aws.ToString(m.Body), ReceiptHandle: aws.ToString(m.ReceiptHandle)})
+		}
+		return all
+	}, func() (all []storetest.Dead) {
+		for _, m := range receive(t, client, deadURL) {
+			all = append(all, storetest.Dead{Body: aws.ToString(m.Body), Reason: aws.ToString(m.MessageAttributes["Reason"].StringValue)})
+		}
+		return all
+	})
 }
 
 func TestADeadMessageTellsWhyItDiedAndWhichOneItWas(t *testing.T) {
