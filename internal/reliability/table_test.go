@@ -13,7 +13,7 @@ import (
 
 var (
 	linked  = regexp.MustCompile("\\[`((?:Test|Fuzz)\\w+)`\\]\\(\\.\\./([^)]+)\\)")
-	subTest = regexp.MustCompile("real: \\[“([^”]+)”\\]\\(\\.\\./([^)]+)\\)")
+	subTest = regexp.MustCompile(`real: \[“([^”]+)”\]\(\.\./([^)]+)\)`)
 )
 
 func TestTheTableOfFaultsHasNoEmptyRowAndNamesTestsThatAreThere(t *testing.T) {
