@@ -35,8 +35,9 @@ fuzz: ## Look for inputs that break a parser or a renderer (FUZZTIME=10s or 1000
 	done
 
 .PHONY: test-long
-test-long: fuzz ## Fuzz, and play ten times the random histories (half an hour)
+test-long: fuzz ## Fuzz, and play ten times the random histories, and a longer outage (an hour)
 	$(GO) test -timeout 60m ./internal/reliability -run 'RandomHistories|OverlappingPollers' -histories 100000 -overlaps 50000
+	$(GO) test -timeout 60m ./internal/reliability -run 'RealBinaries/(one_denied|six_hours)' -outage-events 500
 
 .PHONY: lint
 lint: venv ## Check format, code and template

@@ -29,16 +29,21 @@ func (r *real) hooked() *standin.Lambda {
 	return &standin.Lambda{Name: "hooked", Dir: r.Notifier.Dir, Env: env, Timeout: time.Minute, Log: func(line string) { r.log.add("", line) }}
 }
 
-// tell hands the function a message about a failure of its own, and forgets
-// what an earlier answer asked for.
-func (r *real) tell(f *standin.Lambda, id string) {
+// rest forgets when a destination was sent to, as if time had passed.
+func (r *real) rest(destination string) {
 	r.t.Helper()
 	_, err := awsdynamodb.NewFromConfig(r.Config()).DeleteItem(r.ctx, &awsdynamodb.DeleteItemInput{TableName: aws.String(r.Resources["DeliveriesTable"]),
-		Key: map[string]types.AttributeValue{"job": &types.AttributeValueMemberS{Value: "#pace"}, "destination": &types.AttributeValueMemberS{Value: "slack-webhook"}}})
+		Key: map[string]types.AttributeValue{"job": &types.AttributeValueMemberS{Value: "#pace"}, "destination": &types.AttributeValueMemberS{Value: destination}}})
 	r.must(err)
+}
+
+// tell hands the function a message about a failure of its own.
+func (r *real) tell(f *standin.Lambda, id string) {
+	r.t.Helper()
+	r.rest("slack-webhook") // from what an earlier answer asked for
 	body, _ := json.Marshal(`{"source":"idmapping.notifier","detail-type":"ID Mapping Job State Change","detail":{"version":"1","transitionId":"` + id +
 		`","workflowName":"hook","jobId":"` + id + `","status":"FAILED"}}`)
-	_, err = f.Invoke(r.ctx, fmt.Appendf(nil, `{"Records":[{"messageId":"%s","receiptHandle":"%s","body":%s,"attributes":{"ApproximateReceiveCount":"1"},"eventSourceARN":"%s"}]}`,
+	_, err := f.Invoke(r.ctx, fmt.Appendf(nil, `{"Records":[{"messageId":"%s","receiptHandle":"%s","body":%s,"attributes":{"ApproximateReceiveCount":"1"},"eventSourceARN":"%s"}]}`,
 		id, id, body, r.arnOf("SlackQueue")))
 	r.must(err)
 }
