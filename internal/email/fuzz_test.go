@@ -5,10 +5,10 @@ import (
 	"strings"
 	"testing"
 
-	"pgregory.net/rapid"
+	"github.com/idmapping/notifier/internal/messagetest"
 )
 
-func FuzzRender(f *testing.F) { f.Fuzz(rapid.MakeFuzz(inert)) }
+func FuzzRender(f *testing.F) { messagetest.Fuzz(f, inert) }
 
 func FuzzParseAddresses(f *testing.F) {
 	for _, to := range []string{"a@example.com", "a@example.com, B <b@example.com>", "a@example.com,,", "a@example.com\r\nBcc: c@example.com", `"a,b"@example.com`, "ä@exämple.com", "nobody"} {

@@ -3,7 +3,7 @@ package message_test
 import (
 	"testing"
 
-	"pgregory.net/rapid"
+	"github.com/idmapping/notifier/internal/messagetest"
 )
 
-func FuzzCompose(f *testing.F) { f.Fuzz(rapid.MakeFuzz(wellFormed)) }
+func FuzzCompose(f *testing.F) { messagetest.Fuzz(f, wellFormed) }

@@ -5,6 +5,7 @@ package messagetest
 import (
 	"encoding/json"
 	"strings"
+	"testing"
 
 	"pgregory.net/rapid"
 
@@ -14,6 +15,13 @@ import (
 
 // Hostile is text that must come out inert wherever it goes.
 const Hostile = "<!channel> <@U0123456> <https://evil.example|aws.amazon.com> & ```fence``` `tick` *b* _i_ ~s~ <script>alert(1)</script>\r\nBcc: x@example.com\x00\u202E"
+
+// Fuzz fuzzes a property, beginning with the least that can be drawn: the event
+// in which everything is empty. A random draw hardly ever comes by it.
+func Fuzz(f *testing.F, property func(*rapid.T)) {
+	f.Add(make([]byte, 4096))
+	f.Fuzz(rapid.MakeFuzz(property))
+}
 
 // Event draws an event in which everything that can be text is outside text:
 // as a subscriber's own PutEvents could send it, not only as the poller does.

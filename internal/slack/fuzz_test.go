@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
+	"github.com/idmapping/notifier/internal/messagetest"
 )
 
-func FuzzCard(f *testing.F)   { f.Fuzz(rapid.MakeFuzz(inert)) }
-func FuzzLimits(f *testing.F) { f.Fuzz(rapid.MakeFuzz(withinLimits)) }
+func FuzzCard(f *testing.F)   { messagetest.Fuzz(f, inert) }
+func FuzzLimits(f *testing.F) { messagetest.Fuzz(f, withinLimits) }
 
 func FuzzRetryAfter(f *testing.F) {
 	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)

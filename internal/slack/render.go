@@ -41,7 +41,9 @@ func Card(m message.Message, mention string) Rendered {
 	r := Rendered{Text: fit(m.Headline, maxHeader)}
 	r.add(slackgo.NewHeaderBlock(plain(r.Text)))
 	r.mention(m, mention)
-	r.add(slackgo.NewSectionBlock(nil, fields(m), nil))
+	if len(m.Fields) > 0 {
+		r.add(slackgo.NewSectionBlock(nil, fields(m), nil))
+	}
 	if m.Failure != nil {
 		r.section(errorTitle(m.Failure) + "\n" + code(m.Failure.Text, maxSection-100))
 		r.section(bullets("What to do", m.Failure.Advice))
