@@ -21,6 +21,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+
+	"github.com/idmapping/notifier/internal/delivery"
+	"github.com/idmapping/notifier/internal/email"
+	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/poller"
+	"github.com/idmapping/notifier/internal/slack"
 )
 
 func main() {
@@ -82,34 +88,32 @@ func find(ctx context.Context, client *cloudformation.Client, stack string) (dep
 	}
 	switch {
 	case parameters["SlackTokenParameter"] != "":
-		d.destinations = append(d.destinations, "slack:"+parameters["SlackChannel"])
+		d.destinations = append(d.destinations, slack.NewBot(slack.BotOptions{Channel: parameters["SlackChannel"]}).ID())
 	case parameters["SlackWebhookParameter"] != "":
-		d.destinations = append(d.destinations, "slack-webhook")
+		d.destinations = append(d.destinations, slack.NewWebhook(slack.WebhookOptions{}).ID())
 	}
-	for to := range strings.SplitSeq(parameters["EmailTo"], ",") {
-		if to = strings.TrimSpace(to); to != "" {
-			d.destinations = append(d.destinations, "email:"+to)
-		}
+	from, recipients, err := email.ParseAddresses(parameters["EmailFrom"], parameters["EmailTo"])
+	if err != nil {
+		return d, fmt.Errorf("reading the parameters of stack %s: %w", stack, err)
+	}
+	for _, to := range recipients {
+		d.destinations = append(d.destinations, email.New(aws.Config{}, from, to).ID())
 	}
 	return d, nil
 }
 
 // send has the poller send the canary, and returns its transition id.
-func send(ctx context.Context, client *lambda.Client, poller string) (string, error) {
-	out, err := client.Invoke(ctx, &lambda.InvokeInput{FunctionName: &poller, Payload: []byte(`{"canary":"show"}`)})
+func send(ctx context.Context, client *lambda.Client, function string) (string, error) {
+	out, err := client.Invoke(ctx, &lambda.InvokeInput{FunctionName: &function, Payload: []byte(`{"canary":"show"}`)})
 	if err != nil {
-		return "", fmt.Errorf("invoking %s: %w", poller, err)
+		return "", fmt.Errorf("invoking %s: %w", function, err)
 	}
 	if out.FunctionError != nil {
-		return "", fmt.Errorf("invoking %s: it failed: %s", poller, out.Payload)
+		return "", fmt.Errorf("invoking %s: it failed: %s", function, out.Payload)
 	}
-	var report struct {
-		Canary      string   `json:"canary"`
-		Unpublished int      `json:"unpublished"`
-		Problems    []string `json:"problems"`
-	}
+	var report poller.Report
 	if err := json.Unmarshal(out.Payload, &report); err != nil {
-		return "", fmt.Errorf("invoking %s: its answer is no report: %w", poller, err)
+		return "", fmt.Errorf("invoking %s: its answer is no report: %w", function, err)
 	}
 	if report.Unpublished > 0 {
 		return "", fmt.Errorf("the event bus did not take the canary: %s", strings.Join(report.Problems, "; "))
@@ -120,11 +124,12 @@ func send(ctx context.Context, client *lambda.Client, poller string) (string, er
 // wait tells of each destination as it has the canary.
 func wait(ctx context.Context, client *dynamodb.Client, d deployment, id string) error {
 	begin := time.Now()
+	key := delivery.KeyOf(event.Event{DetailType: event.Canary, Detail: event.Detail{TransitionID: id}}, "")
 	waiting := slices.Clone(d.destinations)
 	for {
 		out, err := client.Query(ctx, &dynamodb.QueryInput{
 			TableName: &d.deliveries, ConsistentRead: aws.Bool(true), KeyConditionExpression: aws.String("job = :job"),
-			ExpressionAttributeValues: map[string]types.AttributeValue{":job": &types.AttributeValueMemberS{Value: "#canary/" + id}},
+			ExpressionAttributeValues: map[string]types.AttributeValue{":job": &types.AttributeValueMemberS{Value: key.Job}},
 		})
 		if err != nil && ctx.Err() == nil {
 			return fmt.Errorf("reading %s: %w", d.deliveries, err)

@@ -87,6 +87,9 @@ func (d Detail) Ended() bool {
 	return jobs.Job{Status: d.Status, EndTime: d.EndTime}.Ended()
 }
 
+// Unseen tells whether the event is a canary that nobody is to see.
+func (e Event) Unseen() bool { return e.DetailType == Canary && !e.Detail.Show }
+
 // Event is an event as EventBridge delivers it.
 type Event struct {
 	ID         string // EventBridge's own id: differs between two deliveries of one PutEvents entry's repeats

@@ -173,7 +173,7 @@ func (b *batch) handle(ctx context.Context, it item) (wait time.Duration, again 
 // destinations are those to be told of e.
 func (b *batch) destinations(e event.Event) []Destination {
 	all := b.lane.Destinations
-	if b.lane.Alike && e.DetailType == event.Canary && !e.Detail.Show {
+	if b.lane.Alike && e.Unseen() {
 		return all[:min(1, len(all))]
 	}
 	return all
@@ -209,8 +209,7 @@ func (b *batch) tell(ctx context.Context, to Destination, it item, m message.Mes
 		b.report.Known++
 		return b.Deliveries.Finish(ctx, k, claimant, transition, state.Newest())
 	}
-	step := delivery.Step{Message: m, Card: state.Card, Edit: action == delivery.Advance,
-		Check: it.event.DetailType == event.Canary && !it.event.Detail.Show}
+	step := delivery.Step{Message: m, Card: state.Card, Edit: action == delivery.Advance, Check: it.event.Unseen()}
 	if err := b.send(ctx, to, k, step); err != nil {
 		b.strike(to, err)
 		return errors.Join(err, b.Deliveries.Release(ctx, k, claimant))

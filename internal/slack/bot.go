@@ -48,18 +48,26 @@ func (b *Bot) ID() string { return "slack:" + b.Channel }
 // a step whose reply failed can be sent again as a whole. Its error is a
 // *delivery.Failure.
 func (b *Bot) Send(ctx context.Context, step delivery.Step, save func(context.Context, delivery.Card) error) error {
-	token, err := b.Token(ctx)
+	return withSecret(ctx, b.Token, b.Refresh, func(token string) error {
+		return b.tell(ctx, b.client(token), step, save)
+	})
+}
+
+// withSecret calls send with the secret, and once more where Slack refuses it
+// and it was rotated meanwhile. Its error is a *delivery.Failure.
+func withSecret(ctx context.Context, read, refresh Secret, send func(string) error) error {
+	value, err := read(ctx)
 	if err != nil {
 		return secretFailure(err)
 	}
-	err = b.tell(ctx, b.client(token), step, save)
+	err = send(value)
 	if err != nil && kindOf(err) == secret {
-		fresh, refreshed := b.Refresh(ctx)
+		fresh, refreshed := refresh(ctx)
 		if refreshed != nil {
 			return secretFailure(refreshed)
 		}
-		if fresh != token {
-			err = b.tell(ctx, b.client(fresh), step, save)
+		if fresh != value {
+			err = send(fresh)
 		}
 	}
 	if err != nil {

@@ -36,32 +36,14 @@ func (w *Webhook) ID() string { return "slack-webhook" }
 
 // Send posts the step's message. Its error is a *delivery.Failure.
 func (w *Webhook) Send(ctx context.Context, step delivery.Step, _ func(context.Context, delivery.Card) error) error {
-	address, err := w.URL(ctx)
-	if err != nil {
-		return secretFailure(err)
-	}
-	err = w.post(ctx, address, step)
-	if err != nil && kindOf(err) == secret {
-		fresh, refreshed := w.Refresh(ctx)
-		if refreshed != nil {
-			return secretFailure(refreshed)
-		}
-		if fresh != address {
-			err = w.post(ctx, fresh, step)
-		}
-	}
-	if errors.Is(err, errWebhookURL) {
-		return &delivery.Failure{Reason: delivery.Misconfigured, Err: err}
-	}
-	if err != nil {
-		return failed(err)
-	}
-	return nil
+	return withSecret(ctx, w.URL, w.Refresh, func(address string) error {
+		return w.post(ctx, address, step)
+	})
 }
 
 func (w *Webhook) post(ctx context.Context, address string, step delivery.Step) error {
 	if err := checkWebhookURL(address); err != nil {
-		return err
+		return &delivery.Failure{Reason: delivery.Misconfigured, Err: err}
 	}
 	if step.Check {
 		return check(step.Message, func() error {

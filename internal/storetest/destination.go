@@ -38,7 +38,13 @@ func (d *Destination) Send(ctx context.Context, step delivery.Step, save func(co
 	if err := d.fault("Send", step); err != nil {
 		return err
 	}
-	if step.Turn != nil && !step.Check {
+	if step.Check {
+		d.mu.Lock()
+		d.checks++
+		d.mu.Unlock()
+		return d.fault("Send/done", step)
+	}
+	if step.Turn != nil {
 		if err := step.Turn(ctx); err != nil {
 			return err
 		}
@@ -47,11 +53,6 @@ func (d *Destination) Send(ctx context.Context, step delivery.Step, save func(co
 	at := time.Now()
 	if d.Now != nil {
 		at = d.Now()
-	}
-	if step.Check {
-		d.checks++
-		d.mu.Unlock()
-		return d.fault("Send/done", step)
 	}
 	d.told = append(d.told, Telling{at, step})
 	d.ts++
