@@ -21,12 +21,7 @@ import (
 // hooked is a notifier of the real binary that has a webhook instead of the bot
 // and is invoked by hand.
 func (r *real) hooked() *standin.Lambda {
-	env := map[string]string{}
-	for name, value := range r.Notifier.Env {
-		env[name] = value
-	}
-	env["SLACK_TOKEN_PARAMETER"], env["SLACK_CHANNEL"], env["SLACK_WEBHOOK_PARAMETER"] = "", "", standin.URLParameter
-	return &standin.Lambda{Name: "hooked", Dir: r.Notifier.Dir, Env: env, Timeout: time.Minute, Log: func(line string) { r.log.add("", line) }}
+	return r.another(r.Notifier, map[string]string{"SLACK_TOKEN_PARAMETER": "", "SLACK_CHANNEL": "", "SLACK_WEBHOOK_PARAMETER": standin.URLParameter})
 }
 
 // rest forgets when a destination was sent to, as if time had passed.
@@ -51,7 +46,6 @@ func (r *real) tell(f *standin.Lambda, id string) {
 // webhookSecrets has a webhook answer everything that it can, for the log.
 func webhookSecrets(r *real) {
 	f := r.hooked()
-	defer f.Close()
 	for i, fault := range []standin.Fault{
 		{Status: http.StatusFound, Body: standin.WebhookPath}, {Status: http.StatusNotFound, Body: "no_service"},
 		{Status: http.StatusOK, Body: "<html>" + standin.WebhookPath}, {Status: http.StatusInternalServerError, Body: standin.WebhookPath}, {Reset: true},
@@ -66,24 +60,32 @@ func webhookSecrets(r *real) {
 	}
 }
 
-var visibility = regexp.MustCompile(`"VisibilityTimeout":(\d+)`)
+// hiding reads a call of ChangeMessageVisibility.
+func hiding(body []byte) (receiptHandle string, wait time.Duration) {
+	var in struct {
+		ReceiptHandle     string
+		VisibilityTimeout int
+	}
+	if err := json.Unmarshal(body, &in); err != nil {
+		return "", -1
+	}
+	return in.ReceiptHandle, time.Duration(in.VisibilityTimeout) * time.Second
+}
 
 func everyRetryAfter(r *real) {
 	f := r.hooked()
-	defer f.Close()
-	wait := -1 // seconds that the last message was hidden for
+	hidden := -1 * time.Second // for how long the last message was
 	r.Proxy.Inject(standin.ProxyFault{Operation: "AmazonSQS.ChangeMessageVisibility", Match: func(body []byte) bool {
-		if m := visibility.FindSubmatch(body); m != nil {
-			wait, _ = strconv.Atoi(string(m[1]))
-		}
+		_, hidden = hiding(body)
 		return false
 	}})
+	const none, most = 30 * time.Second, 15 * time.Minute
 	for i, c := range []struct {
 		header string
-		want   int // seconds, and one more at most
+		want   time.Duration // and a second more at most
 	}{
-		{"7", 7}, {"", 30}, {time.Now().Add(time.Hour).UTC().Format(http.TimeFormat), 900}, {time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat), 30},
-		{"86400", 900}, {"-5", 30}, {"0", 30}, {"soon", 30},
+		{"7", 7 * time.Second}, {"", none}, {time.Now().Add(time.Hour).UTC().Format(http.TimeFormat), most}, {time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat), none},
+		{"86400", most}, {"-5", none}, {"0", none}, {"soon", none},
 	} {
 		headers := http.Header{}
 		if c.header != "" {
@@ -91,15 +93,14 @@ func everyRetryAfter(r *real) {
 		}
 		r.Slack.Clear()
 		r.Slack.Inject(standin.Fault{Status: http.StatusTooManyRequests, Body: "rate_limited"}, headers)
-		wait = -1
+		hidden = -1
 		r.tell(f, fmt.Sprint("after-", i))
-		if wait < c.want || wait > c.want+1 {
-			r.t.Errorf("Retry-After %q: hidden for %d s, want %d", c.header, wait, c.want)
+		if hidden < c.want || hidden > c.want+time.Second {
+			r.t.Errorf("Retry-After %q: hidden for %v, want %v", c.header, hidden, c.want)
 		}
 	}
 	r.Slack.Clear()
 	r.Slack.Inject(standin.Fault{Status: http.StatusOK, Body: strings.Repeat("ok ", 30<<20)}, nil)
-	wait = -1
 	begin := time.Now()
 	r.tell(f, "endless")
 	if took := time.Since(begin); took > 6*time.Second {
@@ -123,11 +124,7 @@ func secretsAndQuota(r *real) {
 	key := r.end("cold", "cold-1", jobs.Failed, "x")
 	before := len(r.log.since(0))
 	r.tick()
-	for until := time.Now().Add(30 * time.Second); r.log.count(before, `"reason":"unavailable"`) == 0; time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(until) {
-			r.t.Fatal("nothing failed while SSM was down")
-		}
-	}
+	r.await(30*time.Second, "a telling fails while SSM is down", func() bool { return r.log.count(before, `"reason":"unavailable"`) > 0 })
 	if n := r.log.count(before, `"DestinationsBroken":1`); n != 0 {
 		r.t.Error("an outage is called a wrong setting")
 	}

@@ -1,11 +1,11 @@
 package reliability
 
 import (
-	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"net/http"
+	"path"
 	"strings"
 	"time"
 
@@ -25,29 +25,18 @@ func sixHours(r *real) {
 	const outage = 6 * time.Hour
 	begin := time.Now()
 	now := begin
-	queue := &storetest.Queue{Name: r.Resources["SlackQueue"][strings.LastIndexByte(r.Resources["SlackQueue"], '/')+1:], MaxReceive: 600,
-		Now: func() time.Time { return now }}
+	queue := &storetest.Queue{Name: path.Base(r.Resources["SlackQueue"]), MaxReceive: 600, Now: func() time.Time { return now }}
 	r.Proxy.Inject(standin.ProxyFault{Operation: "AmazonSQS.ChangeMessageVisibility", Refuse: http.StatusOK, Match: func(body []byte) bool {
-		var in struct {
-			ReceiptHandle     string
-			VisibilityTimeout int
-		}
-		if json.Unmarshal(body, &in) != nil || !strings.HasPrefix(in.ReceiptHandle, queue.Name) {
-			return false
-		}
-		return queue.ChangeVisibility(context.Background(), "", in.ReceiptHandle, time.Duration(in.VisibilityTimeout)*time.Second) == nil
+		handle, wait := hiding(body)
+		return strings.HasPrefix(handle, queue.Name) && queue.ChangeVisibility(r.ctx, "", handle, wait) == nil
 	}})
-	f := &standin.Lambda{Name: "outage", Dir: r.Notifier.Dir, Env: r.Notifier.Env, Timeout: time.Minute, Log: func(line string) { r.log.add("", line) }}
-	defer f.Close()
+	f := r.another(r.Notifier, nil)
 	invocations := 0
 	deliver := func() {
 		if invocations > 100*(*outageEvents) {
 			r.t.Fatalf("%d invocations, %s in, %d messages left", invocations, now.Sub(begin), queue.Len())
 		}
 		batch := queue.Receive(10)
-		for i := range batch.Records {
-			batch.Records[i].EventSourceARN = r.arnOf("SlackQueue")
-		}
 		payload, err := json.Marshal(batch)
 		r.must(err)
 		started := time.Now()
@@ -60,19 +49,18 @@ func sixHours(r *real) {
 		queue.Delete(batch, response.BatchItemFailures)
 	}
 	r.Slack.Inject(standin.Fault{Status: http.StatusServiceUnavailable, Body: "down"}, nil)
-	n, put := *outageEvents, 0
-	keys := make(map[string]bool)
+	n := *outageEvents
+	var keys []jobs.Key
 	for now.Sub(begin) < outage {
-		if due := int(int64(n) * int64(now.Sub(begin)) / int64(outage)); put <= due && put < n {
-			key := jobs.Key{Workflow: "six", Job: fmt.Sprintf("six-%03d", put)}
+		arrival := begin.Add(time.Duration(len(keys)) * outage / time.Duration(n))
+		if !now.Before(arrival) && len(keys) < n {
+			key := jobs.Key{Workflow: "six", Job: fmt.Sprintf("six-%03d", len(keys))}
 			entry, err := event.Encode(storetest.ARN("six"), jobs.Transition{Job: jobs.Job{Key: key, Status: jobs.Failed}}, time.Now())
 			r.must(err)
 			queue.Put(envelope(entry))
-			keys[key.Job] = true
-			put++
+			keys = append(keys, key)
 			continue
 		}
-		arrival := begin.Add(time.Duration(put) * outage / time.Duration(n))
 		if next, some := queue.Next(); some && next.Before(arrival) {
 			now = later(now, next)
 			r.rest("slack:" + standin.SlackChannel) // the leap was longer than a second
@@ -93,7 +81,6 @@ func sixHours(r *real) {
 		deliver()
 	}
 	var last time.Time
-	told := 0
 	for _, m := range r.Slack.Log()[before:] {
 		if !strings.HasPrefix(m.Text, "FAILED: six") {
 			continue
@@ -102,10 +89,14 @@ func sixHours(r *real) {
 			r.t.Errorf("two messages within %v", gap)
 		}
 		last = m.At
-		told++
 	}
-	if told != n || len(keys) != n || len(queue.Dead()) != 0 {
-		r.t.Errorf("%d of %d are told, %d dead", told, n, len(queue.Dead()))
+	for _, key := range keys {
+		if cards := r.Tally(key, jobs.Failed).Cards; cards != 1 {
+			r.t.Errorf("%s has %d cards", key, cards)
+		}
+	}
+	if len(keys) != n || len(queue.Dead()) != 0 {
+		r.t.Errorf("%d of %d events came, %d are dead", len(keys), n, len(queue.Dead()))
 	}
 	if after := now.Sub(begin.Add(outage)); after > 15*time.Minute {
 		r.t.Errorf("the last is told %v after Slack is back", after)

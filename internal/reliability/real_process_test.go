@@ -27,8 +27,7 @@ func (r *real) must(err error) {
 
 func frozenPoller(r *real) {
 	r.watch("ice")
-	second := &standin.Lambda{Name: "second", Dir: r.Poller.Dir, Env: r.Poller.Env, Timeout: r.Poller.Timeout}
-	defer second.Close()
+	second := r.another(r.Poller, nil)
 	r.EntityResolution.Inject(standin.Fault{Operation: "GetIdMappingJob", Workflow: "ice", Times: 1, Delay: 2 * time.Second, Reset: true})
 	key := r.end("ice", "ice-1", jobs.Failed, "x")
 	done := make(chan string)
@@ -74,20 +73,11 @@ func hangingSlack(r *real) {
 	r.Slack.Inject(standin.Fault{Times: 1, Delay: time.Minute, Status: http.StatusOK, Body: "{}"}, nil)
 	r.Slack.Inject(standin.Fault{Times: 1, Drip: time.Second, Status: http.StatusOK, Body: `{"ok":true,"channel":"C","ts":"1.1"}`}, nil)
 	keys := []jobs.Key{r.end("hang", "hang-1", jobs.Failed, "x"), r.end("hang", "hang-2", jobs.Failed, "x")}
-	begin := time.Now()
 	r.tick()
-	for _, key := range keys {
-		for len(r.Tally(key, jobs.Failed).Emails) < len(recipients) {
-			if time.Since(begin) > 20*time.Second {
-				r.t.Fatalf("%s is not mailed while Slack hangs", key)
-			}
-			time.Sleep(50 * time.Millisecond)
-		}
-	}
-	for _, key := range keys {
-		r.told(key, jobs.Failed, 90*time.Second)
-		r.once(key, jobs.Failed)
-	}
+	r.await(20*time.Second, "both are mailed while Slack hangs", func() bool {
+		return r.mailed(keys[0], jobs.Failed) && r.mailed(keys[1], jobs.Failed)
+	})
+	r.toldOnce(keys, jobs.Failed, 90*time.Second)
 }
 
 // upgrade changes the notifier's code while messages wait that both an older
@@ -98,11 +88,7 @@ func upgrade(r *real) {
 	begun := jobs.Job{Key: jobs.Key{Workflow: "up", Job: "up-0"}, Status: jobs.Running, StartTime: time.Now()}
 	r.EntityResolution.Put(begun)
 	r.tick()
-	for until := time.Now().Add(20 * time.Second); r.Tally(begun.Key, jobs.Running).Cards == 0; time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(until) {
-			r.t.Fatal("the start is not told")
-		}
-	}
+	r.await(20*time.Second, "the start is told", func() bool { return r.Tally(begun.Key, jobs.Running).Cards > 0 })
 	extended := map[string]int{}
 	for _, table := range []string{"JobsTable", "DeliveriesTable"} {
 		extended[table] = r.extend(table, "up-0")
@@ -112,11 +98,7 @@ func upgrade(r *real) {
 	r.Slack.Inject(standin.Fault{Status: http.StatusServiceUnavailable, Body: "down"}, nil)
 	keys := []jobs.Key{r.end("up", "up-0", jobs.Failed, "x"), r.end("up", "up-1", jobs.Failed, "x")}
 	r.tick()
-	for until := time.Now().Add(20 * time.Second); len(r.Tally(keys[1], jobs.Failed).Emails) < len(recipients); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(until) {
-			r.t.Fatal("not mailed while Slack is down")
-		}
-	}
+	r.await(20*time.Second, "an end is mailed while Slack is down", func() bool { return r.mailed(keys[1], jobs.Failed) })
 	newer := `{"version":"0","id":"x","source":"idmapping.notifier","detail-type":"ID Mapping Job State Change","account":"123456789012",
 		"region":"eu-west-1","time":"2026-11-23T12:00:00Z","resources":[],"addedLater":1,"detail":{"version":"1","transitionId":"` + strings.Repeat("0", 64) + `",
 		"workflowName":"up","workflowArn":"arn:aws:entityresolution:eu-west-1:123456789012:idmappingworkflow/up","jobId":"up-newer","status":"FAILED",

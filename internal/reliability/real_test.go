@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -108,14 +109,46 @@ func (r *real) end(workflow, id string, status jobs.Status, text string) jobs.Ke
 // told waits until the end is told on both channels.
 func (r *real) told(key jobs.Key, status jobs.Status, within time.Duration) {
 	r.t.Helper()
-	var tally standin.Tally
-	for until := time.Now().Add(within); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
-		tally = r.Tally(key, status)
-		if tally.Cards > 0 && len(tally.Emails) == len(recipients) {
-			return
+	r.await(within, fmt.Sprintf("%s %s is told", key, status), func() bool {
+		return r.Tally(key, status).Cards > 0 && r.mailed(key, status)
+	})
+}
+
+// mailed tells whether everybody has an email about the end.
+func (r *real) mailed(key jobs.Key, status jobs.Status) bool {
+	return len(r.Tally(key, status).Emails) == len(recipients)
+}
+
+// await waits until done, which in words is what.
+func (r *real) await(within time.Duration, what string, done func() bool) {
+	r.t.Helper()
+	for until := time.Now().Add(within); !done(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(until) {
+			r.t.Fatalf("within %s it is not so that %s", within, what)
 		}
 	}
-	r.t.Fatalf("%s %s is not told within %s: %+v", key, status, within, tally)
+}
+
+// another is a second process of a function's real binary, invoked by hand,
+// until the test ends.
+func (r *real) another(of *standin.Lambda, env map[string]string) *standin.Lambda {
+	merged := maps.Clone(of.Env)
+	maps.Copy(merged, env)
+	f := &standin.Lambda{Name: "another", Dir: of.Dir, Env: merged, Timeout: time.Minute, Log: func(line string) { r.log.add("", line) }}
+	r.t.Cleanup(f.Close)
+	return f
+}
+
+// toldOnce waits until each end is told, and checks then that none was told
+// twice.
+func (r *real) toldOnce(keys []jobs.Key, status jobs.Status, within time.Duration) {
+	r.t.Helper()
+	for _, key := range keys {
+		r.told(key, status, within)
+	}
+	for _, key := range keys {
+		r.once(key, status)
+	}
 }
 
 // once checks that the end was told exactly once on each channel.
@@ -300,8 +333,7 @@ func throttledWrites(r *real) {
 
 func twoTicks(r *real) {
 	r.watch("both")
-	second := &standin.Lambda{Name: "second", Dir: r.Poller.Dir, Env: r.Poller.Env, Timeout: r.Poller.Timeout}
-	defer second.Close()
+	second := r.another(r.Poller, nil)
 	var keys []jobs.Key
 	for i := range 6 {
 		keys = append(keys, r.end("both", fmt.Sprintf("both-%d", i), jobs.Succeeded, ""))
@@ -333,12 +365,7 @@ func killedPoller(r *real) {
 	}
 	r.tick()
 	r.tick()
-	for _, key := range keys {
-		r.told(key, jobs.Failed, 40*time.Second)
-	}
-	for _, key := range keys {
-		r.once(key, jobs.Failed)
-	}
+	r.toldOnce(keys, jobs.Failed, 40*time.Second)
 }
 
 func killedNotifier(r *real) {
@@ -391,11 +418,7 @@ func foreignMessages(r *real) {
 			}
 		}
 	}
-	for until := time.Now().Add(10 * time.Second); r.dead() < before+4; time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(until) {
-			r.t.Fatalf("%d dead letters, want %d", r.dead(), before+4)
-		}
-	}
+	r.await(10*time.Second, "all four are dead letters", func() bool { return r.dead() == before+4 })
 	url := r.Resources["SlackDeadLetterQueue"]
 	out, err := client.ReceiveMessage(r.ctx, &sqs.ReceiveMessageInput{QueueUrl: &url, MaxNumberOfMessages: 1, MessageAttributeNames: []string{"All"}})
 	if err != nil || len(out.Messages) == 0 {
@@ -415,27 +438,13 @@ func slackOutage(r *real) {
 	}
 	r.Slack.Inject(standin.Fault{Status: http.StatusServiceUnavailable, Body: "down"}, nil)
 	r.tick()
-	for until := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		emails := 0
-		for _, key := range keys {
-			emails += len(r.Tally(key, jobs.Failed).Emails)
-		}
-		if emails == len(keys)*len(recipients) {
-			break
-		}
-		if time.Now().After(until) {
-			r.t.Fatalf("%d emails while Slack is down", emails)
-		}
+	for _, key := range keys {
+		r.await(10*time.Second, fmt.Sprintf("%s is mailed while Slack is down", key), func() bool { return r.mailed(key, jobs.Failed) })
 	}
 	time.Sleep(2 * time.Second)
 	r.Slack.Clear()
 	r.Slack.Inject(standin.Fault{Status: http.StatusTooManyRequests, Times: 1, Body: "{}"}, http.Header{"Retry-After": {"2"}})
-	for _, key := range keys {
-		r.told(key, jobs.Failed, 90*time.Second)
-	}
-	for _, key := range keys {
-		r.once(key, jobs.Failed)
-	}
+	r.toldOnce(keys, jobs.Failed, 90*time.Second)
 	if n := r.dead() - dead; n != 0 {
 		r.t.Errorf("%d dead letters", n)
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -18,8 +19,7 @@ import (
 
 // arnOf is a queue's ARN.
 func (r *real) arnOf(queue string) string {
-	url := r.Resources[queue]
-	return "arn:aws:sqs:" + standin.Region + ":" + standin.Account + ":" + url[strings.LastIndexByte(url, '/')+1:]
+	return "arn:aws:sqs:" + standin.Region + ":" + standin.Account + ":" + path.Base(r.Resources[queue])
 }
 
 // purge empties Slack's queue of what waits there for a setting to be mended:
@@ -73,11 +73,7 @@ func silentCanary(r *real) {
 	if !strings.Contains(report, `"published":1`) {
 		r.t.Errorf("report %s", report)
 	}
-	for until := time.Now().Add(20 * time.Second); r.log.count(before, "canary arrived") < 2; time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(until) {
-			r.t.Fatalf("%d canaries arrived, want one on each channel", r.log.count(before, "canary arrived"))
-		}
-	}
+	r.await(20*time.Second, "a canary arrives on each channel", func() bool { return r.log.count(before, "canary arrived") == 2 })
 	if n := len(r.Slack.Log()) - messages; n != 0 {
 		r.t.Errorf("Slack shows %d messages", n)
 	}
