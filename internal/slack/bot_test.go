@@ -413,6 +413,7 @@ func TestEveryAnswerOfTheWebAPIIsSorted(t *testing.T) {
 		{"200, not ok, no error", say(200, `{"ok":false}`), delivery.Unavailable, 1, 0},
 		{"200 and an empty object", say(200, `{}`), delivery.Unavailable, 1, 0},
 		{"200 and null", say(200, `null`), delivery.Unavailable, 1, 0},
+		{"200 and 100 MB", flood, delivery.Refused, 1, 0},
 		{"a redirect", say(302, "", "Location", "/elsewhere"), delivery.Misconfigured, 1, 0},
 		{"a hang", hang, delivery.Unavailable, 1, 0},
 		{"a reset", hangUp, delivery.Unavailable, 1, 0},
@@ -437,7 +438,8 @@ func TestEveryAnswerOfTheWebAPIIsSorted(t *testing.T) {
 }
 
 func TestAnAnswerAsLongAsAMessageCanBeIsRead(t *testing.T) {
-	server := httptest.NewServer(say(200, `{"ok":true,"channel":"C1","ts":"1.2","message":{"text":"`+strings.Repeat(`\ud83d\ude00`, 40_000)+`"}}`))
+	long := strings.Repeat(`\ud83d\ude00`, maxTotal) + strings.Repeat("x", maxSection) // blocks, and the text beside them
+	server := httptest.NewServer(say(200, `{"ok":true,"channel":"C1","ts":"1.2","message":{"text":"`+long+`"}}`))
 	defer server.Close()
 	w := newWorkspace(t, func(o *BotOptions) { o.APIURL = server.URL + "/api/" })
 	if err := w.send(t, isBad, true); err != nil || w.card != (delivery.Card{Channel: "C1", TS: "1.2"}) {

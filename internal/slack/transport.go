@@ -16,14 +16,18 @@ import (
 var callTimeout = 5 * time.Second
 
 const (
-	maxBody      = 1 << 20 // of an answer, bytes: chat.postMessage's holds the message again
+	// Of an answer, bytes. The Web API's holds the message again: 13,000
+	// characters, as JSON of twelve bytes each at most.
+	maxAnswer        = 256 << 10
+	maxWebhookAnswer = 64 << 10
+
 	defaultRetry = 30 * time.Second
 	maxRetry     = 15 * time.Minute
 )
 
 // newHTTPClient is the client that slack-go is given. It mends what slack-go
 // does not do by itself: it follows no redirect (the path is the secret), gives
-// up after five seconds, reads no more than a megabyte, and turns every form of
+// up after five seconds, reads no endless answer, and turns every form of
 // Retry-After into seconds.
 //
 // For a webhook an answer counts only when it is "ok": slack-go takes any 200.
@@ -63,13 +67,17 @@ func (m mender) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	limit := maxAnswer
+	if m.webhook {
+		limit = maxWebhookAnswer
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(limit)+1))
 	_ = resp.Body.Close()
 	if err != nil {
 		return nil, err
 	}
-	if len(body) > maxBody {
-		return nil, &answerError{status: resp.StatusCode, code: "more than a megabyte"}
+	if len(body) > limit {
+		return nil, &answerError{status: resp.StatusCode, code: fmt.Sprintf("more than %d bytes", limit)}
 	}
 	if resp.StatusCode != http.StatusOK {
 		return nil, &answerError{status: resp.StatusCode, code: codeIn(body), after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}

@@ -99,6 +99,8 @@ func TestEveryAnswerToAWebhookIsSorted(t *testing.T) {
 		{"200 JSON, invalid_blocks", say(200, `{"ok":false,"error":"invalid_blocks"}`), delivery.Refused, 2, 0},
 		{"200 JSON, channel_not_found", say(200, `{"ok":false,"error":"channel_not_found"}`), delivery.Misconfigured, 1, 0},
 		{"200 no_text", say(200, "no_text"), delivery.Refused, 2, 0},
+		{"200 ok and 64 KiB of nothing", say(200, "ok"+strings.Repeat(" ", 64<<10-2)), "", 1, 0},
+		{"200 ok and more of it", say(200, "ok"+strings.Repeat(" ", 64<<10-1)), delivery.Refused, 1, 0},
 		{"200 and 100 MB", flood, delivery.Refused, 1, 0},
 		{"400 invalid_payload", say(400, "invalid_payload"), delivery.Refused, 2, 0},
 		{"400 invalid_blocks", say(400, "invalid_blocks"), delivery.Refused, 2, 0},
