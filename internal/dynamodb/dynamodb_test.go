@@ -2,6 +2,9 @@ package dynamodb_test
 
 import (
 	"context"
+	"errors"
+	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,16 +75,25 @@ func TestTheExpiryIsRetentionAndADayAfterTheEnd(t *testing.T) {
 	}
 }
 
-func TestItemsOfAnOlderVersionAreRead(t *testing.T) {
-	client, name := table(t, "workflow", "job")
-	_, err := client.PutItem(t.Context(), &awsdynamodb.PutItemInput{TableName: &name, Item: map[string]types.AttributeValue{
-		"workflow": &types.AttributeValueMemberS{Value: "crm"}, "job": &types.AttributeValueMemberS{Value: "1"},
-		"status": &types.AttributeValueMemberS{Value: "RUNNING"}, "version": &types.AttributeValueMemberN{Value: "3"},
-		"addedLater": &types.AttributeValueMemberS{Value: "of a newer version"},
-	}})
-	if err != nil {
+// put puts an item as another version, or somebody's hand, may have left it.
+func put(t *testing.T, client *awsdynamodb.Client, table, workflow, job string, more map[string]types.AttributeValue) {
+	t.Helper()
+	item := map[string]types.AttributeValue{
+		"workflow": &types.AttributeValueMemberS{Value: workflow}, "job": &types.AttributeValueMemberS{Value: job},
+		"version": &types.AttributeValueMemberN{Value: "3"},
+	}
+	maps.Copy(item, more)
+	if _, err := client.PutItem(t.Context(), &awsdynamodb.PutItemInput{TableName: &table, Item: item}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestItemsOfAnOlderVersionAreReadAndGoOn(t *testing.T) {
+	client, name := table(t, "workflow", "job")
+	put(t, client, name, "crm", "1", map[string]types.AttributeValue{
+		"status":     &types.AttributeValueMemberS{Value: "RUNNING"},
+		"addedLater": &types.AttributeValueMemberS{Value: "of a newer version"},
+	})
 	store := dynamodb.Jobs{Client: client, Table: name, Retention: time.Hour}
 	all, err := store.Records(t.Context(), "crm")
 	if err != nil {
@@ -89,6 +101,61 @@ func TestItemsOfAnOlderVersionAreRead(t *testing.T) {
 	}
 	if r := all["1"]; r.Job.Status != jobs.Running || r.Version != 3 || !r.Open() || len(r.Pending) != 0 {
 		t.Errorf("read as %+v", r)
+	}
+	r := all["1"]
+	r.Job.Status = jobs.Failed
+	if err := store.Save(t.Context(), r, &jobs.Entry{ID: "x", Seq: 4}); err != nil {
+		t.Fatal(err)
+	}
+	if r, err = store.Record(t.Context(), r.Job.Key); err != nil || r.Version != 4 || len(r.Pending) != 1 {
+		t.Errorf("saved as %+v, %v", r, err)
+	}
+}
+
+func TestAnOutboxWithoutItsPlaceForRefusedEntriesIsEmptied(t *testing.T) {
+	client, name := table(t, "workflow", "job")
+	entry := types.AttributeValueMemberM{Value: map[string]types.AttributeValue{"x": &types.AttributeValueMemberS{Value: `{"id":"x","seq":3}`}}}
+	put(t, client, name, "crm", "1", map[string]types.AttributeValue{"status": &types.AttributeValueMemberS{Value: "FAILED"}, "pending": &entry})
+	store := dynamodb.Jobs{Client: client, Table: name, Retention: time.Hour}
+	key := jobs.Key{Workflow: "crm", Job: "1"}
+	r, err := store.Record(t.Context(), key)
+	if err != nil || len(r.Pending) != 1 {
+		t.Fatalf("read as %+v, %v", r, err)
+	}
+	if err := store.Settle(t.Context(), r, nil, map[string]string{"x": "MalformedDetail"}); err != nil {
+		t.Fatal(err)
+	}
+	if r, err = store.Record(t.Context(), key); err != nil || len(r.Pending) != 0 || !r.Expiring {
+		t.Errorf("settled as %+v, %v", r, err)
+	}
+}
+
+func TestAnItemThatCannotBeReadSaysSoAndStopsNoOther(t *testing.T) {
+	client, name := table(t, "workflow", "job")
+	no := &types.AttributeValueMemberS{Value: `{"status":["RUNNING"]}`}
+	put(t, client, name, "crm", "1", map[string]types.AttributeValue{"observed": no})
+	put(t, client, name, "#watches", "crm", map[string]types.AttributeValue{"watch": &types.AttributeValueMemberS{Value: "{"}})
+	store := dynamodb.Jobs{Client: client, Table: name, Retention: time.Hour}
+	key := jobs.Key{Workflow: "crm", Job: "2"}
+	if err := errors.Join(store.Save(t.Context(), jobs.Record{Job: jobs.Job{Key: key, Status: jobs.Running}}, nil),
+		store.SaveWatch(t.Context(), jobs.Watch{Workflow: "web"})); err != nil {
+		t.Fatal(err)
+	}
+	all, err := store.Records(t.Context(), "crm")
+	if err != nil || len(all) != 2 || all["1"].Unreadable == nil || all["1"].Job.Workflow != "crm" || all["2"].Unreadable != nil {
+		t.Errorf("records %+v, %v", all, err)
+	}
+	if _, err := store.Record(t.Context(), jobs.Key{Workflow: "crm", Job: "1"}); err == nil || !strings.Contains(err.Error(), "reading the item of job crm/1: attribute observed") {
+		t.Errorf("the one record: %v", err)
+	}
+	watches, err := store.Watches(t.Context())
+	if err != nil || len(watches) != 2 {
+		t.Fatalf("watches %+v, %v", watches, err)
+	}
+	for _, w := range watches {
+		if (w.Unreadable != nil) != (w.Workflow == "crm") {
+			t.Errorf("watch %+v", w)
+		}
 	}
 }
 

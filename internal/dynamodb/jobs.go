@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go"
 
 	"github.com/idmapping/notifier/internal/jobs"
 )
@@ -49,14 +50,11 @@ type Jobs struct {
 
 type attributes = map[string]types.AttributeValue
 
-// Watches are all workflows that something is remembered of.
+// Watches are all workflows that something is remembered of. One that cannot be
+// read is among them and says so.
 func (s Jobs) Watches(ctx context.Context) ([]jobs.Watch, error) {
 	var all []jobs.Watch
-	err := s.query(ctx, watches, func(item attributes) error {
-		w, err := watchOf(item)
-		all = append(all, w)
-		return err
-	})
+	err := s.query(ctx, watches, func(item attributes) { all = append(all, watchOf(item)) })
 	return all, err
 }
 
@@ -88,13 +86,13 @@ func (s Jobs) Forget(ctx context.Context, w jobs.Watch) error {
 	return conflict(err)
 }
 
-// Records are all jobs known of a workflow, by id. Strongly consistent.
+// Records are all jobs known of a workflow, by id. Strongly consistent. One that
+// cannot be read is among them and says so.
 func (s Jobs) Records(ctx context.Context, workflow string) (map[string]jobs.Record, error) {
 	all := make(map[string]jobs.Record)
-	err := s.query(ctx, workflow, func(item attributes) error {
-		r, err := recordOf(item)
+	err := s.query(ctx, workflow, func(item attributes) {
+		r := recordOf(item)
 		all[r.Job.Job] = r
-		return err
 	})
 	return all, err
 }
@@ -110,7 +108,8 @@ func (s Jobs) Record(ctx context.Context, k jobs.Key) (jobs.Record, error) {
 	if len(out.Item) == 0 {
 		return jobs.Record{Job: jobs.Job{Key: k}}, nil
 	}
-	return recordOf(out.Item)
+	r := recordOf(out.Item)
+	return r, r.Unreadable
 }
 
 // Save writes r as version r.Version+1, adding entry to the outbox unless it is
@@ -154,7 +153,7 @@ func (s Jobs) Save(ctx context.Context, r jobs.Record, entry *jobs.Entry) error 
 	default:
 		update = "SET " + update
 	}
-	_, err = s.Client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+	return s.update(ctx, &dynamodb.UpdateItemInput{
 		TableName:                 &s.Table,
 		Key:                       key(r.Job.Workflow, r.Job.Job),
 		UpdateExpression:          &update,
@@ -162,6 +161,25 @@ func (s Jobs) Save(ctx context.Context, r jobs.Record, entry *jobs.Entry) error 
 		ExpressionAttributeNames:  names,
 		ExpressionAttributeValues: versioned(r.Version, values),
 	})
+}
+
+// update updates a job's item, giving it the maps that an item of another
+// version may lack: DynamoDB puts nothing into a map that is not there.
+func (s Jobs) update(ctx context.Context, in *dynamodb.UpdateItemInput) error {
+	_, err := s.Client.UpdateItem(ctx, in)
+	if refused, ok := errors.AsType[smithy.APIError](err); ok && refused.ErrorCode() == "ValidationException" {
+		_, mending := s.Client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+			TableName:                 in.TableName,
+			Key:                       in.Key,
+			UpdateExpression:          aws.String("SET pending = if_not_exists(pending, :none), refused = if_not_exists(refused, :none)"),
+			ConditionExpression:       aws.String("attribute_exists(version)"),
+			ExpressionAttributeValues: attributes{":none": &types.AttributeValueMemberM{Value: attributes{}}},
+		})
+		if mending != nil {
+			return errors.Join(err, conflict(mending))
+		}
+		_, err = s.Client.UpdateItem(ctx, in)
+	}
 	return conflict(err)
 }
 
@@ -230,8 +248,8 @@ func (s Jobs) settle(ctx context.Context, r jobs.Record, gone []string, refused 
 	if len(in.ExpressionAttributeNames) == 0 {
 		in.ExpressionAttributeNames = nil
 	}
-	_, err := s.Client.UpdateItem(ctx, in)
-	if err = conflict(err); !expire && errors.Is(err, jobs.ErrConflict) {
+	err := s.update(ctx, in)
+	if !expire && errors.Is(err, jobs.ErrConflict) {
 		return nil // the item is gone, and its outbox with it
 	}
 	return err
@@ -256,7 +274,7 @@ func (s Jobs) expiry(job jobs.Job) time.Time {
 	return end.Add(s.Retention + 24*time.Hour)
 }
 
-func (s Jobs) query(ctx context.Context, workflow string, each func(attributes) error) error {
+func (s Jobs) query(ctx context.Context, workflow string, each func(attributes)) error {
 	pages := dynamodb.NewQueryPaginator(s.Client, &dynamodb.QueryInput{
 		TableName:                 &s.Table,
 		ConsistentRead:            aws.Bool(true),
@@ -269,24 +287,23 @@ func (s Jobs) query(ctx context.Context, workflow string, each func(attributes) 
 			return err
 		}
 		for _, item := range page.Items {
-			if err := each(item); err != nil {
-				return err
-			}
+			each(item)
 		}
 	}
 	return nil
 }
 
-func watchOf(item attributes) (jobs.Watch, error) {
+func watchOf(item attributes) jobs.Watch {
 	var w jobs.Watch
-	if err := decode(item, "watch", &w); err != nil {
-		return w, err
-	}
+	err := decode(item, "watch", &w)
 	w.Workflow, w.Version = str(item, "job"), num(item, "version")
-	return w, nil
+	if err != nil {
+		w.Unreadable = fmt.Errorf("reading the item of watch %s: %w", w.Workflow, err)
+	}
+	return w
 }
 
-func recordOf(item attributes) (jobs.Record, error) {
+func recordOf(item attributes) jobs.Record {
 	r := jobs.Record{Version: num(item, "version")}
 	err := errors.Join(
 		decode(item, "observed", &r.Job),
@@ -309,7 +326,7 @@ func recordOf(item attributes) (jobs.Record, error) {
 	}
 	slices.SortFunc(r.Pending, func(a, b jobs.Entry) int { return int(a.Seq - b.Seq) })
 	if err != nil {
-		return r, fmt.Errorf("reading the item of job %s: %w", r.Job.Key, err)
+		r.Unreadable = fmt.Errorf("reading the item of job %s: %w", r.Job.Key, err)
 	}
-	return r, nil
+	return r
 }

@@ -83,6 +83,10 @@ type Record struct {
 	Missing  Missing
 	Vanished bool // reported as vanished; no longer looked for
 	Expiring bool // has its expiry set
+
+	// Unreadable says why the stored record could not be read; nothing but
+	// Job.Key can be relied on then.
+	Unreadable error
 }
 
 // Open tells whether the job still has to be looked for.

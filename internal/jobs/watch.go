@@ -25,6 +25,10 @@ type Watch struct {
 	// Jobs are ids that were named explicitly and are looked for even where
 	// the workflow is not watched.
 	Jobs []string
+
+	// Unreadable says why the stored watch could not be read; nothing but
+	// Workflow can be relied on then.
+	Unreadable error `json:"-"`
 }
 
 // Resume is a list position within a sweep that takes more than one tick.

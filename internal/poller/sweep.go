@@ -24,11 +24,21 @@ func (t *tick) sweep(ctx context.Context, w jobs.Watch) {
 }
 
 func (t *tick) sweepWorkflow(ctx context.Context, w jobs.Watch) error {
+	if w.Unreadable != nil {
+		return w.Unreadable
+	}
 	records, err := t.Store.Records(ctx, w.Workflow)
 	if err != nil {
 		return fmt.Errorf("reading its jobs: %w", err)
 	}
-	s := &sweep{tick: t, watch: w, records: records, stuck: make(map[string]bool)}
+	s := &sweep{tick: t, watch: w, records: records, stuck: make(map[string]bool), unreadable: make(map[string]bool)}
+	for id, record := range records {
+		if record.Unreadable != nil {
+			s.leave(record.Unreadable)
+			s.unreadable[id] = true
+			delete(records, id)
+		}
+	}
 	s.publish(ctx)
 	if t.Watched.Has(w.Workflow) {
 		err = s.all(ctx)
@@ -43,12 +53,13 @@ func (t *tick) sweepWorkflow(ctx context.Context, w jobs.Watch) error {
 // sweep is one workflow's part of a tick.
 type sweep struct {
 	*tick
-	watch   jobs.Watch
-	records map[string]jobs.Record // by job id, kept as they change
-	clock   time.Time              // Entity Resolution's, once a page was read
-	stuck   map[string]bool        // job ids whose events the bus did not take in this tick
-	late    bool                   // the tick ended before the sweep did
-	left    error                  // why something seen could not be handled
+	watch      jobs.Watch
+	records    map[string]jobs.Record // by job id, kept as they change
+	unreadable map[string]bool        // job ids whose records are left as they are
+	clock      time.Time              // Entity Resolution's, once a page was read
+	stuck      map[string]bool        // job ids whose events the bus did not take in this tick
+	late       bool                   // the tick ended before the sweep did
+	left       error                  // why something seen could not be handled
 }
 
 // all goes through the workflow's job list.
@@ -159,6 +170,9 @@ func (s *sweep) start(ctx context.Context, first jobs.Page) error {
 
 // handle deals with one row of the list.
 func (s *sweep) handle(ctx context.Context, row jobs.Job) {
+	if s.unreadable[row.Job] {
+		return
+	}
 	record, known := s.records[row.Job]
 	if !known {
 		if s.watch.Settled(row, s.clock, s.Retention) {
@@ -183,6 +197,9 @@ func (s *sweep) handle(ctx context.Context, row jobs.Job) {
 func (s *sweep) named(ctx context.Context) error {
 	var open []string
 	for _, id := range s.watch.Jobs {
+		if s.unreadable[id] {
+			continue // s.left keeps the watch
+		}
 		record, known := s.records[id]
 		if !known {
 			record.Job.Key = jobs.Key{Workflow: s.watch.Workflow, Job: id}

@@ -154,7 +154,7 @@ func (t *tick) find(ctx context.Context, workflow string) (jobs.Watch, error) {
 	}
 	for _, w := range stored {
 		if w.Workflow == workflow {
-			return w, nil
+			return w, w.Unreadable
 		}
 	}
 	shown, err := t.Source.Workflows(t.asking)
