@@ -32,6 +32,7 @@ func TestSettledTellsOldNewsFromNewEnds(t *testing.T) {
 		{"no times, later", swept, Job{Status: Failed}, time.Hour, false},
 		{"no end time, started before the watch", swept, Job{Status: Failed, StartTime: noon.Add(-time.Hour)}, time.Hour, true},
 		{"no end time, started after", swept, Job{Status: Failed, StartTime: noon.Add(11 * time.Hour)}, 12 * time.Hour, false},
+		{"no start time, ended after what was swept", swept, Job{Status: Failed, EndTime: noon.Add(11 * time.Hour)}, 12 * time.Hour, false},
 		{"recorded once, its record expired", swept, ended(time.Hour, 2*time.Hour), retention + 3*time.Hour, true},
 		{"started long before what was swept", swept, ended(time.Hour, 2*time.Hour), 12 * time.Hour, true},
 		{"started a little before what was swept", swept, ended(9*time.Hour+30*time.Minute, 10*time.Hour), 12 * time.Hour, false},
@@ -71,7 +72,8 @@ func TestReadingStopsEarlyOnlyWhereTheRowsProveIt(t *testing.T) {
 		{"oldest first", swept, backwards(newest), nil, false},
 		{"two swapped", swept, swapped(newest), nil, false},
 		{"a job without a start further down", swept, append(slices.Clone(newest), Job{Key: Key{"w", "late"}, Status: Queued}), nil, false},
-		{"too few to prove an order", swept, newest[:8], nil, false},
+		{"just enough to prove an order", swept, newest[:11], nil, true},
+		{"one too few to prove an order", swept, newest[:10], nil, false},
 		{"all started in the same moment", swept, sameStart(25), nil, false},
 		{"never swept to the end", Watch{Since: swept.Since}, newest, nil, false},
 		{"the last row is too close to what was swept", Watch{SweptThrough: noon.Add(-4 * time.Hour)}, newest, nil, false},
@@ -148,5 +150,8 @@ func TestARowThatMovedToTheNextPageCountsOnce(t *testing.T) {
 	l.Add(rows[24:])
 	if len(l.Rows) != 30 {
 		t.Errorf("%d rows, want 30", len(l.Rows))
+	}
+	if !l.Newest.Equal(rows[0].StartTime) {
+		t.Errorf("the newest started at %v, want %v", l.Newest, rows[0].StartTime)
 	}
 }

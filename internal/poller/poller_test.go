@@ -708,6 +708,17 @@ func TestACanaryGoesTheWayOfATransition(t *testing.T) {
 	if len(taken) != 2 || taken[0].ID != first || taken[1].ID != second || first == second {
 		t.Fatalf("%q and %q were sent, taken %+v", first, second, taken)
 	}
+	for _, op := range []string{"Record", "Save"} {
+		w.store.Fault = func(called string) error {
+			if called == op {
+				return errors.New("throttled")
+			}
+			return nil
+		}
+		if _, err := w.Handle(t.Context(), json.RawMessage(`{"canary":"check"}`)); err == nil {
+			t.Errorf("%s failed, and the canary did not", op)
+		}
+	}
 	for i, show := range []bool{false, true} {
 		body, _ := json.Marshal(map[string]any{"source": event.SourceOf(taken[i].DetailType), "detail-type": taken[i].DetailType,
 			"time": taken[i].Time, "detail": json.RawMessage(taken[i].Detail)})
@@ -746,6 +757,11 @@ func TestFilterTakesGlobsAndNamesTheSettingOfABadOne(t *testing.T) {
 	for name, want := range map[string]bool{"crm-a": true, "web": true, "webshop": false, "crm-test": false, "other": false} {
 		if f.Has(name) != want {
 			t.Errorf("Has(%q) = %v", name, !want)
+		}
+	}
+	for _, include := range []string{"", " , "} {
+		if f, err := poller.NewFilter(include, ","); err != nil || !f.Has("crm") {
+			t.Errorf("%q, which names nothing: watches crm = %v, %v", include, f.Has("crm"), err)
 		}
 	}
 	if _, err := poller.NewFilter("*", "[a"); err == nil || !strings.Contains(err.Error(), "WorkflowExclude") {
