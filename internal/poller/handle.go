@@ -3,7 +3,9 @@ package poller
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/idmapping/notifier/internal/jobs"
 )
@@ -26,10 +28,15 @@ type request struct {
 	} `json:"detail"`
 }
 
-// Handle is the Lambda function's handler.
+// Handle is the Lambda function's handler. It returns an error where nothing
+// could be looked at, and where a request is not understood.
 func (p *Poller) Handle(ctx context.Context, payload json.RawMessage) (Report, error) {
 	var in request
-	if json.Unmarshal(payload, &in) != nil {
+	if err := json.Unmarshal(payload, &in); err != nil {
+		wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
+		if ok && slices.Contains([]string{"workflowName", "jobId", "canary"}, wrong.Field) {
+			return Report{}, fmt.Errorf("reading the request: %s is a %s, it must be text", wrong.Field, wrong.Value)
+		}
 		in = request{} // some other schedule's payload
 	}
 	report, err := p.dispatch(ctx, in)

@@ -507,6 +507,53 @@ func TestAJobThatIsGoneIsReportedVanishedOnceAndNotBeforeTenMinutes(t *testing.T
 	}
 }
 
+func TestAJobThatOnlyTheListMissesIsNoLongerMissed(t *testing.T) {
+	w := newWorld(t)
+	w.job("crm", "a", jobs.Running)
+	w.tick(t)
+	w.source.Order = func([]jobs.Job) []jobs.Job { return nil }
+	gone := true
+	w.source.Fault = func(call string) error {
+		if gone && call == "Job crm/a" {
+			return jobs.ErrNotFound
+		}
+		return nil
+	}
+	missing := func() int {
+		t.Helper()
+		w.tick(t)
+		r, err := w.store.Record(t.Context(), jobs.Key{Workflow: "crm", Job: "a"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Missing.Count
+	}
+	if n := missing(); n != 1 {
+		t.Errorf("missed %d times", n)
+	}
+	gone = false
+	if n := missing(); n != 0 {
+		t.Errorf("missed %d times once it was got again", n)
+	}
+	if before := w.store.Writes(); missing() != 0 || w.store.Writes() != before {
+		t.Errorf("%d writes for a job that has not changed", w.store.Writes()-before)
+	}
+}
+
+func TestAnUnknownStatusThatEndsIsKeptAndNotToldAgain(t *testing.T) {
+	w := newWorld(t)
+	w.job("crm", "a", "PAUSED")
+	w.tick(t)
+	j, _ := w.source.Get(jobs.Key{Workflow: "crm", Job: "a"})
+	j.EndTime = w.now
+	w.source.Put(j)
+	w.tick(t)
+	expect(t, w.told(t), "crm/a PAUSED")
+	if r, err := w.store.Record(t.Context(), j.Key); err != nil || r.Open() || !r.Expiring {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 func TestAJobThatIsMissedForAMomentIsNotReported(t *testing.T) {
 	w := newWorld(t)
 	w.job("crm", "a", jobs.Running)
@@ -660,6 +707,8 @@ func TestHandleTellsTheRequestsApart(t *testing.T) {
 		{"a job without its workflow", `{"jobId":"x"}`, "workflowName is missing", nil},
 		{"a canary", `{"canary":"check"}`, "", nil},
 		{"a canary that is none", `{"canary":"yes"}`, "neither check", nil},
+		{"a job id that is no text", `{"workflowName":"crm","jobId":7}`, "jobId is a number, it must be text", nil},
+		{"another schedule's payload that names a workflow", `{"detail":{"eventName":7,"requestParameters":{"workflowName":"crm"}}}`, "", []string{"Workflows", "Page crm", "Page web"}},
 		{"a workflow that is not there", `{"workflowName":"typo"}`, "no ID mapping workflow of that name", []string{"Workflows"}},
 	}
 	for _, test := range tests {
@@ -668,7 +717,12 @@ func TestHandleTellsTheRequestsApart(t *testing.T) {
 			w.Watched, _ = poller.NewFilter("*", "secret")
 			w.source.Put(jobs.Job{Key: jobs.Key{Workflow: "crm"}})
 			w.source.Put(jobs.Job{Key: jobs.Key{Workflow: "web"}})
+			measured := 0
+			w.Metrics = func(map[string]float64) { measured++ }
 			_, err := w.Handle(t.Context(), json.RawMessage(test.payload))
+			if (measured == 0) != (err != nil || strings.Contains(test.payload, "canary")) {
+				t.Errorf("measured %d times, error %v", measured, err)
+			}
 			if test.failure == "" && err != nil || test.failure != "" && (err == nil || !strings.Contains(err.Error(), test.failure)) {
 				t.Errorf("error = %v, want %q", err, test.failure)
 			}
