@@ -540,6 +540,54 @@ func TestAJobThatOnlyTheListMissesIsNoLongerMissed(t *testing.T) {
 	}
 }
 
+func TestAJobTooNewToBeGotIsLeftForTheNextTick(t *testing.T) {
+	w := newWorld(t)
+	w.job("crm", "a", jobs.Running)
+	w.source.Fault = func(call string) error {
+		if call == "Job crm/a" {
+			return jobs.ErrNotFound
+		}
+		return nil
+	}
+	if report := w.tick(t); report.Failed != 1 {
+		t.Errorf("report %+v", report)
+	}
+	if r, err := w.store.Record(t.Context(), jobs.Key{Workflow: "crm", Job: "a"}); err != nil || r.Version != 0 {
+		t.Errorf("recorded as %+v, %v", r, err)
+	}
+	w.source.Fault = nil
+	w.tick(t)
+	expect(t, w.told(t), "crm/a RUNNING")
+}
+
+func TestAnEventThatCannotBeEncodedIsNotTakenForTold(t *testing.T) {
+	w := newWorld(t)
+	watch := jobs.Watch{Workflow: "crm", ARN: "not an ARN", Since: w.now}
+	if err := w.store.SaveWatch(t.Context(), watch); err != nil {
+		t.Fatal(err)
+	}
+	w.job("crm", "a", jobs.Running)
+	w.job("web", "b", jobs.Running)
+	if report := w.tick(t); report.Failed != 1 || !strings.Contains(report.Problems[0], `workflow ARN "not an ARN"`) {
+		t.Errorf("report %+v", report)
+	}
+	expect(t, w.told(t), "web/b RUNNING")
+	all, err := w.store.Watches(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, watch := range all {
+		if watch.Workflow == "crm" {
+			watch.ARN = storetest.ARN("crm")
+			if err := w.store.SaveWatch(t.Context(), watch); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	w.tick(t)
+	expect(t, w.told(t), "web/b RUNNING", "crm/a RUNNING")
+}
+
 func TestAnUnknownStatusThatEndsIsKeptAndNotToldAgain(t *testing.T) {
 	w := newWorld(t)
 	w.job("crm", "a", "PAUSED")
@@ -590,9 +638,32 @@ func TestWhatTheBusDoesNotTakeStaysAndNothingOvertakesIt(t *testing.T) {
 	if report.Unpublished != 3 || report.OldestUnpublished < 120 {
 		t.Errorf("report %+v", report)
 	}
+	r, err := w.store.Record(t.Context(), jobs.Key{Workflow: "crm", Job: "a"})
+	if err != nil || !slices.IsSortedFunc(r.Pending, func(a, b jobs.Entry) int { return int(a.Seq - b.Seq) }) || r.Pending[0].Seq == r.Pending[2].Seq {
+		t.Errorf("outbox %+v, %v", r.Pending, err)
+	}
 	down = false
 	w.tick(t)
 	expect(t, w.told(t), "crm/b QUEUED", "crm/a QUEUED", "crm/a RUNNING", "crm/a FAILED")
+}
+
+func TestNothingIsPublishedThatIsNotRecorded(t *testing.T) {
+	for _, fault := range []error{errors.New("throttled"), jobs.ErrConflict} {
+		w := newWorld(t)
+		w.job("crm", "a", jobs.Running)
+		w.store.Fault = func(op string) error {
+			if op == "Save" {
+				return fault
+			}
+			return nil
+		}
+		w.tick(t)
+		w.tick(t)
+		expect(t, w.told(t))
+		w.store.Fault = nil
+		w.tick(t)
+		expect(t, w.told(t), "crm/a RUNNING")
+	}
 }
 
 func TestWhatTheBusWillNeverTakeIsKeptAsideAndTheRestGoesOn(t *testing.T) {
