@@ -858,6 +858,25 @@ func TestACanaryGoesTheWayOfATransition(t *testing.T) {
 	}
 }
 
+func TestASweepThatDoesNotKnowTheWorkflowsIsNoHeartbeat(t *testing.T) {
+	for _, fault := range []error{jobs.ErrThrottled, jobs.ErrDenied, jobs.ErrUnavailable} {
+		w := newWorld(t)
+		w.source.Fault = func(call string) error {
+			if call == "Workflows" {
+				return fault
+			}
+			return nil
+		}
+		if report := w.tick(t); report.Complete() {
+			t.Errorf("%v: %+v", fault, report)
+		}
+		w.source.Fault = nil
+		if report := w.tick(t); !report.Complete() {
+			t.Errorf("%v is over: %+v", fault, report)
+		}
+	}
+}
+
 func TestOnlyASweepOfEverythingIsAHeartbeat(t *testing.T) {
 	w := newWorld(t)
 	w.job("crm", "a", jobs.Running)
