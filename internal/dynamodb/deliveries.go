@@ -87,7 +87,7 @@ func (s Deliveries) SaveCard(ctx context.Context, k delivery.Key, card delivery.
 		Key:                       deliveryKey(k),
 		UpdateExpression:          aws.String("SET channel = :channel, ts = :ts"),
 		ExpressionAttributeValues: attributes{":channel": text(card.Channel), ":ts": text(card.TS)},
-	})
+	}, persistently)
 	if err != nil {
 		return fmt.Errorf("recording the card of %s for %s: %w", k.Job, k.Destination, err)
 	}
@@ -109,7 +109,7 @@ func (s Deliveries) Finish(ctx context.Context, k delivery.Key, claimant, transi
 		UpdateExpression:          aws.String("SET shown = :shown, shownStage = :stage, shownAt = :at ADD told :told REMOVE claim, claimUntil"),
 		ConditionExpression:       aws.String("claim = :claimant OR attribute_not_exists(claim)"),
 		ExpressionAttributeValues: with(values, ":claimant", text(claimant)),
-	})
+	}, persistently)
 	if errors.Is(conflict(err), jobs.ErrConflict) {
 		// The claim expired and another has it now: what was told is told, the
 		// rest is the other's to say.
@@ -118,13 +118,17 @@ func (s Deliveries) Finish(ctx context.Context, k delivery.Key, claimant, transi
 			Key:                       deliveryKey(k),
 			UpdateExpression:          aws.String("ADD told :told"),
 			ExpressionAttributeValues: attributes{":told": values[":told"]},
-		})
+		}, persistently)
 	}
 	if err != nil {
 		return fmt.Errorf("recording that %s was told of %s: %w", k.Destination, k.Job, err)
 	}
 	return nil
 }
+
+// persistently tries a call five times, over some eight seconds, instead of
+// three times over one: what was sent and cannot be recorded is sent again.
+func persistently(o *dynamodb.Options) { o.RetryMaxAttempts = 5 }
 
 // Release gives a claim back after a telling that failed. A claim that another
 // has by now stays.

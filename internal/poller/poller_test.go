@@ -67,6 +67,9 @@ func (w *world) tick(t *testing.T) poller.Report {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if report.Unpublished > 0 && w.bus.Fault == nil {
+		t.Errorf("nothing is wrong with the bus, and %d events were left: %+v", report.Unpublished, report)
+	}
 	return report
 }
 
@@ -647,6 +650,44 @@ func TestWhatTheBusDoesNotTakeStaysAndNothingOvertakesIt(t *testing.T) {
 	expect(t, w.told(t), "crm/b QUEUED", "crm/a QUEUED", "crm/a RUNNING", "crm/a FAILED")
 }
 
+func TestTheOutboxIsEmptiedWhileEntityResolutionIsDown(t *testing.T) {
+	w := newWorld(t)
+	w.bus.Fault = func(op string, _ jobs.Entry) error { return errors.New("InternalFailure") }
+	w.job("crm", "a", jobs.Running)
+	w.tick(t)
+	w.bus.Fault = nil
+	w.source.Fault = func(string) error { return jobs.ErrUnavailable }
+	w.tick(t)
+	expect(t, w.told(t), "crm/a RUNNING")
+}
+
+// hiding is an Entity Resolution whose list of workflows is behind.
+type hiding struct {
+	*storetest.Source
+	workflow string
+}
+
+func (h *hiding) Workflows(ctx context.Context) (map[string]string, error) {
+	all, err := h.Source.Workflows(ctx)
+	delete(all, h.workflow)
+	return all, err
+}
+
+func TestAWorkflowThatOnlyTheListMissesIsNotGone(t *testing.T) {
+	w := newWorld(t)
+	source := &hiding{Source: w.source}
+	w.Source = source
+	w.job("crm", "a", jobs.Running)
+	w.tick(t)
+	source.workflow = "crm"
+	for range 20 {
+		w.tick(t)
+	}
+	w.job("crm", "a", jobs.Succeeded)
+	w.tick(t)
+	expect(t, w.told(t), "crm/a RUNNING", "crm/a SUCCEEDED")
+}
+
 func TestNothingIsPublishedThatIsNotRecorded(t *testing.T) {
 	for _, fault := range []error{errors.New("throttled"), jobs.ErrConflict} {
 		w := newWorld(t)
@@ -658,7 +699,10 @@ func TestNothingIsPublishedThatIsNotRecorded(t *testing.T) {
 			return nil
 		}
 		w.tick(t)
-		w.tick(t)
+		// Another tick that was faster is no fault.
+		if report := w.tick(t); (report.Failed == 0) != errors.Is(fault, jobs.ErrConflict) {
+			t.Errorf("%v: %+v", fault, report)
+		}
 		expect(t, w.told(t))
 		w.store.Fault = nil
 		w.tick(t)

@@ -68,9 +68,6 @@ func (s *sweep) all(ctx context.Context) error {
 	if errors.Is(err, jobs.ErrNotFound) && s.isGone(s.watch.Workflow) {
 		return s.gone(ctx)
 	}
-	if err != nil && list.pages == 0 {
-		return err
-	}
 	if list.whole {
 		for id, record := range s.records {
 			if record.Open() && !list.Has(id) {

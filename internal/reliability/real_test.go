@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -195,6 +196,7 @@ func TestTheRealBinariesUnderFaults(t *testing.T) {
 	sub("an event that was taken without an answer comes twice and is told once", answerLost)
 	sub("a write that took effect without an answer loses nothing", writeAnswerLost)
 	sub("throttled writes delay and lose nothing", throttledWrites)
+	sub("a telling that cannot be recorded for seconds is not repeated", recordedLate)
 	sub("two ticks at once tell once", twoTicks)
 	sub("a poller killed at random times loses nothing", killedPoller)
 	sub("a notifier killed at random times loses nothing", killedNotifier)
@@ -329,6 +331,28 @@ func throttledWrites(r *real) {
 	r.tick()
 	r.told(key, jobs.Succeeded, 10*time.Second)
 	r.once(key, jobs.Succeeded)
+}
+
+// recordedLate has DynamoDB refuse for some seconds to record what Slack has
+// been told.
+func recordedLate(r *real) {
+	r.watch("late")
+	var tries atomic.Int32
+	r.Proxy.Inject(standin.ProxyFault{Operation: "DynamoDB.UpdateItem", Refuse: 400, Code: "com.amazonaws.dynamodb.v20120810#ThrottlingException",
+		Match: func(body []byte) bool {
+			return bytes.Contains(body, []byte("ADD told")) && bytes.Contains(body, []byte("late-1")) &&
+				bytes.Contains(body, []byte(standin.SlackChannel)) && tries.Add(1) < 5
+		}})
+	key := r.end("late", "late-1", jobs.Failed, "x")
+	before := len(r.Slack.Log())
+	r.tick()
+	r.told(key, jobs.Failed, 20*time.Second)
+	r.await(30*time.Second, "it is recorded at the fifth try", func() bool { return tries.Load() == 5 })
+	time.Sleep(2 * time.Second)
+	r.once(key, jobs.Failed)
+	if n := len(r.Slack.Log()) - before; n != 1 {
+		r.t.Errorf("%d messages to Slack, want 1", n)
+	}
 }
 
 func twoTicks(r *real) {

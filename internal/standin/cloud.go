@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -251,6 +252,9 @@ func bootstraps(ctx context.Context, c *Cloud, prebuilt map[string]string) (map[
 	if err != nil {
 		return nil, err
 	}
+	if err := lookAtSources(root); err != nil {
+		return nil, err
+	}
 	for _, id := range []string{"PollerFunction", "NotifierFunction"} {
 		if dirs[id] = prebuilt[id]; dirs[id] != "" {
 			continue
@@ -268,6 +272,23 @@ func bootstraps(ctx context.Context, c *Cloud, prebuilt map[string]string) (map[
 		dirs[id] = dir
 	}
 	return dirs, nil
+}
+
+// lookAtSources has `go test` know what the functions are built from: it takes a
+// result from its cache unless a file changed that the test itself has looked at.
+func lookAtSources(root string) error {
+	for _, dir := range []string{"cmd", "functions", "internal"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, _ fs.DirEntry, err error) error {
+			if err == nil && filepath.Ext(path) == ".go" {
+				_, err = os.Stat(path)
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("looking at the functions' sources: %w", err)
+		}
+	}
+	return nil
 }
 
 // secrets makes what a user makes before deploying: the SSM parameters and the
