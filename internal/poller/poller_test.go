@@ -805,6 +805,35 @@ func TestANamedJobIsFollowedToItsEndInAWorkflowThatIsNotWatched(t *testing.T) {
 	expect(t, w.told(t), "crm/a RUNNING", "crm/a SUCCEEDED", "crm/b SUCCEEDED")
 }
 
+func TestANamedJobWhoseFirstRecordFailedIsFollowedAllTheSame(t *testing.T) {
+	w := newWorld(t)
+	w.Watched, _ = poller.NewFilter("other-*", "")
+	w.job("crm", "a", jobs.Running)
+	w.job("crm", "b", jobs.Running)
+	w.store.Fault = func(op string) error {
+		if op == "Save" {
+			return errors.New("throttled")
+		}
+		return nil
+	}
+	for _, id := range []string{"a", "b"} {
+		if _, err := w.Handle(t.Context(), json.RawMessage(`{"workflowName":"crm","jobId":"`+id+`"}`)); err == nil {
+			t.Fatal("no error although nothing could be recorded")
+		}
+	}
+	w.store.Fault = nil
+	w.source.Remove(jobs.Key{Workflow: "crm", Job: "b"}) // gone before it was ever recorded
+	w.tick(t)
+	w.job("crm", "a", jobs.Failed)
+	w.tick(t)
+	expect(t, w.told(t), "crm/a RUNNING", "crm/a FAILED")
+	calls := len(w.source.Calls())
+	w.tick(t)
+	if left, _ := w.store.Watches(t.Context()); len(left) != 0 || len(w.source.Calls())-calls > 1 {
+		t.Errorf("still remembered: %+v, still asked for: %q", left, w.source.Calls()[calls:])
+	}
+}
+
 func TestHandleTellsTheRequestsApart(t *testing.T) {
 	trail := `{"version":"0","detail-type":"AWS API Call via CloudTrail","source":"aws.entityresolution",
 		"detail":{"eventName":"StartIdMappingJob","requestParameters":{"workflowName":"crm"}}}`
