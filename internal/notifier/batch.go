@@ -28,6 +28,9 @@ const (
 	// reserve is how long before the deadline nothing more is sent, so that
 	// what was sent can still be recorded.
 	reserve = 8 * time.Second
+	// answering is how long before the deadline every call is cut off, so that
+	// the batch's outcome is still answered.
+	answering = time.Second
 	// strikes is after how many failures in a row a destination that does not
 	// answer is left alone for the rest of the batch.
 	strikes = 2
@@ -45,19 +48,24 @@ func (n *Notifier) Handle(ctx context.Context, in events.SQSEvent) (Response, er
 	if err != nil {
 		return response, err
 	}
+	work := ctx
 	until, ok := ctx.Deadline()
-	if !ok {
+	if ok {
+		limited, cancel := context.WithDeadline(ctx, until.Add(-answering))
+		defer cancel()
+		work = limited
+	} else {
 		until = n.now().Add(time.Minute)
 	}
 	b := newBatch(n, lane, until)
 	for _, item := range sorted(in.Records) {
-		if wait, again := b.handle(ctx, item); again {
+		if wait, again := b.handle(work, item); again {
 			b.postpone(ctx, item, wait)
 			response.BatchItemFailures = append(response.BatchItemFailures,
 				events.SQSBatchItemFailure{ItemIdentifier: item.MessageId})
 		}
 	}
-	b.warn(ctx)
+	b.warn(work)
 	response.Report = b.report
 	if n.Metrics != nil {
 		n.Metrics(b.report.Values())

@@ -140,6 +140,96 @@ func TestABatchIsToldInTheOrderInWhichThingsHappened(t *testing.T) {
 	w.queue.Put(body("1", jobs.Queued, 0))
 	w.deliver(t)
 	expect(t, said(w.places[0]), "1 QUEUED", "2 RUNNING", "1 RUNNING", "1 SUCCEEDED")
+	w.queue.Put(body("3", "PAUSED", 2)) // of one stage with RUNNING
+	w.queue.Put(body("3", jobs.Running, 1))
+	w.queue.Put(body("4", jobs.Failed, 5))
+	w.queue.Put(body("4", jobs.Running, 5)) // seen in the same moment
+	w.deliver(t)
+	expect(t, said(w.places[0])[4:], "3 RUNNING", "3 PAUSED", "4 RUNNING", "4 FAILED")
+}
+
+// Sending ends early enough before the deadline to record what was sent, and a
+// claim lasts until the deadline: a function that was cut off tells nobody.
+func TestNothingIsSentThatCouldNotBeRecordedBeforeTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(0, "a")
+		w.places[0].Fault = func(op string, _ delivery.Step) error {
+			if op == "Send" {
+				time.Sleep(5 * time.Second) // the most that a call takes
+			}
+			return nil
+		}
+		for i := range 10 {
+			w.queue.Put(body(fmt.Sprint(i), jobs.Failed, 0))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		var claimed []time.Time
+		w.Deliveries = claims{w.ledger, func(until time.Time) { claimed = append(claimed, until) }}
+		begin := time.Now()
+		batch := w.queue.Receive(10)
+		response, err := w.Handle(ctx, batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took > 27*time.Second || response.Told < 4 {
+			t.Errorf("%d are told in %v", response.Told, took)
+		}
+		for _, until := range claimed {
+			if !until.Equal(begin.Add(30 * time.Second)) {
+				t.Errorf("claimed until %v after the start", until.Sub(begin))
+			}
+		}
+		w.queue.Delete(batch, response.BatchItemFailures)
+		w.places[0].Fault = nil
+		w.drain(t)
+		if n := len(w.places[0].Told()); n != 10 {
+			t.Errorf("%d are told in the end", n)
+		}
+	})
+}
+
+// A call that hangs takes neither the batch's outcome with it nor what else was
+// told.
+func TestACallThatHangsLeavesTheBatchItsAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(0, "a")
+		w.queue.Put(body("1", jobs.Failed, 0))
+		w.queue.Put(body("2", jobs.Failed, 1))
+		w.Deliveries = hanging{w.ledger, "arn:aws:entityresolution:eu-west-1:123456789012:idmappingworkflow/crm/2"}
+		begin := time.Now()
+		if response := w.deliver(t); response.Told != 1 || len(response.BatchItemFailures) != 1 || time.Since(begin) >= time.Minute {
+			t.Errorf("%+v after %v", response, time.Since(begin))
+		}
+		w.Deliveries = w.ledger
+		w.drain(t)
+		expect(t, said(w.places[0]), "1 FAILED", "2 FAILED", "2 FAILED") // sent and not recorded
+	})
+}
+
+// hanging never records one job.
+type hanging struct {
+	*storetest.Deliveries
+	job string
+}
+
+func (h hanging) Finish(ctx context.Context, k delivery.Key, claimant, transition string, shown delivery.Shown) error {
+	if k.Job == h.job {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return h.Deliveries.Finish(ctx, k, claimant, transition, shown)
+}
+
+// claims notes until when is claimed.
+type claims struct {
+	*storetest.Deliveries
+	note func(until time.Time)
+}
+
+func (c claims) Claim(ctx context.Context, k delivery.Key, transition, claimant string, attempt delivery.Shown, until time.Time) (delivery.State, error) {
+	c.note(until)
+	return c.Deliveries.Claim(ctx, k, transition, claimant, attempt, until)
 }
 
 func TestWhatComesLateNeverTurnsAJobBack(t *testing.T) {
@@ -518,6 +608,17 @@ func TestTheLaneChoosesByStatus(t *testing.T) {
 			t.Errorf("%q wants %q, not %q", setting, got, want)
 		}
 	}
+}
+
+func TestWhatTheLaneDoesNotWantLeavesTheQueueUntold(t *testing.T) {
+	w := newWorld(0, "a")
+	w.Lanes[0].Wants = notifier.ParseStatuses("")
+	w.queue.Put(body("1", jobs.Running, 0))
+	w.queue.Put(body("1", jobs.Failed, 1))
+	if response := w.deliver(t); response.Told != 1 || w.queue.Len() != 0 {
+		t.Errorf("%+v, %d left", response, w.queue.Len())
+	}
+	expect(t, said(w.places[0]), "1 FAILED")
 }
 
 func TestABatchFromAnUnknownQueueIsAnError(t *testing.T) {
