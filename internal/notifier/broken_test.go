@@ -145,3 +145,66 @@ func TestACanaryThatDoesNotArriveIsNotTriedForDays(t *testing.T) {
 		}
 	})
 }
+
+func TestOnlyACanaryNobodySeesStopsAtTheFirstOfThoseThatAreAlike(t *testing.T) {
+	for _, c := range []struct {
+		name, body    string
+		alike         bool
+		told, checked []int
+	}{
+		{"unseen", canary(false), true, []int{0, 0}, []int{1, 0}},
+		{"unseen, not alike", canary(false), false, []int{0, 0}, []int{1, 1}},
+		{"seen", canary(true), true, []int{1, 1}, []int{0, 0}},
+		{"an event", body("1", jobs.Failed, 0), true, []int{1, 1}, []int{0, 0}},
+	} {
+		w := newWorld(0, "email:a@example.com", "email:b@example.com")
+		w.Lanes[0].Alike = c.alike
+		w.queue.Put(c.body)
+		w.deliver(t)
+		for i, place := range w.places {
+			if len(place.Told()) != c.told[i] || place.Checks() != c.checked[i] {
+				t.Errorf("%s: %s was told %d times and checked %d times", c.name, place.Name, len(place.Told()), place.Checks())
+			}
+		}
+	}
+}
+
+func TestACanaryThatComesLateStillArrives(t *testing.T) {
+	w := newWorld(0, "slack:C1")
+	w.queue.Put(wrap(event.EncodeCanary(false, time.Now().Add(-5*time.Hour))))
+	if response := w.deliver(t); response.Checked != 1 || w.queue.Len() != 0 {
+		t.Errorf("%+v", response)
+	}
+}
+
+// Whatever goes wrong with a notice, the batch that it came of is answered.
+func TestANoticeThatFailsLeavesTheBatchAsItIs(t *testing.T) {
+	for _, fault := range []string{"Broken", "Warned", "panic", "nobody else"} {
+		slack, email := both([]string{"slack:C1", "slack:C2"}, []string{"email:a@example.com"})
+		slack.places[0].Fault = misconfigured("channel_not_found")
+		noted := false
+		slack.ledger.Fault = func(op string) error {
+			noted = noted || op == "Broken"
+			if op == fault {
+				return errors.New("throttled")
+			}
+			return nil
+		}
+		switch fault {
+		case "panic":
+			email.places[0].Fault = func(string, delivery.Step) error { panic("a fault of ours") }
+		case "nobody else":
+			slack.Lanes[1].Destinations = nil
+		}
+		slack.queue.Put(body("1", jobs.Failed, 0))
+		if response := slack.deliver(t); len(response.BatchItemFailures) != 1 || len(slack.places[1].Told()) != 1 {
+			t.Errorf("%s: %+v", fault, response)
+		}
+		if told := len(email.places[0].Told()) > 0; told != (fault == "Warned") {
+			t.Errorf("%s: the other channel was told: %v", fault, told)
+		}
+		if noted == (fault == "nobody else") {
+			t.Errorf("%s: noted as broken: %v", fault, noted)
+		}
+	}
+}

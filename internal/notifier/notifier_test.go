@@ -414,6 +414,9 @@ func TestASecondDeliveryInFlightWaitsForTheFirst(t *testing.T) {
 		if err != nil || len(response.BatchItemFailures) != 1 {
 			t.Errorf("second: %+v, %v", response, err)
 		}
+		if next, _ := w.queue.Next(); time.Until(next) < 59*time.Second {
+			t.Errorf("the second comes again in %v, before the first one's claim has ended", time.Until(next))
+		}
 		w.queue.Delete(second, response.BatchItemFailures)
 		<-done
 		w.drain(t)
@@ -471,6 +474,82 @@ func TestRetryAfterHoldsEverybodyBack(t *testing.T) {
 			t.Errorf("the first came after %v, want 90 s", wait)
 		}
 	})
+}
+
+// The destination's word holds for other invocations too, which have not asked
+// it, and giving way to others does not prolong it.
+func TestRetryAfterHoldsWhatComesLater(t *testing.T) {
+	for _, gap := range []time.Duration{time.Second, 0} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(gap, "a")
+			begin := time.Now()
+			w.places[0].Fault = func(op string, _ delivery.Step) error {
+				if op == "Send" && time.Since(begin) == 0 {
+					return &delivery.Failure{Reason: delivery.RateLimited, After: 5 * time.Minute, Err: errors.New("429")}
+				}
+				return nil
+			}
+			w.queue.Put(body("1", jobs.Failed, 0))
+			w.deliver(t)
+			for i := range 4 {
+				time.Sleep(time.Minute)
+				w.queue.Put(body(fmt.Sprint(i+2), jobs.Failed, 0))
+				before := time.Now()
+				w.deliver(t)
+				if took := time.Since(before); took > time.Second {
+					t.Errorf("an invocation sat for %v", took)
+				}
+			}
+			w.drain(t)
+			first := w.places[0].Told()[0].At.Sub(begin)
+			if gap == 0 && first != time.Minute {
+				t.Errorf("without a pace of ours the next came after %v", first)
+			}
+			if gap > 0 && (first < 5*time.Minute || first > 6*time.Minute) {
+				t.Errorf("the first came after %v, want 5 min", first)
+			}
+			if n := len(w.places[0].Told()); n != 5 {
+				t.Errorf("%d are told", n)
+			}
+		})
+	}
+}
+
+func TestAMessageThatOneRefusesWaitsForTheOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(0, "a", "b")
+		down := true
+		for i, reason := range []delivery.Reason{delivery.Refused, delivery.Unavailable} {
+			w.places[i].Fault = func(op string, _ delivery.Step) error {
+				if op == "Send" && (down || reason == delivery.Refused) {
+					return &delivery.Failure{Reason: reason, Err: errors.New("no")}
+				}
+				return nil
+			}
+		}
+		w.queue.Put(body("1", jobs.Failed, 0))
+		if response := w.deliver(t); len(response.BatchItemFailures) != 1 || len(w.queue.Dead()) != 0 {
+			t.Errorf("%+v, %d dead", response, len(w.queue.Dead()))
+		}
+		down = false
+		w.drain(t)
+		expect(t, said(w.places[1]), "1 FAILED")
+		if dead := w.queue.Dead(); len(dead) != 1 || dead[0].Reason != "a: refused: no" {
+			t.Errorf("dead letters %+v", dead)
+		}
+	})
+}
+
+func TestWhatWasShownIsTheNewestEvenAfterAnOlderEnd(t *testing.T) {
+	w := newWorld(0, "a")
+	for _, b := range []string{body("1", jobs.Succeeded, 3), body("1", jobs.Failed, 1)} {
+		w.queue.Put(b)
+		w.deliver(t)
+	}
+	state := w.ledger.State(delivery.Key{Job: storetest.ARN("crm") + "/1", Destination: "a"})
+	if state.Shown.Status != jobs.Succeeded || len(state.Told) != 2 {
+		t.Errorf("recorded as %+v", state)
+	}
 }
 
 func TestADestinationThatAsksForASecondForDaysLosesNothing(t *testing.T) {
