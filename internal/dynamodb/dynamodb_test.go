@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/idmapping/notifier/internal/delivery"
 	"github.com/idmapping/notifier/internal/dynamodb"
 	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/notifier"
@@ -64,14 +68,9 @@ func TestTheExpiryIsRetentionAndADayAfterTheEnd(t *testing.T) {
 	if err := store.Settle(t.Context(), r, nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	out, err := client.GetItem(t.Context(), &awsdynamodb.GetItemInput{TableName: &name, Key: map[string]types.AttributeValue{
-		"workflow": &types.AttributeValueMemberS{Value: "crm"}, "job": &types.AttributeValueMemberS{Value: "1"}}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	want := "1803297600" // 2027-02-22T12:00:00Z
-	if got, ok := out.Item["expiresAt"].(*types.AttributeValueMemberN); !ok || got.Value != want {
-		t.Errorf("expiresAt = %v, want %s", out.Item["expiresAt"], want)
+	if got, ok := item(t, client, name, "crm", "1")["expiresAt"].(*types.AttributeValueMemberN); !ok || got.Value != want {
+		t.Errorf("expiresAt = %+v, want %s", got, want)
 	}
 }
 
@@ -85,6 +84,84 @@ func put(t *testing.T, client *awsdynamodb.Client, table, workflow, job string, 
 	maps.Copy(item, more)
 	if _, err := client.PutItem(t.Context(), &awsdynamodb.PutItemInput{TableName: &table, Item: item}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestTheExpiryOfAJobWithoutAnEndIsCountedFromNow(t *testing.T) {
+	client, name := table(t, "workflow", "job")
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	store := dynamodb.Jobs{Client: client, Table: name, Retention: time.Hour, Now: func() time.Time { return now }}
+	key := jobs.Key{Workflow: "crm", Job: "1"}
+	if err := store.Save(t.Context(), jobs.Record{Job: jobs.Job{Key: key, Status: jobs.Running}, Vanished: true}, nil); err != nil {
+		t.Fatal(err)
+	}
+	r, err := store.Record(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Settle(t.Context(), r, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := item(t, client, name, "crm", "1")["expiresAt"].(*types.AttributeValueMemberN); !ok || got.Value != "1795525200" { // 2026-11-24T13:00:00Z
+		t.Errorf("expiresAt = %+v", got)
+	}
+}
+
+// item is an item as it is stored.
+func item(t *testing.T, client *awsdynamodb.Client, table, workflow, job string) map[string]types.AttributeValue {
+	t.Helper()
+	out, err := client.GetItem(t.Context(), &awsdynamodb.GetItemInput{TableName: &table, Key: map[string]types.AttributeValue{
+		"workflow": &types.AttributeValueMemberS{Value: workflow}, "job": &types.AttributeValueMemberS{Value: job}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.Item
+}
+
+// An error that went unseen would let a message pass for claimed, recorded or
+// published.
+func TestACallThatFailsIsAnErrorThatSaysSo(t *testing.T) {
+	down := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }))
+	defer down.Close()
+	client := awsdynamodb.NewFromConfig(standin.MotoForTest(t).Config(), func(o *awsdynamodb.Options) {
+		o.BaseEndpoint, o.Retryer = &down.URL, aws.NopRetryer{}
+	})
+	store, ledger := dynamodb.Jobs{Client: client, Table: "t"}, dynamodb.Deliveries{Client: client, Table: "t"}
+	job := jobs.Record{Job: jobs.Job{Key: jobs.Key{Workflow: "crm", Job: "1"}, Status: jobs.Failed}, Version: 1, Pending: []jobs.Entry{{ID: "x"}}}
+	k := delivery.Key{Job: "arn:w/1", Destination: "slack:C1"}
+	ctx, now := t.Context(), time.Now()
+	for name, call := range map[string]func() error{
+		"Watches":   func() error { _, err := store.Watches(ctx); return err },
+		"SaveWatch": func() error { return store.SaveWatch(ctx, jobs.Watch{Workflow: "crm"}) },
+		"Forget":    func() error { return store.Forget(ctx, jobs.Watch{Workflow: "crm", Version: 1}) },
+		"Records":   func() error { _, err := store.Records(ctx, "crm"); return err },
+		"Record":    func() error { _, err := store.Record(ctx, job.Job.Key); return err },
+		"Save":      func() error { return store.Save(ctx, job, &jobs.Entry{ID: "y"}) },
+		"Settle":    func() error { return store.Settle(ctx, job, []string{"x"}, nil) },
+		"Claim": func() error {
+			_, err := ledger.Claim(ctx, k, "x", "me", delivery.Shown{}, now)
+			if _, ok := errors.AsType[*delivery.Claimed](err); ok {
+				return nil
+			}
+			return err
+		},
+		"SaveCard": func() error { return ledger.SaveCard(ctx, k, delivery.Card{}) },
+		"Finish":   func() error { return ledger.Finish(ctx, k, "me", "x", delivery.Shown{}) },
+		"Release":  func() error { return ledger.Release(ctx, k, "me") },
+		"Slot": func() error {
+			_, ok, err := ledger.Slot(ctx, "slack:C1", time.Second, now)
+			if ok {
+				return nil
+			}
+			return err
+		},
+		"Hold":   func() error { return ledger.Hold(ctx, "slack:C1", now) },
+		"Broken": func() error { _, err := ledger.Broken(ctx, "slack:C1"); return err },
+		"Warned": func() error { return ledger.Warned(ctx, "slack:C1") },
+	} {
+		if err := call(); err == nil || errors.Is(err, jobs.ErrConflict) || !strings.Contains(err.Error(), "500") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
@@ -127,6 +204,13 @@ func TestAnOutboxWithoutItsPlaceForRefusedEntriesIsEmptied(t *testing.T) {
 	}
 	if r, err = store.Record(t.Context(), key); err != nil || len(r.Pending) != 0 || !r.Expiring {
 		t.Errorf("settled as %+v, %v", r, err)
+	}
+	refused, ok := item(t, client, name, "crm", "1")["refused"].(*types.AttributeValueMemberM)
+	if !ok || len(refused.Value) != 1 {
+		t.Fatalf("refused is %+v", refused)
+	}
+	if kept, ok := refused.Value["x"].(*types.AttributeValueMemberS); !ok || !strings.Contains(kept.Value, `"id":"x","seq":3`) || !strings.Contains(kept.Value, `"reason":"MalformedDetail"`) {
+		t.Errorf("kept aside: %+v", refused.Value["x"])
 	}
 }
 

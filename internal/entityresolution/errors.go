@@ -1,7 +1,6 @@
 package entityresolution
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -39,9 +38,6 @@ var statuses = map[int]error{
 // timeouts, broken connections and answers that cannot be read included, is
 // jobs.ErrUnavailable: trying again later is right for it.
 func classify(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%w: %w", jobs.ErrUnavailable, err)
-	}
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		for _, k := range kinds {
 			if slices.Contains(k.codes, api.ErrorCode()) {

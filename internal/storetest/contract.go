@@ -97,6 +97,28 @@ func JobsContract(t *testing.T, store poller.Store, workflow string) {
 		equal(t, "missing", got.Missing, r.Missing)
 		equal(t, "vanished, expiring", []bool{got.Vanished, got.Expiring}, []bool{true, true})
 	})
+	t.Run("a job that is not over does not expire", func(t *testing.T) {
+		k := jobs.Key{Workflow: workflow, Job: "open"}
+		must(t, store.Save(ctx, jobs.Record{Job: jobs.Job{Key: k, Status: jobs.Running}}, entry("five", 1)))
+		r, err := store.Record(ctx, k)
+		must(t, err)
+		must(t, store.Settle(ctx, r, []string{"five"}, nil))
+		r, err = store.Record(ctx, k)
+		must(t, err)
+		equal(t, "outbox", len(r.Pending), 0)
+		equal(t, "expiring", r.Expiring, false)
+	})
+	t.Run("settling what has expired meanwhile is no error and brings nothing back", func(t *testing.T) {
+		gone := jobs.Record{Job: jobs.Job{Key: jobs.Key{Workflow: workflow, Job: "gone"}, Status: jobs.Running}, Version: 3, Pending: []jobs.Entry{*entry("six", 3)}}
+		must(t, store.Settle(ctx, gone, []string{"six"}, nil))
+		gone.Job.Status, gone.Job.EndTime = jobs.Failed, at
+		must(t, store.Settle(ctx, gone, []string{"six"}, nil))
+		all, err := store.Records(ctx, workflow)
+		must(t, err)
+		if _, there := all["gone"]; there {
+			t.Fatal("it is there again")
+		}
+	})
 	t.Run("watches are versioned and forgotten", func(t *testing.T) {
 		w := jobs.Watch{Workflow: workflow, ARN: "arn:w", Since: at, SweptThrough: at.Add(time.Minute),
 			Resume: jobs.Resume{Token: "next", Newest: at, Left: true}, Jobs: []string{"a", "b"}}
