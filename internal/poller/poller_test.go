@@ -362,52 +362,25 @@ func TestARowThatCannotBeReadStopsNoOther(t *testing.T) {
 	expect(t, w.told(t), "crm/a RUNNING", "crm/b RUNNING", "crm/a FAILED")
 }
 
-// damaged is a jobs table of which some items cannot be read.
-type damaged struct {
-	*storetest.Jobs
-	job, watch string
-}
-
 var errUnreadable = errors.New("the item cannot be read")
-
-func (d *damaged) Records(ctx context.Context, workflow string) (map[string]jobs.Record, error) {
-	all, err := d.Jobs.Records(ctx, workflow)
-	if r, ok := all[d.job]; ok {
-		all[d.job] = jobs.Record{Job: jobs.Job{Key: r.Job.Key}, Unreadable: errUnreadable}
-	}
-	return all, err
-}
-
-func (d *damaged) Watches(ctx context.Context) ([]jobs.Watch, error) {
-	all, err := d.Jobs.Watches(ctx)
-	for i, w := range all {
-		if w.Workflow == d.watch {
-			all[i] = jobs.Watch{Workflow: w.Workflow, Unreadable: errUnreadable}
-		}
-	}
-	return all, err
-}
 
 func TestAnItemThatCannotBeReadStopsNoOtherAndLosesNothingOnceItCan(t *testing.T) {
 	for _, c := range []struct {
-		name       string
-		job, watch string
+		name, item string
 		others     []string // what is told while the item cannot be read
 	}{
-		{"a job's", "a", "", []string{"crm/b FAILED", "web/c FAILED"}},
-		{"a watch", "", "crm", []string{"web/c FAILED"}},
+		{"a job", "crm/a", []string{"crm/b FAILED", "web/c FAILED"}},
+		{"a watch", "crm", []string{"web/c FAILED"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
-			store := &damaged{Jobs: w.store}
-			w.Store = store
 			for _, id := range []string{"crm/a", "crm/b", "web/c"} {
 				workflow, job, _ := strings.Cut(id, "/")
 				w.job(workflow, job, jobs.Queued)
 			}
 			w.tick(t)
 			before := len(w.told(t))
-			store.job, store.watch = c.job, c.watch
+			w.store.Unreadable = map[string]error{c.item: errUnreadable}
 			for _, id := range []string{"crm/a", "crm/b", "web/c"} {
 				workflow, job, _ := strings.Cut(id, "/")
 				w.job(workflow, job, jobs.Failed)
@@ -419,7 +392,7 @@ func TestAnItemThatCannotBeReadStopsNoOtherAndLosesNothingOnceItCan(t *testing.T
 			told := w.told(t)[before:]
 			slices.Sort(told)
 			expect(t, told, c.others...)
-			store.job, store.watch = "", ""
+			w.store.Unreadable = nil
 			if report := w.tick(t); !report.Complete() {
 				t.Errorf("report %+v", report)
 			}
@@ -433,22 +406,20 @@ func TestAnItemThatCannotBeReadStopsNoOtherAndLosesNothingOnceItCan(t *testing.T
 func TestANamedJobThatCannotBeReadIsFollowedOnceItCan(t *testing.T) {
 	w := newWorld(t)
 	w.Watched, _ = poller.NewFilter("other-*", "")
-	store := &damaged{Jobs: w.store}
-	w.Store = store
 	w.job("crm", "a", jobs.Running)
 	if _, err := w.Handle(t.Context(), json.RawMessage(`{"workflowName":"crm","jobId":"a"}`)); err != nil {
 		t.Fatal(err)
 	}
-	store.job = "a"
+	w.store.Unreadable = map[string]error{"crm/a": errUnreadable}
 	w.job("crm", "a", jobs.Failed)
 	if report := w.tick(t); report.Failed != 1 {
 		t.Errorf("report %+v", report)
 	}
-	store.watch = "crm"
+	w.store.Unreadable["crm"] = errUnreadable
 	if _, err := w.Handle(t.Context(), json.RawMessage(`{"workflowName":"crm","jobId":"a"}`)); !errors.Is(err, errUnreadable) {
 		t.Errorf("tracking says %v", err)
 	}
-	store.job, store.watch = "", ""
+	w.store.Unreadable = nil
 	w.tick(t)
 	expect(t, w.told(t), "crm/a RUNNING", "crm/a FAILED")
 }

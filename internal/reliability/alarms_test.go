@@ -61,6 +61,9 @@ func TestEachPermanentFaultRaisesAnAlarm(t *testing.T) {
 		{"the jobs table is gone", func(p *watchedProduct) {
 			p.store.Fault = func(string) error { return errFault }
 		}, 15 * time.Minute, []string{"HeartbeatAlarm", "PollerErrorsAlarm"}},
+		{"an item of the jobs table cannot be read", func(p *watchedProduct) {
+			p.store.Unreadable = map[string]error{"crm": errFault}
+		}, soon, []string{"HeartbeatAlarm"}},
 		{"the schedule has stopped", func(p *watchedProduct) { p.noTicks = true }, soon, []string{"HeartbeatAlarm"}},
 		{"the bus takes nothing", func(p *watchedProduct) {
 			p.bus.Fault = func(string, jobs.Entry) error { return errFault }

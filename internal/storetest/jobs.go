@@ -18,6 +18,9 @@ type Jobs struct {
 	// before it takes effect ("Save") and, for writes, once after ("Save/done").
 	// An error is returned to the caller; a panic is a crash.
 	Fault func(op string) error
+	// Unreadable are items that cannot be read: a watch by its workflow's name,
+	// a job by "workflow/job".
+	Unreadable map[string]error
 
 	mu      sync.Mutex
 	watches map[string]jobs.Watch
@@ -36,6 +39,9 @@ func (s *Jobs) Watches(context.Context) ([]jobs.Watch, error) {
 	var all []jobs.Watch
 	for _, w := range s.watches {
 		w.Jobs = slices.Clone(w.Jobs)
+		if err := s.Unreadable[w.Workflow]; err != nil {
+			w = jobs.Watch{Workflow: w.Workflow, Unreadable: err}
+		}
 		all = append(all, w)
 	}
 	return all, nil
@@ -77,6 +83,9 @@ func (s *Jobs) Records(_ context.Context, workflow string) (map[string]jobs.Reco
 	all := make(map[string]jobs.Record)
 	for k, r := range s.records {
 		if k.Workflow == workflow {
+			if err := s.Unreadable[k.String()]; err != nil {
+				r = jobs.Record{Job: jobs.Job{Key: k}, Unreadable: err}
+			}
 			r.Pending = slices.Clone(r.Pending)
 			all[k.Job] = r
 		}
@@ -91,6 +100,9 @@ func (s *Jobs) Record(_ context.Context, key jobs.Key) (jobs.Record, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.Unreadable[key.String()]; err != nil {
+		return jobs.Record{}, err
+	}
 	r, ok := s.records[key]
 	if !ok {
 		return jobs.Record{Job: jobs.Job{Key: key}}, nil
