@@ -381,6 +381,34 @@ func TestAReplyThatFailsIsSaidByTheNextTryOfTheWholeStep(t *testing.T) {
 	}
 }
 
+func TestAnEditThatFailsIsNotPassedOver(t *testing.T) {
+	w := newWorkspace(t, nil)
+	if err := w.send(t, isRunning, true); err != nil {
+		t.Fatal(err)
+	}
+	w.Inject(standin.Fault{Operation: "chat.update", Times: 1, Status: 503}, nil)
+	if reason := reasonOf(t, w.send(t, isBad, true)); reason != delivery.Unavailable {
+		t.Errorf("reason is %q", reason)
+	}
+	if got := w.did(1); got != "" {
+		t.Errorf("Slack was told: %s", got)
+	}
+}
+
+func TestErrorsOfTheWebAPINameItsCodeAndNothingElse(t *testing.T) {
+	for answer, want := range map[string]string{
+		`{"ok":false,"error":"channel_not_found"}`:     "misconfigured: refused by Slack: channel_not_found",
+		`{"ok":false,"error":"` + token + ` <b>no\n"}`: "unavailable: refused by Slack",
+		`{"ok":true}`: "unavailable: calling Slack: the answer cannot be understood",
+	} {
+		w := newWorkspace(t, nil)
+		w.Inject(standin.Fault{Status: 200, Body: answer}, nil)
+		if err := w.send(t, isBad, true); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", answer, err, want)
+		}
+	}
+}
+
 func TestEveryAnswerOfTheWebAPIIsSorted(t *testing.T) {
 	shorten(t)
 	code := func(code string) string { return `{"ok":false,"error":"` + code + `"}` }

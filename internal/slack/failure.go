@@ -62,9 +62,6 @@ var statuses = map[int]kind{
 
 // kindOf sorts what slack-go or our transport returned.
 func kindOf(err error) kind {
-	if limited, ok := errors.AsType[*slackgo.RateLimitedError](err); ok && limited != nil {
-		return slow
-	}
 	if answer, ok := errors.AsType[*answerError](err); ok {
 		if answer.status == http.StatusTooManyRequests {
 			return slow

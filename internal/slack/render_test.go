@@ -3,6 +3,7 @@ package slack
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -139,6 +140,29 @@ func texts(r Rendered) []string {
 		}
 	}
 	return all
+}
+
+func TestOutputsThatDoNotFitAreCounted(t *testing.T) {
+	for n, want := range map[int]string{5: "s3://b/4", 7: "and 2 more"} {
+		var all []message.Link
+		for i := range n {
+			all = append(all, message.Link{Label: fmt.Sprintf("s3://b/%d", i)})
+		}
+		lines := strings.Split(outputs(all), "\n")
+		if last := lines[len(lines)-1]; last != want || len(lines) != 1+min(n, 6) {
+			t.Errorf("%d outputs: %q", n, lines)
+		}
+	}
+}
+
+func TestThePlainMessageHasNoLineWithoutText(t *testing.T) {
+	for _, mention := range []string{"", group} {
+		m := message.Message{Headline: "FAILED: crm", Severity: message.Bad, Failure: &message.Failure{Text: "no access"}, Links: []message.Link{{Label: "Open job", URL: "https://x"}}}
+		want := strings.ReplaceAll("FAILED: crm\n"+mention+"\n```no access```\n<https://x|Open job>", "\n\n", "\n")
+		if got := Plain(m, mention).Text; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
 }
 
 func TestValidateFindsWhatSlackRefuses(t *testing.T) {
