@@ -46,11 +46,12 @@ func Event(t *rapid.T) event.Event {
 		detail["error"], _ = json.Marshal(map[string]json.RawMessage{"message": draw("error"), "category": draw("category")})
 	}
 	var outputs []map[string]json.RawMessage
-	links := map[string]any{"job": draw("job link"), "workflow": draw("workflow link")}
+	url := rapid.Map(rapid.SampledFrom([]int{0, 50, 970, 1000, 1970, 1980}), func(n int) string { return "https://console.example/" + strings.Repeat("x", n) })
+	links := map[string]any{"job": rapid.OneOf(text, url).Draw(t, "job link"), "workflow": rapid.OneOf(text, url).Draw(t, "workflow link")}
 	var outputLinks []string
 	for range rapid.SampledFrom([]int{0, 1, 10}).Draw(t, "outputs") {
 		outputs = append(outputs, map[string]json.RawMessage{"outputS3Path": draw("path"), "roleArn": draw("role"), "KMSArn": draw("key")})
-		outputLinks = append(outputLinks, "https://console.example/"+strings.Repeat("x", rapid.IntRange(0, 1990).Draw(t, "length")))
+		outputLinks = append(outputLinks, url.Draw(t, "output link"))
 	}
 	detail["outputs"], _ = json.Marshal(outputs)
 	links["outputs"] = outputLinks
