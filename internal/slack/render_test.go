@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -169,21 +170,46 @@ func TestValidateFindsWhatSlackRefuses(t *testing.T) {
 	section := func(n int) slackgo.Block {
 		return slackgo.NewSectionBlock(marked(strings.Repeat("x", n)), nil, nil)
 	}
-	var many []slackgo.Block
-	for range 51 {
-		many = append(many, section(1))
+	header := func(n int) slackgo.Block { return slackgo.NewHeaderBlock(plain(strings.Repeat("x", n))) }
+	fields := func(n, length int) slackgo.Block {
+		return slackgo.NewSectionBlock(nil, slices.Repeat([]*slackgo.TextBlockObject{marked(strings.Repeat("x", length))}, n), nil)
+	}
+	parts := func(n, length int) slackgo.Block {
+		return slackgo.NewContextBlock("", slices.Repeat([]slackgo.MixedElement{marked(strings.Repeat("x", length))}, n)...)
+	}
+	blocks := func(all ...slackgo.Block) Rendered { return Rendered{Text: "t", Blocks: all} }
+	for name, r := range map[string]Rendered{
+		"text":     {Text: strings.Repeat("ä", 40_000)},
+		"header":   blocks(header(150)),
+		"section":  blocks(section(3000)),
+		"fields":   blocks(fields(10, 1)),
+		"field":    blocks(fields(1, 2000)),
+		"context":  blocks(parts(10, 1)),
+		"element":  blocks(parts(1, 3000)),
+		"blocks":   blocks(slices.Repeat([]slackgo.Block{section(1)}, 50)...),
+		"all text": blocks(section(3000), section(3000), section(3000), section(3000), section(1000)),
+	} {
+		if err := r.Validate(); err != nil {
+			t.Errorf("as much as is allowed of %s: %v", name, err)
+		}
 	}
 	for name, r := range map[string]Rendered{
 		"no text":          {},
-		"a long header":    {Text: "t", Blocks: []slackgo.Block{slackgo.NewHeaderBlock(plain(strings.Repeat("x", 151)))}},
-		"a long section":   {Text: "t", Blocks: []slackgo.Block{section(3001)}},
-		"an empty section": {Text: "t", Blocks: []slackgo.Block{section(0)}},
-		"too many blocks":  {Text: "t", Blocks: many},
-		"too much in all":  {Text: "t", Blocks: []slackgo.Block{section(2900), section(2900), section(2900), section(2900), section(2900)}},
+		"a long header":    blocks(header(151)),
+		"a long section":   blocks(section(3001)),
+		"an empty section": blocks(section(0)),
+		"no fields":        blocks(fields(0, 0)),
+		"too many fields":  blocks(fields(11, 1)),
+		"a long field":     blocks(fields(1, 2001)),
+		"an empty field":   blocks(fields(1, 0)),
+		"an empty context": blocks(parts(0, 0)),
+		"many in context":  blocks(parts(11, 1)),
+		"a long element":   blocks(parts(1, 3001)),
+		"too many blocks":  blocks(slices.Repeat([]slackgo.Block{section(1)}, 51)...),
+		"too much in all":  blocks(section(3000), section(3000), section(3000), section(3000), section(1001)),
 		"too long a text":  {Text: strings.Repeat("x", 40_001)},
-		"a field too long": {Text: "t", Blocks: []slackgo.Block{slackgo.NewSectionBlock(nil, []*slackgo.TextBlockObject{marked(strings.Repeat("x", 2001))}, nil)}},
-		"an unknown block": {Text: "t", Blocks: []slackgo.Block{slackgo.NewDividerBlock()}},
-		"an empty context": {Text: "t", Blocks: []slackgo.Block{slackgo.NewContextBlock("")}},
+		"an unknown block": blocks(slackgo.NewDividerBlock()),
+		"an image":         blocks(slackgo.NewContextBlock("", slackgo.NewImageBlockElement("https://x", "x"))),
 	} {
 		if r.Validate() == nil {
 			t.Errorf("%s is valid", name)
