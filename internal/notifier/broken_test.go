@@ -93,13 +93,17 @@ func TestManyBrokenDestinationsAreOneNotice(t *testing.T) {
 }
 
 func TestWhatIsDownForAWhileIsNotCalledBroken(t *testing.T) {
-	slack, email := both([]string{"slack:C1"}, []string{"email:a@example.com"})
-	slack.places[0].Fault = func(string, delivery.Step) error {
-		return &delivery.Failure{Reason: delivery.Unavailable, Err: errors.New("503")}
+	for _, reason := range []delivery.Reason{delivery.Unavailable, delivery.RateLimited, delivery.Refused} {
+		slack, email := both([]string{"slack:C1"}, []string{"email:a@example.com"})
+		slack.places[0].Fault = func(string, delivery.Step) error {
+			return &delivery.Failure{Reason: reason, Err: errors.New("no")}
+		}
+		for i := range 5 { // enough to be left alone
+			slack.queue.Put(body(string(rune('a'+i)), jobs.Failed, 0))
+		}
+		slack.deliver(t)
+		expect(t, headlines(email.places[0]))
 	}
-	slack.queue.Put(body("1", jobs.Failed, 0))
-	slack.deliver(t)
-	expect(t, headlines(email.places[0]))
 }
 
 func canary(show bool) string { return wrap(event.EncodeCanary(show, time.Now())) }

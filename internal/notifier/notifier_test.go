@@ -540,6 +540,44 @@ func TestAMessageThatOneRefusesWaitsForTheOther(t *testing.T) {
 	})
 }
 
+func TestNothingIsSentWithoutAClaim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(0, "a")
+		w.ledger.Fault = func(op string) error {
+			if op == "Claim" {
+				return errors.New("throttled")
+			}
+			return nil
+		}
+		w.queue.Put(body("1", jobs.Failed, 0))
+		if response := w.deliver(t); len(response.BatchItemFailures) != 1 {
+			t.Errorf("%+v", response)
+		}
+		expect(t, said(w.places[0]))
+		w.ledger.Fault = nil
+		w.drain(t)
+		expect(t, said(w.places[0]), "1 FAILED")
+	})
+}
+
+func TestHowLongAMessageWaitsAtFirst(t *testing.T) {
+	for reason, want := range map[delivery.Reason]time.Duration{
+		delivery.Unavailable: 30 * time.Second, delivery.Misconfigured: 5 * time.Minute, delivery.RateLimited: 30 * time.Second,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(0, "a")
+			w.places[0].Fault = func(string, delivery.Step) error {
+				return &delivery.Failure{Reason: reason, Err: errors.New("no")}
+			}
+			w.queue.Put(body("1", jobs.Failed, 0))
+			w.deliver(t)
+			if next, _ := w.queue.Next(); time.Until(next) < want || time.Until(next) > want*8/7 {
+				t.Errorf("%s: it waits for %v, want %v", reason, time.Until(next), want)
+			}
+		})
+	}
+}
+
 func TestWhatWasShownIsTheNewestEvenAfterAnOlderEnd(t *testing.T) {
 	w := newWorld(0, "a")
 	for _, b := range []string{body("1", jobs.Succeeded, 3), body("1", jobs.Failed, 1)} {
