@@ -65,6 +65,7 @@ func faults(ops int) []fault {
 // Every step × every operation at which a tick can be overtaken by a second
 // one × every fault of the second × every fault of the first, one of each.
 func TestNoCrashNoFaultAndNoOverlapLosesAnEvent(t *testing.T) {
+	t.Parallel()
 	cases, repeats := 0, 0
 	for step := range lives {
 		clean := &process{}
@@ -111,6 +112,7 @@ func TestNoCrashNoFaultAndNoOverlapLosesAnEvent(t *testing.T) {
 // which a second delivery of the same messages overtakes it × every crash of
 // that one.
 func TestNoCrashAndNoOverlapLosesATellingOrRepeatsOneThatWasRecorded(t *testing.T) {
+	t.Parallel()
 	cases, repeated := 0, 0
 	run := func(main, other *process) error {
 		d := newDesk()

@@ -30,6 +30,7 @@ var overlaps = flag.Int("overlaps", 5000, "how many histories of overlapping pol
 // and processes die. Meanwhile the jobs move on. Then the faults end, and
 // everything must be told.
 func TestOverlappingPollersThatStopAndGoOnLoseNothing(t *testing.T) {
+	t.Parallel()
 	var all tally
 	play := func(t *testing.T, seed uint64) {
 		t.Helper()

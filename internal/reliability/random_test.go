@@ -32,6 +32,7 @@ var (
 // and late, destinations are down for hours. Then the faults end, and everything
 // must be told.
 func TestRandomHistoriesLoseNothing(t *testing.T) {
+	t.Parallel()
 	play := func(t *testing.T, seed uint64) {
 		t.Helper()
 		synctest.Test(t, func(t *testing.T) {

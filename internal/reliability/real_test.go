@@ -181,6 +181,7 @@ func (r *real) dead() int {
 }
 
 func TestTheRealBinariesUnderFaults(t *testing.T) {
+	t.Parallel() // it mostly waits, while the others compute
 	r := deploy(t)
 	sub := func(name string, f func(r *real)) {
 		t.Run(name, func(t *testing.T) {
