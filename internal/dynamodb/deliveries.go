@@ -39,9 +39,10 @@ type Deliveries struct {
 }
 
 // Claim takes the right to tell the destination of a transition, which shows
-// attempt, until the given time, and returns what it was told of the job before. Where it has been told of
-// this very transition nothing is claimed, and State.Told says so. It returns
-// *delivery.Claimed while another claimant holds an unexpired claim.
+// attempt, until the given time, and returns what it was told of the job
+// before. Where it has been told of this very transition nothing is claimed, and
+// State.Told says so. It returns *delivery.Claimed while another claimant holds
+// an unexpired claim.
 //
 // The same claimant may claim again: an answer can be lost on its way.
 func (s Deliveries) Claim(ctx context.Context, k delivery.Key, transition, claimant string, attempt delivery.Shown, until time.Time) (delivery.State, error) {
