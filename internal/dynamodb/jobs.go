@@ -167,7 +167,7 @@ func (s Jobs) Save(ctx context.Context, r jobs.Record, entry *jobs.Entry) error 
 // version may lack: DynamoDB puts nothing into a map that is not there.
 func (s Jobs) update(ctx context.Context, in *dynamodb.UpdateItemInput) error {
 	_, err := s.Client.UpdateItem(ctx, in)
-	if refused, ok := errors.AsType[smithy.APIError](err); ok && refused.ErrorCode() == "ValidationException" {
+	if invalid, ok := errors.AsType[smithy.APIError](err); ok && invalid.ErrorCode() == "ValidationException" {
 		_, mending := s.Client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 			TableName:                 in.TableName,
 			Key:                       in.Key,
