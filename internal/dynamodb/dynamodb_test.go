@@ -55,22 +55,31 @@ func TestTheDeliveriesTableHoldsTheContract(t *testing.T) {
 
 func TestTheExpiryIsRetentionAndADayAfterTheEnd(t *testing.T) {
 	client, name := table(t, "workflow", "job")
-	store := dynamodb.Jobs{Client: client, Table: name, Retention: 90 * 24 * time.Hour}
-	end := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	key := jobs.Key{Workflow: "crm", Job: "1"}
-	if err := store.Save(t.Context(), jobs.Record{Job: jobs.Job{Key: key, Status: jobs.Failed, EndTime: end}}, nil); err != nil {
-		t.Fatal(err)
-	}
-	r, err := store.Record(t.Context(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := store.Settle(t.Context(), r, nil, nil); err != nil {
-		t.Fatal(err)
-	}
-	want := "1803297600" // 2027-02-22T12:00:00Z
-	if got, ok := item(t, client, name, "crm", "1")["expiresAt"].(*types.AttributeValueMemberN); !ok || got.Value != want {
-		t.Errorf("expiresAt = %+v, want %s", got, want)
+	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	for id, c := range map[string]struct {
+		retention time.Duration
+		record    jobs.Record
+		now       func() time.Time
+		want      string // epoch seconds
+	}{
+		"ended":          {90 * 24 * time.Hour, jobs.Record{Job: jobs.Job{Status: jobs.Failed, EndTime: at}}, nil, "1803297600"},                      // 2027-02-22T12:00:00Z
+		"without an end": {time.Hour, jobs.Record{Job: jobs.Job{Status: jobs.Running}, Vanished: true}, func() time.Time { return at }, "1795525200"}, // 2026-11-24T13:00:00Z, counted from now
+	} {
+		store := dynamodb.Jobs{Client: client, Table: name, Retention: c.retention, Now: c.now}
+		c.record.Job.Key = jobs.Key{Workflow: "crm", Job: id}
+		if err := store.Save(t.Context(), c.record, nil); err != nil {
+			t.Fatal(err)
+		}
+		r, err := store.Record(t.Context(), c.record.Job.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Settle(t.Context(), r, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := item(t, client, name, "crm", id)["expiresAt"].(*types.AttributeValueMemberN); !ok || got.Value != c.want {
+			t.Errorf("%s: expiresAt = %+v, want %s", id, got, c.want)
+		}
 	}
 }
 
@@ -84,26 +93,6 @@ func put(t *testing.T, client *awsdynamodb.Client, table, workflow, job string, 
 	maps.Copy(item, more)
 	if _, err := client.PutItem(t.Context(), &awsdynamodb.PutItemInput{TableName: &table, Item: item}); err != nil {
 		t.Fatal(err)
-	}
-}
-
-func TestTheExpiryOfAJobWithoutAnEndIsCountedFromNow(t *testing.T) {
-	client, name := table(t, "workflow", "job")
-	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	store := dynamodb.Jobs{Client: client, Table: name, Retention: time.Hour, Now: func() time.Time { return now }}
-	key := jobs.Key{Workflow: "crm", Job: "1"}
-	if err := store.Save(t.Context(), jobs.Record{Job: jobs.Job{Key: key, Status: jobs.Running}, Vanished: true}, nil); err != nil {
-		t.Fatal(err)
-	}
-	r, err := store.Record(t.Context(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := store.Settle(t.Context(), r, nil, nil); err != nil {
-		t.Fatal(err)
-	}
-	if got, ok := item(t, client, name, "crm", "1")["expiresAt"].(*types.AttributeValueMemberN); !ok || got.Value != "1795525200" { // 2026-11-24T13:00:00Z
-		t.Errorf("expiresAt = %+v", got)
 	}
 }
 

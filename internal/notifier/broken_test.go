@@ -26,8 +26,13 @@ func both(slack, email []string) (a, b *world) {
 }
 
 func misconfigured(text string) func(string, delivery.Step) error {
+	return failing(delivery.Misconfigured, text)
+}
+
+// failing is a place that always fails.
+func failing(reason delivery.Reason, text string) func(string, delivery.Step) error {
 	return func(string, delivery.Step) error {
-		return &delivery.Failure{Reason: delivery.Misconfigured, Err: errors.New(text)}
+		return &delivery.Failure{Reason: reason, Err: errors.New(text)}
 	}
 }
 
@@ -95,9 +100,7 @@ func TestManyBrokenDestinationsAreOneNotice(t *testing.T) {
 func TestWhatIsDownForAWhileIsNotCalledBroken(t *testing.T) {
 	for _, reason := range []delivery.Reason{delivery.Unavailable, delivery.RateLimited, delivery.Refused} {
 		slack, email := both([]string{"slack:C1"}, []string{"email:a@example.com"})
-		slack.places[0].Fault = func(string, delivery.Step) error {
-			return &delivery.Failure{Reason: reason, Err: errors.New("no")}
-		}
+		slack.places[0].Fault = failing(reason, "no")
 		for i := range 5 { // enough to be left alone
 			slack.queue.Put(body(string(rune('a'+i)), jobs.Failed, 0))
 		}

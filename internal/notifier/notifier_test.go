@@ -566,9 +566,7 @@ func TestHowLongAMessageWaitsAtFirst(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(0, "a")
-			w.places[0].Fault = func(string, delivery.Step) error {
-				return &delivery.Failure{Reason: reason, Err: errors.New("no")}
-			}
+			w.places[0].Fault = failing(reason, "no")
 			w.queue.Put(body("1", jobs.Failed, 0))
 			w.deliver(t)
 			if next, _ := w.queue.Next(); time.Until(next) < want || time.Until(next) > want*8/7 {

@@ -96,6 +96,16 @@ func line(t *testing.T, entry jobs.Entry) string {
 	return s
 }
 
+// on is a fault of one operation.
+func on(op string, err error) func(string) error {
+	return func(called string) error {
+		if called == op {
+			return err
+		}
+		return nil
+	}
+}
+
 func expect(t *testing.T, got []string, want ...string) {
 	t.Helper()
 	if !slices.Equal(got, want) {
@@ -298,12 +308,7 @@ func TestOneBrokenWorkflowAmongTenStopsNoOther(t *testing.T) {
 			for i := range 10 {
 				w.job(fmt.Sprintf("wf%d", i), "a", jobs.Running)
 			}
-			w.source.Fault = func(call string) error {
-				if call == "Page wf3" {
-					return fmt.Errorf("listing: %w", cause)
-				}
-				return nil
-			}
+			w.source.Fault = on("Page wf3", fmt.Errorf("listing: %w", cause))
 			report := w.tick(t)
 			if n := len(w.told(t)); n != 9 {
 				t.Errorf("told of %d jobs, want 9", n)
@@ -328,12 +333,7 @@ func TestOneJobThatCannotBeGotStopsNoOther(t *testing.T) {
 	for i := range 5 {
 		w.job("crm", fmt.Sprint(i), jobs.Queued)
 	}
-	w.source.Fault = func(call string) error {
-		if call == "Job crm/2" {
-			return jobs.ErrUnavailable
-		}
-		return nil
-	}
+	w.source.Fault = on("Job crm/2", jobs.ErrUnavailable)
 	w.tick(t)
 	w.tick(t)
 	if n := len(w.told(t)); n != 4 {
@@ -486,13 +486,7 @@ func TestAJobThatOnlyTheListMissesIsNoLongerMissed(t *testing.T) {
 	w.job("crm", "a", jobs.Running)
 	w.tick(t)
 	w.source.Order = func([]jobs.Job) []jobs.Job { return nil }
-	gone := true
-	w.source.Fault = func(call string) error {
-		if gone && call == "Job crm/a" {
-			return jobs.ErrNotFound
-		}
-		return nil
-	}
+	w.source.Fault = on("Job crm/a", jobs.ErrNotFound)
 	missing := func() int {
 		t.Helper()
 		w.tick(t)
@@ -505,7 +499,7 @@ func TestAJobThatOnlyTheListMissesIsNoLongerMissed(t *testing.T) {
 	if n := missing(); n != 1 {
 		t.Errorf("missed %d times", n)
 	}
-	gone = false
+	w.source.Fault = nil
 	if n := missing(); n != 0 {
 		t.Errorf("missed %d times once it was got again", n)
 	}
@@ -517,12 +511,7 @@ func TestAJobThatOnlyTheListMissesIsNoLongerMissed(t *testing.T) {
 func TestAJobTooNewToBeGotIsLeftForTheNextTick(t *testing.T) {
 	w := newWorld(t)
 	w.job("crm", "a", jobs.Running)
-	w.source.Fault = func(call string) error {
-		if call == "Job crm/a" {
-			return jobs.ErrNotFound
-		}
-		return nil
-	}
+	w.source.Fault = on("Job crm/a", jobs.ErrNotFound)
 	if report := w.tick(t); report.Failed != 1 {
 		t.Errorf("report %+v", report)
 	}
@@ -663,12 +652,7 @@ func TestNothingIsPublishedThatIsNotRecorded(t *testing.T) {
 	for _, fault := range []error{errors.New("throttled"), jobs.ErrConflict} {
 		w := newWorld(t)
 		w.job("crm", "a", jobs.Running)
-		w.store.Fault = func(op string) error {
-			if op == "Save" {
-				return fault
-			}
-			return nil
-		}
+		w.store.Fault = on("Save", fault)
 		w.tick(t)
 		// Another tick that was faster is no fault.
 		if report := w.tick(t); (report.Failed == 0) != errors.Is(fault, jobs.ErrConflict) {
@@ -781,12 +765,7 @@ func TestANamedJobWhoseFirstRecordFailedIsFollowedAllTheSame(t *testing.T) {
 	w.Watched, _ = poller.NewFilter("other-*", "")
 	w.job("crm", "a", jobs.Running)
 	w.job("crm", "b", jobs.Running)
-	w.store.Fault = func(op string) error {
-		if op == "Save" {
-			return errors.New("throttled")
-		}
-		return nil
-	}
+	w.store.Fault = on("Save", errors.New("throttled"))
 	for _, id := range []string{"a", "b"} {
 		if _, err := w.Handle(t.Context(), json.RawMessage(`{"workflowName":"crm","jobId":"`+id+`"}`)); err == nil {
 			t.Fatal("no error although nothing could be recorded")
@@ -878,12 +857,7 @@ func TestACanaryGoesTheWayOfATransition(t *testing.T) {
 		t.Fatalf("%q and %q were sent, taken %+v", first, second, taken)
 	}
 	for _, op := range []string{"Record", "Save"} {
-		w.store.Fault = func(called string) error {
-			if called == op {
-				return errors.New("throttled")
-			}
-			return nil
-		}
+		w.store.Fault = on(op, errors.New("throttled"))
 		if _, err := w.Handle(t.Context(), json.RawMessage(`{"canary":"check"}`)); err == nil {
 			t.Errorf("%s failed, and the canary did not", op)
 		}
@@ -905,12 +879,7 @@ func TestACanaryGoesTheWayOfATransition(t *testing.T) {
 func TestASweepThatDoesNotKnowTheWorkflowsIsNoHeartbeat(t *testing.T) {
 	for _, fault := range []error{jobs.ErrThrottled, jobs.ErrDenied, jobs.ErrUnavailable} {
 		w := newWorld(t)
-		w.source.Fault = func(call string) error {
-			if call == "Workflows" {
-				return fault
-			}
-			return nil
-		}
+		w.source.Fault = on("Workflows", fault)
 		if report := w.tick(t); report.Complete() {
 			t.Errorf("%v: %+v", fault, report)
 		}
