@@ -111,7 +111,8 @@ func (r *real) end(workflow, id string, status jobs.Status, text string) jobs.Ke
 func (r *real) told(key jobs.Key, status jobs.Status, within time.Duration) {
 	r.t.Helper()
 	r.await(within, fmt.Sprintf("%s %s is told", key, status), func() bool {
-		return r.Tally(key, status).Cards > 0 && r.mailed(key, status)
+		tally := r.Tally(key, status)
+		return tally.Cards > 0 && len(tally.Emails) == len(recipients)
 	})
 }
 
