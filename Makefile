@@ -11,7 +11,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # Its command line script is in no venv that finds it installed outside.
 CFN_LINT = .venv/bin/python -c 'import sys; from cfnlint.runner import main; sys.exit(main())'
-TOOL = $(GO) tool -modfile=tools/go.mod
+TOOL = $(GO) tool -modfile=tools/linters/go.mod
 
 .PHONY: help
 help: ## List the targets
@@ -36,8 +36,8 @@ fuzz: ## Look for inputs that break a parser or a renderer (FUZZTIME=10s or 1000
 
 .PHONY: test-long
 test-long: fuzz ## Fuzz, and play ten times the random histories, and a longer outage (an hour)
-	$(GO) test -timeout 60m ./internal/reliability -run 'RandomHistories|OverlappingPollers' -histories 100000 -overlaps 50000
-	$(GO) test -timeout 60m ./internal/reliability -run 'RealBinaries/(one_denied|six_hours)' -outage-events 500
+	$(GO) test -timeout 60m ./test/reliability -run 'RandomHistories|OverlappingPollers' -histories 100000 -overlaps 50000
+	$(GO) test -timeout 60m ./test/reliability -run 'RealBinaries/(one_denied|six_hours)' -outage-events 500
 
 .PHONY: lint
 lint: venv ## Check format, code and template
@@ -71,11 +71,11 @@ golden: venv ## Write the golden files anew from what the code makes now
 
 .PHONY: pictures
 pictures: ## Take the pictures in docs anew (needs chromium)
-	@$(GO) run ./cmd/pictures
+	@$(GO) run ./tools/pictures
 
 .PHONY: bench
 bench: ## Measure start, memory, size and speed beside a Go hello-world function
-	@$(GO) run ./cmd/bench
+	@$(GO) run ./tools/bench
 
 .PHONY: build
 build: build-PollerFunction build-NotifierFunction ## Build both functions for Lambda into .build

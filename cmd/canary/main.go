@@ -22,9 +22,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
-	"github.com/idmapping/notifier/internal/delivery"
 	"github.com/idmapping/notifier/internal/email"
 	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/notify"
 	"github.com/idmapping/notifier/internal/poller"
 	"github.com/idmapping/notifier/internal/slack"
 )
@@ -124,7 +124,7 @@ func send(ctx context.Context, client *lambda.Client, function string) (string, 
 // wait tells of each destination as it has the canary.
 func wait(ctx context.Context, client *dynamodb.Client, d deployment, id string) error {
 	begin := time.Now()
-	key := delivery.KeyOf(event.Event{DetailType: event.Canary, Detail: event.Detail{TransitionID: id}}, "")
+	key := notify.KeyOf(event.Event{DetailType: event.Canary, Detail: event.Detail{TransitionID: id}}, "")
 	waiting := slices.Clone(d.destinations)
 	for {
 		out, err := client.Query(ctx, &dynamodb.QueryInput{

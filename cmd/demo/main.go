@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/fakecloud"
 	"github.com/idmapping/notifier/internal/jobs"
-	"github.com/idmapping/notifier/internal/standin"
 )
 
 var recipients = []string{"data-team@example.com", "on-call@example.com"}
@@ -46,10 +46,10 @@ func main() {
 
 func run(ctx context.Context, keep, verbose bool) error {
 	p := &printer{begin: time.Now()}
-	options := standin.Options{
+	options := fakecloud.Options{
 		Parameters: map[string]string{
-			"SlackChannel": standin.SlackChannel, "SlackTokenParameter": standin.TokenParameter, "SlackMention": "S0DATATEAM",
-			"EmailFrom": standin.EmailFrom, "EmailTo": strings.Join(recipients, ","),
+			"SlackChannel": fakecloud.SlackChannel, "SlackTokenParameter": fakecloud.TokenParameter, "SlackMention": "S0DATATEAM",
+			"EmailFrom": fakecloud.EmailFrom, "EmailTo": strings.Join(recipients, ","),
 		},
 		Progress: func(text string) { p.line("setting up", "", text) },
 		Problem:  func(err error) { p.line("PROBLEM", "", err.Error()) },
@@ -57,13 +57,13 @@ func run(ctx context.Context, keep, verbose bool) error {
 	if verbose {
 		options.Log = func(name, line string) { p.line("log", name, line) }
 	}
-	c, err := standin.Deploy(ctx, options)
+	c, err := fakecloud.Deploy(ctx, options)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	c.Slack.OnMessage = func(m standin.SlackMessage) { p.slack(m) }
-	c.Proxy.OnEmail = func(e standin.Email) { p.line("email", strings.Join(e.To, ", "), e.Subject) }
+	c.Slack.OnMessage = func(m fakecloud.SlackMessage) { p.slack(m) }
+	c.Proxy.OnEmail = func(e fakecloud.Email) { p.line("email", strings.Join(e.To, ", "), e.Subject) }
 	if keep {
 		url, err := c.Inbox()
 		if err != nil {
@@ -78,7 +78,7 @@ func run(ctx context.Context, keep, verbose bool) error {
 	verdict := summary(ctx, c, events)
 	if keep && ctx.Err() == nil {
 		fmt.Println("\nIt goes on running. Look at the inbox page above; Ctrl-C ends it. From another terminal a test message goes the whole way with")
-		fmt.Printf("  AWS_ENDPOINT_URL=%s AWS_REGION=%s AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test make canary STACK=%s\n", c.ProxyURL, standin.Region, standin.Stack)
+		fmt.Printf("  AWS_ENDPOINT_URL=%s AWS_REGION=%s AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test make canary STACK=%s\n", c.ProxyURL, fakecloud.Region, fakecloud.Stack)
 		<-ctx.Done()
 		return verdict
 	}
@@ -86,7 +86,7 @@ func run(ctx context.Context, keep, verbose bool) error {
 }
 
 // play goes through the story. A second of it is a minute of a job's life.
-func play(ctx context.Context, c *standin.Cloud, p *printer) ([]event.Event, error) {
+func play(ctx context.Context, c *fakecloud.Cloud, p *printer) ([]event.Event, error) {
 	begin := time.Now()
 	clock := func() time.Time { return begin.Add(60 * time.Since(begin)) }
 	c.EntityResolution.Now = clock
@@ -128,7 +128,7 @@ func play(ctx context.Context, c *standin.Cloud, p *printer) ([]event.Event, err
 }
 
 // settle waits until the queues are empty.
-func settle(ctx context.Context, c *standin.Cloud) error {
+func settle(ctx context.Context, c *fakecloud.Cloud) error {
 	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); {
 		slack, err := c.Waiting(ctx, "SlackQueue")
 		email, err2 := c.Waiting(ctx, "EmailQueue")
@@ -171,7 +171,7 @@ func (p *printer) line(kind, who, what string) {
 	fmt.Printf("%3.0f s  %-11s  %-22s  %s\n", elapsed.Seconds(), kind, who, what)
 }
 
-func (p *printer) slack(m standin.SlackMessage) {
+func (p *printer) slack(m fakecloud.SlackMessage) {
 	kind, where := "Slack card", "#data-jobs"
 	switch {
 	case m.ThreadTS != "" && m.Broadcast:

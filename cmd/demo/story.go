@@ -3,8 +3,8 @@ package main
 import (
 	"time"
 
+	"github.com/idmapping/notifier/internal/fakecloud"
 	"github.com/idmapping/notifier/internal/jobs"
-	"github.com/idmapping/notifier/internal/standin"
 )
 
 // scene is what happens in Entity Resolution between two ticks.
@@ -70,7 +70,7 @@ func at(j jobs.Job, status jobs.Status) jobs.Job {
 }
 
 // apply makes the scene the truth, at the service's own time.
-func apply(er *standin.EntityResolution, sc scene, started map[jobs.Key]time.Time, now time.Time) {
+func apply(er *fakecloud.EntityResolution, sc scene, started map[jobs.Key]time.Time, now time.Time) {
 	for _, j := range sc.jobs {
 		if j.Status == jobs.Running {
 			started[j.Key] = now

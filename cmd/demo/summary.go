@@ -6,12 +6,12 @@ import (
 	"fmt"
 
 	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/fakecloud"
 	"github.com/idmapping/notifier/internal/jobs"
-	"github.com/idmapping/notifier/internal/standin"
 )
 
 // summary prints the counts and returns what was not told exactly once.
-func summary(ctx context.Context, c *standin.Cloud, events []event.Event) error {
+func summary(ctx context.Context, c *fakecloud.Cloud, events []event.Event) error {
 	var problems []error
 	transitions, ends := 0, 0
 	earlier := make(map[jobs.Key]int)
@@ -70,7 +70,7 @@ Summary
 
 // once says what is wrong with the telling of a job's end. A job that was seen
 // before has a card, which is edited, and a reply in its thread.
-func once(c *standin.Cloud, j jobs.Job, seenBefore int) error {
+func once(c *fakecloud.Cloud, j jobs.Job, seenBefore int) error {
 	t := c.Tally(j.Key, j.Status)
 	var problems []error
 	if t.Cards != 1 {

@@ -10,10 +10,10 @@ import (
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/idmapping/notifier/internal/awsenv"
+	"github.com/idmapping/notifier/internal/config"
 	"github.com/idmapping/notifier/internal/dynamodb"
 	"github.com/idmapping/notifier/internal/emf"
-	"github.com/idmapping/notifier/internal/notifier"
-	"github.com/idmapping/notifier/internal/setting"
+	"github.com/idmapping/notifier/internal/notify"
 	"github.com/idmapping/notifier/internal/sqs"
 )
 
@@ -27,20 +27,20 @@ func main() {
 	lambda.Start(n.Handle)
 }
 
-func newNotifier() (*notifier.Notifier, error) {
-	var env setting.Reader
+func newNotifier() (*notify.Notifier, error) {
+	var env config.Reader
 	cfg, err := awsenv.Config()
 	env.Wrong(err)
 	table, retention := env.Required("DELIVERIES_TABLE"), retention(&env)
-	lanes := []notifier.Lane{slackLane(&env, cfg), emailLane(&env, cfg)}
+	lanes := []notify.Channel{slackLane(&env, cfg), emailLane(&env, cfg)}
 	if len(lanes[0].Destinations)+len(lanes[1].Destinations) == 0 {
 		env.Wrong(errNowhere)
 	}
 	if err := env.Err(); err != nil {
 		return nil, err
 	}
-	return &notifier.Notifier{
-		Lanes:      lanes,
+	return &notify.Notifier{
+		Channels:   lanes,
 		Deliveries: dynamodb.Deliveries{Client: awsdynamodb.NewFromConfig(cfg), Table: table, Retention: retention},
 		Queue:      sqs.New(cfg),
 		Metrics:    emf.Writer{Out: os.Stdout, Stack: env.Text("STACK_NAME")}.Put,

@@ -12,12 +12,12 @@ import (
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/idmapping/notifier/internal/awsenv"
+	"github.com/idmapping/notifier/internal/config"
 	"github.com/idmapping/notifier/internal/dynamodb"
 	"github.com/idmapping/notifier/internal/emf"
 	"github.com/idmapping/notifier/internal/entityresolution"
 	"github.com/idmapping/notifier/internal/eventbridge"
 	"github.com/idmapping/notifier/internal/poller"
-	"github.com/idmapping/notifier/internal/setting"
 )
 
 func main() {
@@ -31,7 +31,7 @@ func main() {
 }
 
 func newPoller() (*poller.Poller, error) {
-	var env setting.Reader
+	var env config.Reader
 	table, bus := env.Required("JOBS_TABLE"), env.Required("EVENT_BUS_NAME")
 	retention := time.Duration(env.Int("RETENTION_DAYS", 90, 1, 3650)) * 24 * time.Hour
 	rate := env.Float("ENTITY_RESOLUTION_RATE", entityresolution.DefaultRate)

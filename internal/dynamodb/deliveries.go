@@ -11,8 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/idmapping/notifier/internal/delivery"
 	"github.com/idmapping/notifier/internal/jobs"
+	"github.com/idmapping/notifier/internal/notify"
 )
 
 // Deliveries is the deliveries table. Its items:
@@ -41,11 +41,11 @@ type Deliveries struct {
 // Claim takes the right to tell the destination of a transition, which shows
 // attempt, until the given time, and returns what it was told of the job
 // before. Where it has been told of this very transition nothing is claimed, and
-// State.Told says so. It returns *delivery.Claimed while another claimant holds
+// State.Told says so. It returns *notify.Claimed while another claimant holds
 // an unexpired claim.
 //
 // The same claimant may claim again: an answer can be lost on its way.
-func (s Deliveries) Claim(ctx context.Context, k delivery.Key, transition, claimant string, attempt delivery.Shown, until time.Time) (delivery.State, error) {
+func (s Deliveries) Claim(ctx context.Context, k notify.Key, transition, claimant string, attempt notify.Progress, until time.Time) (notify.State, error) {
 	now := s.now()
 	out, err := s.Client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &s.Table,
@@ -62,27 +62,27 @@ func (s Deliveries) Claim(ctx context.Context, k delivery.Key, transition, claim
 			":transition": text(transition),
 			":now":        number(now.UnixMilli()),
 			":attempt":    text(string(attempt.Status)),
-			":order":      text(attempt.Order()),
-			":behind":     text(attempt.Behind()),
+			":order":      text(attempt.SortKey()),
+			":behind":     text(attempt.SupersedeLimit()),
 		},
 		ReturnValues:                        types.ReturnValueAllOld,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
 	if failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
 		state := stateOf(failed.Item)
-		if slices.Contains(state.Told, transition) || state.Attempted.Order() > attempt.Behind() {
+		if slices.Contains(state.Told, transition) || state.Attempted.SortKey() > attempt.SupersedeLimit() {
 			return state, nil
 		}
-		return delivery.State{}, &delivery.Claimed{Until: time.UnixMilli(num(failed.Item, "claimUntil")).UTC()}
+		return notify.State{}, &notify.Claimed{Until: time.UnixMilli(num(failed.Item, "claimUntil")).UTC()}
 	}
 	if err != nil {
-		return delivery.State{}, fmt.Errorf("claiming %s for %s: %w", k.Job, k.Destination, err)
+		return notify.State{}, fmt.Errorf("claiming %s for %s: %w", k.Job, k.Destination, err)
 	}
 	return stateOf(out.Attributes), nil
 }
 
 // SaveCard records the card that was posted for the job.
-func (s Deliveries) SaveCard(ctx context.Context, k delivery.Key, card delivery.Card) error {
+func (s Deliveries) SaveCard(ctx context.Context, k notify.Key, card notify.MessageRef) error {
 	_, err := s.Client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName:                 &s.Table,
 		Key:                       deliveryKey(k),
@@ -97,7 +97,7 @@ func (s Deliveries) SaveCard(ctx context.Context, k delivery.Key, card delivery.
 
 // Finish records that a transition needs no more telling and what the
 // destination has been shown, and gives the claim back.
-func (s Deliveries) Finish(ctx context.Context, k delivery.Key, claimant, transition string, shown delivery.Shown) error {
+func (s Deliveries) Finish(ctx context.Context, k notify.Key, claimant, transition string, shown notify.Progress) error {
 	values := attributes{
 		":told":  &types.AttributeValueMemberSS{Value: []string{transition}},
 		":shown": text(string(shown.Status)),
@@ -133,7 +133,7 @@ func persistently(o *dynamodb.Options) { o.RetryMaxAttempts = 5 }
 
 // Release gives a claim back after a telling that failed. A claim that another
 // has by now stays.
-func (s Deliveries) Release(ctx context.Context, k delivery.Key, claimant string) error {
+func (s Deliveries) Release(ctx context.Context, k notify.Key, claimant string) error {
 	_, err := s.Client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName:                 &s.Table,
 		Key:                       deliveryKey(k),
@@ -151,7 +151,7 @@ func (s Deliveries) Release(ctx context.Context, k delivery.Key, claimant string
 // the one before, whoever reserved that. It reserves nothing and says false
 // when the next free time is after latest.
 func (s Deliveries) Slot(ctx context.Context, destination string, gap time.Duration, latest time.Time) (time.Time, bool, error) {
-	k := deliveryKey(delivery.Key{Job: "#pace", Destination: destination})
+	k := deliveryKey(notify.Key{Job: "#pace", Destination: destination})
 	at := s.now()
 	condition := "attribute_not_exists(slot) OR slot <= :at"
 	for range 8 { // others reserve too; each try sees the newest slot
@@ -186,7 +186,7 @@ func (s Deliveries) Slot(ctx context.Context, destination string, gap time.Durat
 func (s Deliveries) Hold(ctx context.Context, destination string, until time.Time) error {
 	_, err := s.Client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName:                 &s.Table,
-		Key:                       deliveryKey(delivery.Key{Job: "#pace", Destination: destination}),
+		Key:                       deliveryKey(notify.Key{Job: "#pace", Destination: destination}),
 		UpdateExpression:          aws.String("SET slot = :until"),
 		ConditionExpression:       aws.String("attribute_not_exists(slot) OR slot < :until"),
 		ExpressionAttributeValues: attributes{":until": number(until.UnixMilli())},
@@ -198,8 +198,8 @@ func (s Deliveries) Hold(ctx context.Context, destination string, until time.Tim
 }
 
 // Broken notes that a destination is broken, and returns since when. One that
-// refused nothing for [delivery.Mended] was mended meanwhile and is broken anew.
-func (s Deliveries) Broken(ctx context.Context, destination string) (delivery.Breakage, error) {
+// refused nothing for [notify.RecoveryWindow] was mended meanwhile and is broken anew.
+func (s Deliveries) Broken(ctx context.Context, destination string) (notify.Outage, error) {
 	now := s.now()
 	in := &dynamodb.UpdateItemInput{
 		TableName:           &s.Table,
@@ -208,7 +208,7 @@ func (s Deliveries) Broken(ctx context.Context, destination string) (delivery.Br
 		ConditionExpression: aws.String("refused >= :mended"),
 		ExpressionAttributeValues: attributes{
 			":now":     number(now.UnixMilli()),
-			":mended":  number(now.Add(-delivery.Mended).UnixMilli()),
+			":mended":  number(now.Add(-notify.RecoveryWindow).UnixMilli()),
 			":expires": number(now.Add(s.Retention).Unix()),
 		},
 		ReturnValues: types.ReturnValueAllNew,
@@ -220,10 +220,10 @@ func (s Deliveries) Broken(ctx context.Context, destination string) (delivery.Br
 		out, err = s.Client.UpdateItem(ctx, in)
 	}
 	if err != nil {
-		return delivery.Breakage{}, fmt.Errorf("noting that %s is broken: %w", destination, err)
+		return notify.Outage{}, fmt.Errorf("noting that %s is broken: %w", destination, err)
 	}
 	warned, _ := out.Attributes["warned"].(*types.AttributeValueMemberBOOL)
-	return delivery.Breakage{Since: time.UnixMilli(num(out.Attributes, "since")).UTC(), Told: warned != nil && warned.Value}, nil
+	return notify.Outage{Since: time.UnixMilli(num(out.Attributes, "since")).UTC(), Told: warned != nil && warned.Value}, nil
 }
 
 // Warned records that the other channels were told that a destination is broken.
@@ -242,7 +242,7 @@ func (s Deliveries) Warned(ctx context.Context, destination string) error {
 }
 
 func brokenKey(destination string) attributes {
-	return deliveryKey(delivery.Key{Job: "#broken", Destination: destination})
+	return deliveryKey(notify.Key{Job: "#broken", Destination: destination})
 }
 
 func (s Deliveries) now() time.Time {
@@ -252,7 +252,7 @@ func (s Deliveries) now() time.Time {
 	return time.Now().UTC()
 }
 
-func deliveryKey(k delivery.Key) attributes {
+func deliveryKey(k notify.Key) attributes {
 	return attributes{"job": text(k.Job), "destination": text(k.Destination)}
 }
 
@@ -261,11 +261,11 @@ func with(values attributes, name string, v types.AttributeValue) attributes {
 	return values
 }
 
-func stateOf(item attributes) delivery.State {
-	state := delivery.State{
-		Card:      delivery.Card{Channel: str(item, "channel"), TS: str(item, "ts")},
+func stateOf(item attributes) notify.State {
+	state := notify.State{
+		Card:      notify.MessageRef{Channel: str(item, "channel"), TS: str(item, "ts")},
 		Shown:     shownOf(item),
-		Attempted: delivery.ParseOrder(jobs.Status(str(item, "attempt")), str(item, "attemptOrder")),
+		Attempted: notify.ParseSortKey(jobs.Status(str(item, "attempt")), str(item, "attemptOrder")),
 	}
 	if told, ok := item["told"].(*types.AttributeValueMemberSS); ok {
 		state.Told = told.Value
@@ -273,9 +273,9 @@ func stateOf(item attributes) delivery.State {
 	return state
 }
 
-func shownOf(item attributes) delivery.Shown {
+func shownOf(item attributes) notify.Progress {
 	at, _ := time.Parse(time.RFC3339Nano, str(item, "shownAt")) // zero in an item without
-	return delivery.Shown{
+	return notify.Progress{
 		Status:     jobs.Status(str(item, "shown")),
 		Stage:      jobs.Stage(num(item, "shownStage")),
 		ObservedAt: at,

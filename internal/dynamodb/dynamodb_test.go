@@ -14,18 +14,17 @@ import (
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/idmapping/notifier/internal/delivery"
 	"github.com/idmapping/notifier/internal/dynamodb"
+	"github.com/idmapping/notifier/internal/fake"
+	"github.com/idmapping/notifier/internal/fakecloud"
 	"github.com/idmapping/notifier/internal/jobs"
-	"github.com/idmapping/notifier/internal/notifier"
-	"github.com/idmapping/notifier/internal/standin"
-	"github.com/idmapping/notifier/internal/storetest"
+	"github.com/idmapping/notifier/internal/notify"
 )
 
 // table makes a table with the two keys and gives a client and its name.
 func table(t *testing.T, hash, sort string) (*awsdynamodb.Client, string) {
 	t.Helper()
-	client := awsdynamodb.NewFromConfig(standin.MotoForTest(t).Config())
+	client := awsdynamodb.NewFromConfig(fakecloud.MotoForTest(t).Config())
 	name := hash + "-" + sort + "-" + time.Now().Format("150405.000000000")
 	_, err := client.CreateTable(context.Background(), &awsdynamodb.CreateTableInput{
 		TableName:   &name,
@@ -43,12 +42,12 @@ func table(t *testing.T, hash, sort string) (*awsdynamodb.Client, string) {
 
 func TestTheJobsTableHoldsTheContract(t *testing.T) {
 	client, name := table(t, "workflow", "job")
-	storetest.JobsContract(t, dynamodb.Jobs{Client: client, Table: name, Retention: time.Hour}, "contract")
+	fake.JobsContract(t, dynamodb.Jobs{Client: client, Table: name, Retention: time.Hour}, "contract")
 }
 
 func TestTheDeliveriesTableHoldsTheContract(t *testing.T) {
 	client, name := table(t, "job", "destination")
-	storetest.DeliveriesContract(t, func(now func() time.Time) notifier.Deliveries {
+	fake.DeliveriesContract(t, func(now func() time.Time) notify.Deliveries {
 		return dynamodb.Deliveries{Client: client, Table: name, Retention: time.Hour, Now: now}
 	}, "contract")
 }
@@ -112,12 +111,12 @@ func item(t *testing.T, client *awsdynamodb.Client, table, workflow, job string)
 func TestACallThatFailsIsAnErrorThatSaysSo(t *testing.T) {
 	down := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }))
 	defer down.Close()
-	client := awsdynamodb.NewFromConfig(standin.MotoForTest(t).Config(), func(o *awsdynamodb.Options) {
+	client := awsdynamodb.NewFromConfig(fakecloud.MotoForTest(t).Config(), func(o *awsdynamodb.Options) {
 		o.BaseEndpoint, o.Retryer = &down.URL, aws.NopRetryer{}
 	})
 	store, ledger := dynamodb.Jobs{Client: client, Table: "t"}, dynamodb.Deliveries{Client: client, Table: "t"}
 	job := jobs.Record{Job: jobs.Job{Key: jobs.Key{Workflow: "crm", Job: "1"}, Status: jobs.Failed}, Version: 1, Pending: []jobs.Entry{{ID: "x"}}}
-	k := delivery.Key{Job: "arn:w/1", Destination: "slack:C1"}
+	k := notify.Key{Job: "arn:w/1", Destination: "slack:C1"}
 	ctx, now := t.Context(), time.Now()
 	for name, call := range map[string]func() error{
 		"Watches":   func() error { _, err := store.Watches(ctx); return err },
@@ -128,14 +127,14 @@ func TestACallThatFailsIsAnErrorThatSaysSo(t *testing.T) {
 		"Save":      func() error { return store.Save(ctx, job, &jobs.Entry{ID: "y"}) },
 		"Settle":    func() error { return store.Settle(ctx, job, []string{"x"}, nil) },
 		"Claim": func() error {
-			_, err := ledger.Claim(ctx, k, "x", "me", delivery.Shown{}, now)
-			if _, ok := errors.AsType[*delivery.Claimed](err); ok {
+			_, err := ledger.Claim(ctx, k, "x", "me", notify.Progress{}, now)
+			if _, ok := errors.AsType[*notify.Claimed](err); ok {
 				return nil
 			}
 			return err
 		},
-		"SaveCard": func() error { return ledger.SaveCard(ctx, k, delivery.Card{}) },
-		"Finish":   func() error { return ledger.Finish(ctx, k, "me", "x", delivery.Shown{}) },
+		"SaveCard": func() error { return ledger.SaveCard(ctx, k, notify.MessageRef{}) },
+		"Finish":   func() error { return ledger.Finish(ctx, k, "me", "x", notify.Progress{}) },
 		"Release":  func() error { return ledger.Release(ctx, k, "me") },
 		"Slot": func() error {
 			_, ok, err := ledger.Slot(ctx, "slack:C1", time.Second, now)
@@ -233,7 +232,7 @@ func TestAnItemThatCannotBeReadSaysSoAndStopsNoOther(t *testing.T) {
 }
 
 func TestAMissingTableIsAnErrorThatNamesIt(t *testing.T) {
-	client := awsdynamodb.NewFromConfig(standin.MotoForTest(t).Config())
+	client := awsdynamodb.NewFromConfig(fakecloud.MotoForTest(t).Config())
 	store := dynamodb.Jobs{Client: client, Table: "not-there", Retention: time.Hour}
 	if _, err := store.Watches(t.Context()); err == nil {
 		t.Error("no error")

@@ -17,8 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 	"github.com/aws/smithy-go"
 
-	"github.com/idmapping/notifier/internal/delivery"
 	"github.com/idmapping/notifier/internal/message"
+	"github.com/idmapping/notifier/internal/notify"
 )
 
 // Recipient tells one address.
@@ -50,7 +50,7 @@ const (
 )
 
 // ParseAddresses checks the sender and the comma-separated recipients. Both may
-// be empty together. Its error names the setting.
+// be empty together. Its error names the config.
 func ParseAddresses(from, to string) (string, []string, error) {
 	if from == "" && strings.TrimSpace(to) == "" {
 		return "", nil, nil
@@ -81,10 +81,10 @@ func ParseAddresses(from, to string) (string, []string, error) {
 // ID names the destination.
 func (r *Recipient) ID() string { return "email:" + r.to }
 
-// Send sends the step's message. Its error is a *delivery.Failure.
-func (r *Recipient) Send(ctx context.Context, step delivery.Step, _ func(context.Context, delivery.Card) error) error {
+// Send sends the step's message. Its error is a *notify.Failure.
+func (r *Recipient) Send(ctx context.Context, step notify.Delivery, _ func(context.Context, notify.MessageRef) error) error {
 	to := r.to
-	if step.Check {
+	if step.DryRun {
 		to = simulator
 	}
 	subject, html, text := Render(step.Message)
@@ -133,8 +133,8 @@ const (
 )
 
 // failureOf sorts the errors of SendEmail (SES API v2, SendEmail, Errors).
-func failureOf(err error) *delivery.Failure {
-	f := &delivery.Failure{Reason: delivery.Unavailable, Err: fmt.Errorf("sending an email: %w", err)}
+func failureOf(err error) *notify.Failure {
+	f := &notify.Failure{Reason: notify.Unavailable, Err: fmt.Errorf("sending an email: %w", err)}
 	api, ok := errors.AsType[smithy.APIError](err)
 	if !ok {
 		return f
@@ -142,22 +142,22 @@ func failureOf(err error) *delivery.Failure {
 	text := strings.ToLower(api.ErrorMessage())
 	switch api.ErrorCode() {
 	case "TooManyRequestsException", "ThrottlingException", "Throttling", "LimitExceededException":
-		f.Reason, f.After = delivery.RateLimited, waitForRate
+		f.Reason, f.After = notify.RateLimited, waitForRate
 		if strings.Contains(text, "daily") {
 			f.After = waitForQuota
 		}
 	case "MessageRejected":
 		// Either an address is not verified, which can be mended, or the
 		// content is refused, which cannot.
-		f.Reason = delivery.Refused
+		f.Reason = notify.Refused
 		if strings.Contains(text, "not verified") || strings.Contains(text, "not authorized") {
-			f.Reason = delivery.Misconfigured
+			f.Reason = notify.Misconfigured
 		}
 	case "AccountSuspendedException", "MailFromDomainNotVerifiedException", "SendingPausedException", "NotFoundException",
 		"AccessDeniedException", "AccessDenied", "UnrecognizedClientException", "InvalidClientTokenId", "SignatureDoesNotMatch":
-		f.Reason = delivery.Misconfigured
+		f.Reason = notify.Misconfigured
 	case "BadRequestException", "ValidationException":
-		f.Reason = delivery.Refused
+		f.Reason = notify.Refused
 	}
 	return f
 }

@@ -18,18 +18,18 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 
-	"github.com/idmapping/notifier/internal/delivery"
+	"github.com/idmapping/notifier/internal/fakecloud"
 	"github.com/idmapping/notifier/internal/message"
-	"github.com/idmapping/notifier/internal/standin"
+	"github.com/idmapping/notifier/internal/notify"
 )
 
 const sender = `"ID mapping" <notifier@verified.example.com>`
 
 // ses is moto's SES with a verified domain, behind a proxy that records.
-func ses(t *testing.T) (aws.Config, *standin.Proxy) {
+func ses(t *testing.T) (aws.Config, *fakecloud.Proxy) {
 	t.Helper()
-	moto := standin.MotoForTest(t)
-	proxy, err := standin.NewProxy(moto.URL)
+	moto := fakecloud.MotoForTest(t)
+	proxy, err := fakecloud.NewProxy(moto.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,8 +58,8 @@ func TestAnEmailBearsSubjectHTMLAndTextToOneRecipient(t *testing.T) {
 	if r.ID() != "email:a@example.com" {
 		t.Errorf("ID is %q", r.ID())
 	}
-	save := func(context.Context, delivery.Card) error { return errors.New("an email has no card to save") }
-	if err := r.Send(t.Context(), delivery.Step{Message: m}, save); err != nil {
+	save := func(context.Context, notify.MessageRef) error { return errors.New("an email has no card to save") }
+	if err := r.Send(t.Context(), notify.Delivery{Message: m}, save); err != nil {
 		t.Fatal(err)
 	}
 	sent := proxy.Emails()
@@ -77,14 +77,14 @@ func TestAnEmailBearsSubjectHTMLAndTextToOneRecipient(t *testing.T) {
 
 func TestACheckGoesToTheSimulatorAndToNobodyElse(t *testing.T) {
 	cfg, proxy := ses(t)
-	if err := New(cfg, sender, "a@example.com").Send(t.Context(), delivery.Step{Message: about("1", "r", "", "canary", "TEST"), Check: true}, nil); err != nil {
+	if err := New(cfg, sender, "a@example.com").Send(t.Context(), notify.Delivery{Message: about("1", "r", "", "canary", "TEST"), DryRun: true}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if sent := proxy.Emails(); len(sent) != 1 || !slices.Equal(sent[0].To, []string{"success@simulator.amazonses.com"}) {
 		t.Errorf("sent %+v", sent)
 	}
-	err := New(cfg, "nobody@unverified.example.com", "a@example.com").Send(t.Context(), delivery.Step{Message: about("1", "r", "", "canary", "TEST"), Check: true}, nil)
-	if failure := delivery.FailureOf(err); err == nil || failure.Reason != delivery.Misconfigured {
+	err := New(cfg, "nobody@unverified.example.com", "a@example.com").Send(t.Context(), notify.Delivery{Message: about("1", "r", "", "canary", "TEST"), DryRun: true}, nil)
+	if failure := notify.FailureOf(err); err == nil || failure.Reason != notify.Misconfigured {
 		t.Errorf("from a sender that is not verified: %v", err)
 	}
 }
@@ -102,7 +102,7 @@ func TestEmailsOfOneJobAreOneThreadAndOfTwoJobsTwo(t *testing.T) {
 		about("123456789012", "us-east-1", "crm", "1", "FAILED"),
 		about("123456789012", "eu-west-1", "crm1", "", "FAILED"),
 	} {
-		if err := r.Send(t.Context(), delivery.Step{Message: m}, nil); err != nil {
+		if err := r.Send(t.Context(), notify.Delivery{Message: m}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -121,8 +121,8 @@ func TestEmailsOfOneJobAreOneThreadAndOfTwoJobsTwo(t *testing.T) {
 
 func TestASenderWhomSESDoesNotKnowIsASettingToBeMended(t *testing.T) {
 	cfg, proxy := ses(t)
-	err := New(cfg, "somebody@unverified.example.org", "a@example.com").Send(t.Context(), delivery.Step{Message: about("1", "r", "w", "j", "FAILED")}, nil)
-	if f, ok := err.(*delivery.Failure); !ok || f.Reason != delivery.Misconfigured {
+	err := New(cfg, "somebody@unverified.example.org", "a@example.com").Send(t.Context(), notify.Delivery{Message: about("1", "r", "w", "j", "FAILED")}, nil)
+	if f, ok := err.(*notify.Failure); !ok || f.Reason != notify.Misconfigured {
 		t.Errorf("error is %v", err)
 	}
 	if n := len(proxy.Emails()); n != 0 {
@@ -139,33 +139,33 @@ func TestEveryErrorOfSESIsSorted(t *testing.T) {
 		name          string
 		status        int
 		code, message string
-		want          delivery.Reason
+		want          notify.Reason
 		after         time.Duration
 	}{
-		{"too many requests", 429, "TooManyRequestsException", "Too many requests", delivery.RateLimited, 5 * time.Second},
-		{"rate", 400, "ThrottlingException", "Maximum sending rate exceeded.", delivery.RateLimited, 5 * time.Second},
-		{"rate, as the gateway spells it", 400, "Throttling", "Rate exceeded", delivery.RateLimited, 5 * time.Second},
-		{"daily quota", 400, "ThrottlingException", "Daily message quota exceeded.", delivery.RateLimited, 15 * time.Minute},
-		{"daily quota, as v2 spells it", 429, "TooManyRequestsException", "Daily message quota exceeded", delivery.RateLimited, 15 * time.Minute},
-		{"limit", 400, "LimitExceededException", "Sending limit exceeded", delivery.RateLimited, 5 * time.Second},
-		{"unverified address", 400, "MessageRejected", "Email address is not verified. The following identities failed the check in region EU-WEST-1: a@example.com", delivery.Misconfigured, 0},
-		{"unverified sender", 400, "MessageRejected", "Email address not verified \"a@example.com\"", delivery.Misconfigured, 0},
-		{"refused content", 400, "MessageRejected", "Message contains a virus", delivery.Refused, 0},
-		{"suspended account", 400, "AccountSuspendedException", "no", delivery.Misconfigured, 0},
-		{"paused sending", 400, "SendingPausedException", "no", delivery.Misconfigured, 0},
-		{"unverified domain", 400, "MailFromDomainNotVerifiedException", "no", delivery.Misconfigured, 0},
-		{"no such identity", 404, "NotFoundException", "no", delivery.Misconfigured, 0},
-		{"no permission", 403, "AccessDeniedException", "User is not authorized to perform: ses:SendEmail", delivery.Misconfigured, 0},
-		{"wrong token", 403, "UnrecognizedClientException", "no", delivery.Misconfigured, 0},
-		{"bad request", 400, "BadRequestException", "Missing final '@domain'", delivery.Refused, 0},
-		{"validation", 400, "ValidationException", "no", delivery.Refused, 0},
-		{"fault", 500, "InternalServiceErrorException", "no", delivery.Unavailable, 0},
-		{"outage", 503, "ServiceUnavailable", "no", delivery.Unavailable, 0},
-		{"conflict", 409, "ConflictException", "no", delivery.Unavailable, 0},
-		{"something new", 400, "LaterException", "no", delivery.Unavailable, 0},
-		{"a page", 502, "", "<html>", delivery.Unavailable, 0},
-		{"a hang", 0, "", "", delivery.Unavailable, 0},
-		{"a reset", -1, "", "", delivery.Unavailable, 0},
+		{"too many requests", 429, "TooManyRequestsException", "Too many requests", notify.RateLimited, 5 * time.Second},
+		{"rate", 400, "ThrottlingException", "Maximum sending rate exceeded.", notify.RateLimited, 5 * time.Second},
+		{"rate, as the gateway spells it", 400, "Throttling", "Rate exceeded", notify.RateLimited, 5 * time.Second},
+		{"daily quota", 400, "ThrottlingException", "Daily message quota exceeded.", notify.RateLimited, 15 * time.Minute},
+		{"daily quota, as v2 spells it", 429, "TooManyRequestsException", "Daily message quota exceeded", notify.RateLimited, 15 * time.Minute},
+		{"limit", 400, "LimitExceededException", "Sending limit exceeded", notify.RateLimited, 5 * time.Second},
+		{"unverified address", 400, "MessageRejected", "Email address is not verified. The following identities failed the check in region EU-WEST-1: a@example.com", notify.Misconfigured, 0},
+		{"unverified sender", 400, "MessageRejected", "Email address not verified \"a@example.com\"", notify.Misconfigured, 0},
+		{"refused content", 400, "MessageRejected", "Message contains a virus", notify.Refused, 0},
+		{"suspended account", 400, "AccountSuspendedException", "no", notify.Misconfigured, 0},
+		{"paused sending", 400, "SendingPausedException", "no", notify.Misconfigured, 0},
+		{"unverified domain", 400, "MailFromDomainNotVerifiedException", "no", notify.Misconfigured, 0},
+		{"no such identity", 404, "NotFoundException", "no", notify.Misconfigured, 0},
+		{"no permission", 403, "AccessDeniedException", "User is not authorized to perform: ses:SendEmail", notify.Misconfigured, 0},
+		{"wrong token", 403, "UnrecognizedClientException", "no", notify.Misconfigured, 0},
+		{"bad request", 400, "BadRequestException", "Missing final '@domain'", notify.Refused, 0},
+		{"validation", 400, "ValidationException", "no", notify.Refused, 0},
+		{"fault", 500, "InternalServiceErrorException", "no", notify.Unavailable, 0},
+		{"outage", 503, "ServiceUnavailable", "no", notify.Unavailable, 0},
+		{"conflict", 409, "ConflictException", "no", notify.Unavailable, 0},
+		{"something new", 400, "LaterException", "no", notify.Unavailable, 0},
+		{"a page", 502, "", "<html>", notify.Unavailable, 0},
+		{"a hang", 0, "", "", notify.Unavailable, 0},
+		{"a reset", -1, "", "", notify.Unavailable, 0},
 	} {
 		calls := new(atomic.Int32)
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -187,18 +187,18 @@ func TestEveryErrorOfSESIsSorted(t *testing.T) {
 			}
 		}))
 		t.Cleanup(server.Close)
-		r := New(aws.Config{Region: standin.Region, BaseEndpoint: &server.URL, HTTPClient: &http.Client{Timeout: 600 * time.Millisecond},
+		r := New(aws.Config{Region: fakecloud.Region, BaseEndpoint: &server.URL, HTTPClient: &http.Client{Timeout: 600 * time.Millisecond},
 			Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}, sender, "a@example.com")
 		running.Go(func() {
-			err := r.Send(t.Context(), delivery.Step{Message: about("1", "r", "w", "j", "FAILED")}, nil)
-			f, ok := err.(*delivery.Failure)
+			err := r.Send(t.Context(), notify.Delivery{Message: about("1", "r", "w", "j", "FAILED")}, nil)
+			f, ok := err.(*notify.Failure)
 			if !ok {
-				t.Errorf("%s: error is a %T, want a *delivery.Failure: %v", c.name, err, err)
+				t.Errorf("%s: error is a %T, want a *notify.Failure: %v", c.name, err, err)
 				return
 			}
 			// Whatever else may have been sent: another try could send it twice.
 			want := int32(1)
-			if c.want == delivery.RateLimited {
+			if c.want == notify.RateLimited {
 				want = attempts
 			}
 			if got := calls.Load(); got != want {
@@ -225,8 +225,8 @@ func TestAnEmailThatWasThrottledIsSentByTheNextAttempt(t *testing.T) {
 		_, _ = io.WriteString(w, `{"MessageId":"1"}`)
 	}))
 	defer server.Close()
-	r := New(aws.Config{Region: standin.Region, BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}, sender, "a@example.com")
-	if err := r.Send(t.Context(), delivery.Step{Message: about("1", "r", "w", "j", "FAILED")}, nil); err != nil || calls.Load() != 2 {
+	r := New(aws.Config{Region: fakecloud.Region, BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}, sender, "a@example.com")
+	if err := r.Send(t.Context(), notify.Delivery{Message: about("1", "r", "w", "j", "FAILED")}, nil); err != nil || calls.Load() != 2 {
 		t.Errorf("%d calls (%v)", calls.Load(), err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/idmapping/notifier/internal/emf"
-	"github.com/idmapping/notifier/internal/notifier"
+	"github.com/idmapping/notifier/internal/notify"
 	"github.com/idmapping/notifier/internal/poller"
 )
 
@@ -63,7 +63,7 @@ func TestOneLineDeclaresEveryMetricThatItHolds(t *testing.T) {
 
 // Each custom metric has its price: ten is what the design allows.
 func TestThereAreTenMetricsInAll(t *testing.T) {
-	if n := len(poller.Report{}.Values()) + len(notifier.Report{}.Values()); n != 10 {
+	if n := len(poller.Report{}.Values()) + len(notify.Report{}.Values()); n != 10 {
 		t.Errorf("%d metrics", n)
 	}
 }

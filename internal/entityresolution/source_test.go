@@ -16,9 +16,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/idmapping/notifier/internal/entityresolution"
+	"github.com/idmapping/notifier/internal/fake"
+	"github.com/idmapping/notifier/internal/fakecloud"
 	"github.com/idmapping/notifier/internal/jobs"
-	"github.com/idmapping/notifier/internal/standin"
-	"github.com/idmapping/notifier/internal/storetest"
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -32,7 +32,7 @@ func source(t *testing.T, service http.Handler, rate float64) *entityresolution.
 	server := httptest.NewServer(service)
 	t.Cleanup(server.Close)
 	return entityresolution.New(aws.Config{
-		Region:       standin.Region,
+		Region:       fakecloud.Region,
 		BaseEndpoint: &server.URL,
 		Credentials:  credentials.NewStaticCredentialsProvider("test", "test", ""),
 		HTTPClient:   &http.Client{Timeout: 600 * time.Millisecond},
@@ -48,12 +48,12 @@ func answering(body string) http.HandlerFunc {
 }
 
 func TestTheSourceHoldsTheContract(t *testing.T) {
-	service := &standin.EntityResolution{}
-	storetest.SourceContract(t, source(t, service, fast), func(j jobs.Job) { service.Put(j) })
+	service := &fakecloud.EntityResolution{}
+	fake.SourceContract(t, source(t, service, fast), func(j jobs.Job) { service.Put(j) })
 }
 
 func TestEveryFieldOfAJobIsRead(t *testing.T) {
-	service := &standin.EntityResolution{}
+	service := &fakecloud.EntityResolution{}
 	key := jobs.Key{Workflow: "crm-to_ads", Job: "4f2a"}
 	want := jobs.Job{
 		Key: key, Type: "INCREMENTAL", Status: jobs.Failed,
@@ -138,7 +138,7 @@ func TestAnswersWithoutAStatusOrAnIDAreNotTakenForJobs(t *testing.T) {
 }
 
 func TestAListIsReadPageByPage(t *testing.T) {
-	service := &standin.EntityResolution{Now: func() time.Time { return noon }}
+	service := &fakecloud.EntityResolution{Now: func() time.Time { return noon }}
 	const n = 60
 	for i := range n {
 		service.Put(jobs.Job{Key: jobs.Key{Workflow: "crm", Job: fmt.Sprint(i)}, Status: jobs.Succeeded, Type: "BATCH",
@@ -188,11 +188,11 @@ func TestAPageWithoutADateHasNoTime(t *testing.T) {
 }
 
 func TestAllWorkflowsAreListedOverEveryPage(t *testing.T) {
-	service := &standin.EntityResolution{}
+	service := &fakecloud.EntityResolution{}
 	want := make(map[string]string)
 	for _, name := range []string{"crm", "ads", "a-b_C9"} {
 		service.AddWorkflow(name)
-		want[name] = standin.WorkflowARN(name)
+		want[name] = fakecloud.WorkflowARN(name)
 	}
 	if got, err := source(t, service, fast).Workflows(t.Context()); err != nil || !maps.Equal(got, want) {
 		t.Errorf("workflows are %v (%v), want %v", got, err, want)
@@ -225,11 +225,11 @@ func TestAPartOfTheWorkflowsIsNeverTakenForAll(t *testing.T) {
 }
 
 func TestRequestsStayAtTwoASecondWithTheirRetries(t *testing.T) {
-	service := &standin.EntityResolution{}
+	service := &fakecloud.EntityResolution{}
 	for _, w := range []string{"a", "b", "c"} {
 		service.AddWorkflow(w)
 	}
-	service.Inject(standin.Fault{Times: 3, Status: 500, Code: "InternalServerException"})
+	service.Inject(fakecloud.Fault{Times: 3, Status: 500, Code: "InternalServerException"})
 	s := source(t, service, entityresolution.DefaultRate)
 	done := make(chan error)
 	for _, w := range []string{"a", "b", "c"} { // three sweeps at a time
@@ -257,7 +257,7 @@ func TestRequestsStayAtTwoASecondWithTheirRetries(t *testing.T) {
 }
 
 func TestACallThatWouldWaitBeyondTheDeadlineReturnsAtOnce(t *testing.T) {
-	service := &standin.EntityResolution{}
+	service := &fakecloud.EntityResolution{}
 	service.AddWorkflow("crm")
 	s := source(t, service, 0.01)
 	if _, err := s.Page(t.Context(), "crm", ""); err != nil {

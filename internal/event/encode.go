@@ -58,7 +58,7 @@ func EncodeCanary(show bool, now time.Time) jobs.Entry {
 		ObservedAt   time.Time `json:"observedAt"`
 		Show         bool      `json:"show,omitempty"`
 	}{Version, id, now.UTC(), show})
-	return jobs.Entry{ID: id, DetailType: Canary, Time: now.UTC(), Detail: string(detail), SeenAt: now.UTC()}
+	return jobs.Entry{ID: id, DetailType: Canary, Time: now.UTC(), Detail: string(detail), ObservedAt: now.UTC()}
 }
 
 func encode(detailType, workflowARN string, t jobs.Transition, id jobs.Status, seen time.Time) (jobs.Entry, error) {
@@ -85,7 +85,7 @@ func encode(detailType, workflowARN string, t jobs.Transition, id jobs.Status, s
 		Error:          failure(job),
 		Outputs:        job.Outputs,
 	}
-	if d, ok := job.Duration(); ok && job.Ended() {
+	if d, ok := job.Duration(); ok && job.Terminal() {
 		seconds := int64(d.Round(time.Second) / time.Second)
 		detail.Duration = &seconds
 	}
@@ -100,7 +100,7 @@ func encode(detailType, workflowARN string, t jobs.Transition, id jobs.Status, s
 		Time:       began(detailType, job, seen).UTC(),
 		Resource:   workflowARN,
 		Detail:     string(body),
-		SeenAt:     seen.UTC(),
+		ObservedAt: seen.UTC(),
 	}, nil
 }
 
@@ -108,7 +108,7 @@ func encode(detailType, workflowARN string, t jobs.Transition, id jobs.Status, s
 // was seen.
 func began(detailType string, job jobs.Job, seen time.Time) time.Time {
 	at := job.StartTime
-	if job.Stage() == jobs.Over {
+	if job.Stage() == jobs.Terminal {
 		at = job.EndTime
 	}
 	if detailType == Vanished || at.IsZero() {

@@ -60,7 +60,7 @@ type Detail struct {
 	Outputs        []jobs.Output `json:"outputs,omitempty"`
 	Links          *Links        `json:"links,omitempty"`
 
-	Show bool `json:"show,omitempty"` // of a canary: people are to see it
+	Visible bool `json:"show,omitempty"` // of a canary: people are to see it
 }
 
 // Rates are fractions of records. Each is absent where its denominator is.
@@ -82,13 +82,13 @@ type Links struct {
 	Outputs  []string `json:"outputs,omitempty"` // one for each of outputs, in order
 }
 
-// Ended tells whether the event tells of a job's end.
-func (d Detail) Ended() bool {
-	return jobs.Job{Status: d.Status, EndTime: d.EndTime}.Ended()
+// Terminal tells whether the event tells of a job's end.
+func (d Detail) Terminal() bool {
+	return jobs.Job{Status: d.Status, EndTime: d.EndTime}.Terminal()
 }
 
-// Unseen tells whether the event is a canary that nobody is to see.
-func (e Event) Unseen() bool { return e.DetailType == Canary && !e.Detail.Show }
+// Silent tells whether the event is a canary that nobody is to see.
+func (e Event) Silent() bool { return e.DetailType == Canary && !e.Detail.Visible }
 
 // Event is an event as EventBridge delivers it.
 type Event struct {

@@ -18,9 +18,9 @@ import (
 
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/eventbridge"
+	"github.com/idmapping/notifier/internal/fake"
+	"github.com/idmapping/notifier/internal/fakecloud"
 	"github.com/idmapping/notifier/internal/jobs"
-	"github.com/idmapping/notifier/internal/standin"
-	"github.com/idmapping/notifier/internal/storetest"
 )
 
 // subscribe makes a rule on the bus with a queue as its target, and returns the
@@ -35,7 +35,7 @@ func subscribe(t *testing.T, cfg aws.Config, bus, name, pattern string) string {
 	if _, err := client.PutRule(t.Context(), &awseventbridge.PutRuleInput{Name: &name, EventBusName: &bus, EventPattern: &pattern}); err != nil {
 		t.Fatal(err)
 	}
-	arn := fmt.Sprintf("arn:aws:sqs:%s:%s:%s", standin.Region, standin.Account, name)
+	arn := fmt.Sprintf("arn:aws:sqs:%s:%s:%s", fakecloud.Region, fakecloud.Account, name)
 	_, err = client.PutTargets(t.Context(), &awseventbridge.PutTargetsInput{Rule: &name, EventBusName: &bus, Targets: []types.Target{{Id: &name, Arn: &arn}}})
 	if err != nil {
 		t.Fatal(err)
@@ -76,10 +76,10 @@ func newBus(t *testing.T, cfg aws.Config) string {
 }
 
 func TestThePublisherHoldsTheContract(t *testing.T) {
-	cfg := standin.MotoForTest(t).Config()
+	cfg := fakecloud.MotoForTest(t).Config()
 	bus := newBus(t, cfg)
 	url := subscribe(t, cfg, bus, "contract", `{"source":["idmapping.notifier"]}`)
-	storetest.PublisherContract(t, eventbridge.New(cfg, bus), func() (ids []string) {
+	fake.PublisherContract(t, eventbridge.New(cfg, bus), func() (ids []string) {
 		for _, e := range received(t, cfg, url) {
 			ids = append(ids, e.Detail.TransitionID)
 		}
@@ -88,12 +88,12 @@ func TestThePublisherHoldsTheContract(t *testing.T) {
 }
 
 func TestAnEventArrivesAtASubscribersQueueAsItWasEncoded(t *testing.T) {
-	cfg := standin.MotoForTest(t).Config()
+	cfg := fakecloud.MotoForTest(t).Config()
 	bus := newBus(t, cfg)
 	url := subscribe(t, cfg, bus, "all", `{"source":["idmapping.notifier"]}`)
 	job := jobs.Job{Key: jobs.Key{Workflow: "crm", Job: "4f2a"}, Type: "BATCH", Status: jobs.Failed, StartTime: noon, EndTime: noon.Add(time.Hour),
 		Metrics: jobs.Metrics{jobs.InputRecords: 7}, Error: "Accès refusé: <b> & \"x\"", Outputs: []jobs.Output{{S3Path: "s3://out/a b/"}}}
-	entry, err := event.Encode(standin.WorkflowARN("crm"), jobs.Transition{Job: job, Previous: jobs.Running}, noon.Add(2*time.Hour))
+	entry, err := event.Encode(fakecloud.WorkflowARN("crm"), jobs.Transition{Job: job, Previous: jobs.Running}, noon.Add(2*time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestAnEventArrivesAtASubscribersQueueAsItWasEncoded(t *testing.T) {
 		t.Fatalf("%d events arrived, want 1", len(got))
 	}
 	e, d := got[0], got[0].Detail // moto leaves out the account
-	if e.DetailType != event.StateChange || e.Region != standin.Region || !e.Time.Equal(noon.Add(time.Hour)) || e.ID == "" {
+	if e.DetailType != event.StateChange || e.Region != fakecloud.Region || !e.Time.Equal(noon.Add(time.Hour)) || e.ID == "" {
 		t.Errorf("the envelope is %+v", e)
 	}
 	if d.TransitionID != entry.ID || d.Status != jobs.Failed || d.PreviousStatus != jobs.Running || *d.Duration != 3600 ||
@@ -120,10 +120,10 @@ func kinds(t *testing.T) map[string]jobs.Entry {
 	all := make(map[string]jobs.Entry)
 	add := func(name, workflow string, status jobs.Status, metrics jobs.Metrics) {
 		job := jobs.Job{Key: jobs.Key{Workflow: workflow, Job: name}, Status: status, StartTime: noon, Metrics: metrics}
-		if job.Ended() {
+		if job.Terminal() {
 			job.EndTime = noon.Add(time.Hour)
 		}
-		entry, err := event.Encode(standin.WorkflowARN(workflow), jobs.Transition{Job: job}, noon)
+		entry, err := event.Encode(fakecloud.WorkflowARN(workflow), jobs.Transition{Job: job}, noon)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +145,7 @@ func kinds(t *testing.T) map[string]jobs.Entry {
 		add(workflow+" failed 0%", workflow, jobs.Failed, mapped(0))
 		for _, status := range []jobs.Status{jobs.Running, jobs.Failed} {
 			name := fmt.Sprintf("%s vanished while %s", workflow, status)
-			entry, err := event.EncodeVanished(standin.WorkflowARN(workflow), jobs.Job{Key: jobs.Key{Workflow: workflow, Job: name}, Status: status}, noon)
+			entry, err := event.EncodeVanished(fakecloud.WorkflowARN(workflow), jobs.Job{Key: jobs.Key{Workflow: workflow, Job: name}, Status: status}, noon)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -171,7 +171,7 @@ func TestTheExampleRulesMatchExactlyTheEventsTheyAreFor(t *testing.T) {
 	if err != nil || len(files) != len(wanted) {
 		t.Fatalf("%d example rules, want %d (%v)", len(files), len(wanted), err)
 	}
-	cfg := standin.MotoForTest(t).Config()
+	cfg := fakecloud.MotoForTest(t).Config()
 	bus := newBus(t, cfg)
 	queues := make(map[string]string)
 	for _, file := range files {

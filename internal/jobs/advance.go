@@ -43,7 +43,7 @@ func Advance(known *Job, observed Job) (Verdict, Transition) {
 		return Changed, Transition{Job: observed, Skipped: skipped("", observed)}
 	}
 	if observed.Status == known.Status {
-		if observed.Ended() && !known.Ended() {
+		if observed.Terminal() && !known.Terminal() {
 			return Refined, Transition{}
 		}
 		return Unchanged, Transition{}
@@ -57,7 +57,7 @@ func Advance(known *Job, observed Job) (Verdict, Transition) {
 // skipped names the documented steps between from and the observed status.
 // QUEUED is not named on first sight: not every job has to wait.
 func skipped(from Status, observed Job) []Status {
-	if observed.Stage() == Over && (from == "" || from == Queued) {
+	if observed.Stage() == Terminal && (from == "" || from == Queued) {
 		return []Status{Running}
 	}
 	return nil
@@ -72,7 +72,7 @@ type Entry struct {
 	Time       time.Time `json:"time"`     // UTC
 	Resource   string    `json:"resource"` // workflow ARN
 	Detail     string    `json:"detail"`   // JSON
-	SeenAt     time.Time `json:"seenAt"`   // when it was put here; UTC by the poller's clock
+	ObservedAt time.Time `json:"seenAt"`   // when it was put here; UTC by the poller's clock
 }
 
 // Record is what is kept of one job.
@@ -90,7 +90,7 @@ type Record struct {
 }
 
 // Open tells whether the job still has to be looked for.
-func (r Record) Open() bool { return !r.Job.Ended() && !r.Vanished }
+func (r Record) Open() bool { return !r.Job.Terminal() && !r.Vanished }
 
 // Missing counts the sweeps that did not find a job that should be there.
 type Missing struct {

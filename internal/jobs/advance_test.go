@@ -107,13 +107,13 @@ func TestAdvanceForEveryPairOfKnownAndObserved(t *testing.T) {
 func TestAnUnknownStatusIsFinalOnlyWithAnEndTime(t *testing.T) {
 	open := Job{Status: "STOPPED"}
 	over := Job{Status: "STOPPED", EndTime: noon}
-	if open.Ended() || !over.Ended() {
-		t.Fatalf("Ended() = %v without and %v with an end time", open.Ended(), over.Ended())
+	if open.Terminal() || !over.Terminal() {
+		t.Fatalf("Ended() = %v without and %v with an end time", open.Terminal(), over.Terminal())
 	}
 	if verdict, _ := Advance(&open, over); verdict != Refined {
 		t.Errorf("the end of an announced status is %v, want refined", verdict)
 	}
-	if running := (Job{Status: Running, EndTime: noon}); running.Ended() {
+	if running := (Job{Status: Running, EndTime: noon}); running.Terminal() {
 		t.Error("RUNNING with an end time counts as ended")
 	}
 }

@@ -67,9 +67,9 @@ type Output struct {
 	RoleArn string `json:"roleArn,omitempty"`
 }
 
-// Ended tells whether the job is over: a terminal status, or a status that
+// Terminal tells whether the job is over: a terminal status, or a status that
 // this version does not know together with an end time.
-func (j Job) Ended() bool {
+func (j Job) Terminal() bool {
 	if j.Status.Known() {
 		return j.Status.Terminal()
 	}
@@ -91,19 +91,19 @@ type Stage int
 
 // The stages, in the order in which a job passes them.
 const (
-	Waiting Stage = iota // QUEUED
-	Working              // RUNNING, and any unknown status without an end time
-	Over                 // SUCCEEDED, FAILED, and any unknown status with an end time
+	Pending  Stage = iota // QUEUED
+	Active                // RUNNING, and any unknown status without an end time
+	Terminal              // SUCCEEDED, FAILED, and any unknown status with an end time
 )
 
 // Stage places the job in its life.
 func (j Job) Stage() Stage {
 	switch {
-	case j.Ended():
-		return Over
+	case j.Terminal():
+		return Terminal
 	case j.Status == Queued:
-		return Waiting
+		return Pending
 	default:
-		return Working
+		return Active
 	}
 }

@@ -49,7 +49,7 @@ const margin = time.Hour
 //
 // In doubt it says false: a message too many is better than one lost.
 func (w Watch) Settled(j Job, now time.Time, retention time.Duration) bool {
-	if !j.Ended() || w.Since.IsZero() {
+	if !j.Terminal() || w.Since.IsZero() {
 		return false
 	}
 	end := j.EndTime

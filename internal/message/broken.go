@@ -9,7 +9,7 @@ import (
 	"github.com/idmapping/notifier/internal/event"
 )
 
-// Broken is a destination that takes nothing until someone mends a setting.
+// Broken is a destination that takes nothing until someone mends a config.
 type Broken struct {
 	Destination string    // its id, such as "slack:#data-jobs"
 	Cause       string    // what it answers, without any secret

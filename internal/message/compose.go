@@ -32,7 +32,7 @@ func Compose(e event.Event, now time.Time) Message {
 	m := Message{
 		Status:       d.Status,
 		Severity:     severity(e),
-		Ended:        d.Ended(),
+		Terminal:     d.Terminal(),
 		WorkflowName: line(d.WorkflowName),
 		JobID:        line(d.JobID),
 		Metrics:      metrics(d.Metrics),
@@ -188,7 +188,7 @@ func notes(e event.Event, now time.Time) []string {
 	for _, s := range d.Skipped {
 		all = append(all, fmt.Sprintf("%s was not seen: the job moved on between two polls.", short(line(string(s)), 60)))
 	}
-	if !d.EndTime.IsZero() && d.Ended() {
+	if !d.EndTime.IsZero() && d.Terminal() {
 		if late := d.ObservedAt.Sub(d.EndTime); late > lateAfter {
 			all = append(all, fmt.Sprintf("This was seen %s after the job had ended.", Duration(int64(late.Seconds()))))
 		}

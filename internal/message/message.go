@@ -30,7 +30,7 @@ type Message struct {
 	Title    string // status and workflow, at most 150 characters
 	Status   jobs.Status
 	Severity Severity
-	Ended    bool // the job is over
+	Terminal bool // the job is over
 
 	Fields  []Field  // facts in the order to be read
 	Metrics []Metric // the run's counters, in the order of the API's reference

@@ -19,7 +19,7 @@ func Notices() map[string]message.Message {
 		many = append(many, broken(fmt.Sprintf("email:recipient-%03d@example.com", i), "sending an email: MessageRejected: Email address is not verified."))
 	}
 	canary := event.Event{DetailType: event.Canary, Account: "123456789012", Region: "eu-west-1",
-		Detail: event.Detail{TransitionID: "0123456789abcdef", ObservedAt: noon, Show: true}}
+		Detail: event.Detail{TransitionID: "0123456789abcdef", ObservedAt: noon, Visible: true}}
 	return map[string]message.Message{
 		"notice-broken":  message.ComposeBroken([]message.Broken{broken("slack:#data-jobs", "refused by Slack: channel_not_found")}, "123456789012", "eu-west-1"),
 		"notice-email":   message.ComposeBroken([]message.Broken{broken("email:a@example.com", "sending an email: MessageRejected: Email address is not verified.")}, "123456789012", "eu-west-1"),

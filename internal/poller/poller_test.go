@@ -14,23 +14,23 @@ import (
 	"time"
 
 	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/fake"
 	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/poller"
-	"github.com/idmapping/notifier/internal/storetest"
 )
 
 // world is a poller among in-memory neighbours.
 type world struct {
 	*poller.Poller
-	source *storetest.Source
-	store  *storetest.Jobs
-	bus    *storetest.Bus
+	source *fake.Source
+	store  *fake.Jobs
+	bus    *fake.Bus
 	now    time.Time
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{source: &storetest.Source{}, store: &storetest.Jobs{}, bus: &storetest.Bus{},
+	w := &world{source: &fake.Source{}, store: &fake.Jobs{}, bus: &fake.Bus{},
 		now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 	w.source.Clock = func() time.Time { return w.now }
 	w.Poller = &poller.Poller{
@@ -541,7 +541,7 @@ func TestAnEventThatCannotBeEncodedIsNotTakenForTold(t *testing.T) {
 	}
 	for _, watch := range all {
 		if watch.Workflow == "crm" {
-			watch.ARN = storetest.ARN("crm")
+			watch.ARN = fake.ARN("crm")
 			if err := w.store.SaveWatch(t.Context(), watch); err != nil {
 				t.Fatal(err)
 			}
@@ -623,7 +623,7 @@ func TestTheOutboxIsEmptiedWhileEntityResolutionIsDown(t *testing.T) {
 
 // hiding is an Entity Resolution whose list of workflows is behind.
 type hiding struct {
-	*storetest.Source
+	*fake.Source
 	workflow string
 }
 
@@ -866,7 +866,7 @@ func TestACanaryGoesTheWayOfATransition(t *testing.T) {
 		body, _ := json.Marshal(map[string]any{"source": event.SourceOf(taken[i].DetailType), "detail-type": taken[i].DetailType,
 			"time": taken[i].Time, "detail": json.RawMessage(taken[i].Detail)})
 		e, err := event.Decode(body)
-		if err != nil || e.Detail.Show != show || e.Detail.TransitionID != taken[i].ID {
+		if err != nil || e.Detail.Visible != show || e.Detail.TransitionID != taken[i].ID {
 			t.Errorf("canary %d is read as %+v, %v", i, e, err)
 		}
 	}

@@ -32,7 +32,7 @@ func (t *tick) account(records iter.Seq[jobs.Record]) {
 		for record := range records {
 			for _, entry := range record.Pending {
 				report.Unpublished++
-				report.OldestUnpublished = max(report.OldestUnpublished, int64(now.Sub(entry.SeenAt).Seconds()))
+				report.OldestUnpublished = max(report.OldestUnpublished, int64(now.Sub(entry.ObservedAt).Seconds()))
 			}
 		}
 	})

@@ -103,7 +103,7 @@ func (p *Poller) Track(ctx context.Context, key jobs.Key) (Report, error) {
 	}
 	// The watch comes first: were the tick to die in between, the next one
 	// still finds the job.
-	if !job.Ended() && !p.Watched.Has(key.Workflow) && !slices.Contains(w.Jobs, key.Job) {
+	if !job.Terminal() && !p.Watched.Has(key.Workflow) && !slices.Contains(w.Jobs, key.Job) {
 		w.Jobs = append(w.Jobs, key.Job)
 		if err := p.Store.SaveWatch(ctx, w); err != nil {
 			return Report{}, fmt.Errorf("tracking job %s: saving the watch: %w", key, err)

@@ -7,8 +7,8 @@ import (
 
 	slackgo "github.com/slack-go/slack"
 
-	"github.com/idmapping/notifier/internal/delivery"
 	"github.com/idmapping/notifier/internal/message"
+	"github.com/idmapping/notifier/internal/notify"
 )
 
 // Secret gives a secret's value: as cached, or read anew.
@@ -46,15 +46,15 @@ func (b *Bot) ID() string { return "slack:" + b.Channel }
 // Send tells one step. The card is posted at first sight and needs no reply
 // then. Later it is edited first: an edit can be repeated without harm, so that
 // a step whose reply failed can be sent again as a whole. Its error is a
-// *delivery.Failure.
-func (b *Bot) Send(ctx context.Context, step delivery.Step, save func(context.Context, delivery.Card) error) error {
+// *notify.Failure.
+func (b *Bot) Send(ctx context.Context, step notify.Delivery, save func(context.Context, notify.MessageRef) error) error {
 	return withSecret(ctx, b.Token, b.Refresh, func(token string) error {
 		return b.tell(ctx, b.client(token), step, save)
 	})
 }
 
 // withSecret calls send with the secret, and once more where Slack refuses it
-// and it was rotated meanwhile. Its error is a *delivery.Failure.
+// and it was rotated meanwhile. Its error is a *notify.Failure.
 func withSecret(ctx context.Context, read, refresh Secret, send func(string) error) error {
 	value, err := read(ctx)
 	if err != nil {
@@ -79,7 +79,7 @@ func withSecret(ctx context.Context, read, refresh Secret, send func(string) err
 // failed keeps a failure that is one already: of waiting for the turn, of saving
 // the card.
 func failed(err error) error {
-	if failure, ok := err.(*delivery.Failure); ok {
+	if failure, ok := err.(*notify.Failure); ok {
 		return failure
 	}
 	return failureOf(err)
@@ -93,15 +93,15 @@ func (b *Bot) client(token string) *slackgo.Client {
 	return slackgo.New(token, options...)
 }
 
-func (b *Bot) tell(ctx context.Context, api *slackgo.Client, step delivery.Step, save func(context.Context, delivery.Card) error) error {
+func (b *Bot) tell(ctx context.Context, api *slackgo.Client, step notify.Delivery, save func(context.Context, notify.MessageRef) error) error {
 	m := step.Message
-	if step.Check {
+	if step.DryRun {
 		return check(m, func() error {
 			_, ts, err := api.PostMessageContext(ctx, b.Channel, slackgo.MsgOptionText("", false))
 			return told(ts, err)
 		})
 	}
-	if step.Card == (delivery.Card{}) || !b.Edit && !b.Thread {
+	if step.Card == (notify.MessageRef{}) || !b.Edit && !b.Thread {
 		return b.post(ctx, api, step, save)
 	}
 	if step.Edit && b.Edit {
@@ -126,8 +126,8 @@ func (b *Bot) tell(ctx context.Context, api *slackgo.Client, step delivery.Step,
 
 // post posts the card and has it saved at once: were it not, the next step
 // would post another.
-func (b *Bot) post(ctx context.Context, api *slackgo.Client, step delivery.Step, save func(context.Context, delivery.Card) error) error {
-	var card delivery.Card
+func (b *Bot) post(ctx context.Context, api *slackgo.Client, step notify.Delivery, save func(context.Context, notify.MessageRef) error) error {
+	var card notify.MessageRef
 	m := step.Message
 	err := orPlain(Card(m, b.Mention), Plain(m, b.Mention), func(r Rendered) (err error) {
 		if err := turn(ctx, step); err != nil {
@@ -140,20 +140,20 @@ func (b *Bot) post(ctx context.Context, api *slackgo.Client, step delivery.Step,
 		return err
 	}
 	if err := save(ctx, card); err != nil {
-		return &delivery.Failure{Reason: delivery.Unavailable, Err: err}
+		return &notify.Failure{Reason: notify.Unavailable, Err: err}
 	}
 	return nil
 }
 
 // edit lets the card show m. Nobody is mentioned: an edit notifies nobody.
-func (b *Bot) edit(ctx context.Context, api *slackgo.Client, card delivery.Card, m message.Message) error {
+func (b *Bot) edit(ctx context.Context, api *slackgo.Client, card notify.MessageRef, m message.Message) error {
 	return orPlain(Card(m, ""), Plain(m, ""), func(r Rendered) error {
 		_, ts, _, err := api.UpdateMessageContext(ctx, card.Channel, card.TS, parts(r)...)
 		return told(ts, err)
 	})
 }
 
-func (b *Bot) reply(ctx context.Context, api *slackgo.Client, step delivery.Step, loud bool) error {
+func (b *Bot) reply(ctx context.Context, api *slackgo.Client, step notify.Delivery, loud bool) error {
 	m := step.Message
 	return orPlain(Reply(m, b.Mention), Plain(m, b.Mention), func(r Rendered) error {
 		if err := turn(ctx, step); err != nil {
@@ -180,7 +180,7 @@ func told(ts string, err error) error {
 }
 
 // turn waits for the channel's turn, where there is a pace to keep.
-func turn(ctx context.Context, step delivery.Step) error {
+func turn(ctx context.Context, step notify.Delivery) error {
 	if step.Turn == nil {
 		return nil
 	}

@@ -16,11 +16,11 @@ import (
 
 	"github.com/aws/smithy-go"
 
-	"github.com/idmapping/notifier/internal/delivery"
+	"github.com/idmapping/notifier/internal/fake"
+	"github.com/idmapping/notifier/internal/fakecloud"
 	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/message"
-	"github.com/idmapping/notifier/internal/standin"
-	"github.com/idmapping/notifier/internal/storetest"
+	"github.com/idmapping/notifier/internal/notify"
 )
 
 const (
@@ -32,9 +32,9 @@ const (
 var (
 	isRunning = message.Message{Headline: "RUNNING: crm", Title: "RUNNING crm", Status: jobs.Running,
 		Fields: []message.Field{{Label: "Status", Value: "RUNNING"}}, Footer: []string{"job 1"}}
-	isGood = message.Message{Headline: "SUCCEEDED: crm", Title: "SUCCEEDED crm", Status: jobs.Succeeded, Severity: message.Good, Ended: true,
+	isGood = message.Message{Headline: "SUCCEEDED: crm", Title: "SUCCEEDED crm", Status: jobs.Succeeded, Severity: message.Good, Terminal: true,
 		Fields: []message.Field{{Label: "Status", Value: "SUCCEEDED"}}, Footer: []string{"job 1"}}
-	isBad = message.Message{Headline: "FAILED: crm", Title: "FAILED crm", Status: jobs.Failed, Severity: message.Bad, Ended: true,
+	isBad = message.Message{Headline: "FAILED: crm", Title: "FAILED crm", Status: jobs.Failed, Severity: message.Bad, Terminal: true,
 		Fields:  []message.Field{{Label: "Status", Value: "FAILED"}},
 		Failure: &message.Failure{Text: "no access", Category: jobs.IAM, Advice: []string{"Grant it."}},
 		Links:   []message.Link{{Label: "Job", URL: "https://console.example.com/job"}}, Footer: []string{"job 1"}}
@@ -42,9 +42,9 @@ var (
 
 // workspace is the stand-in Slack with a bot in one channel.
 type workspace struct {
-	*standin.Slack
+	*fakecloud.Slack
 	bot  *Bot
-	card delivery.Card // as saved last
+	card notify.MessageRef // as saved last
 
 	current           string // the token as kept
 	saves, refreshes  int
@@ -53,7 +53,7 @@ type workspace struct {
 
 func newWorkspace(t *testing.T, set func(*BotOptions)) *workspace {
 	t.Helper()
-	w := &workspace{Slack: &standin.Slack{Token: token, Channels: []string{channel}}, current: token}
+	w := &workspace{Slack: &fakecloud.Slack{Token: token, Channels: []string{channel}}, current: token}
 	server := httptest.NewServer(w.Slack)
 	t.Cleanup(server.Close)
 	options := BotOptions{
@@ -74,7 +74,7 @@ func newWorkspace(t *testing.T, set func(*BotOptions)) *workspace {
 // send tells one step with the card as it was saved.
 func (w *workspace) send(t *testing.T, m message.Message, edit bool) error {
 	t.Helper()
-	return w.bot.Send(t.Context(), delivery.Step{Message: m, Card: w.card, Edit: edit}, func(_ context.Context, card delivery.Card) error {
+	return w.bot.Send(t.Context(), notify.Delivery{Message: m, Card: w.card, Edit: edit}, func(_ context.Context, card notify.MessageRef) error {
 		w.saves++
 		if w.saveErr == nil {
 			w.card = card
@@ -102,21 +102,21 @@ func (w *workspace) did(n int) string {
 }
 
 // reasonOf is the reason that a channel's error must have.
-func reasonOf(t *testing.T, err error) delivery.Reason {
+func reasonOf(t *testing.T, err error) notify.Reason {
 	t.Helper()
 	if err == nil {
 		return ""
 	}
-	f, ok := err.(*delivery.Failure)
+	f, ok := err.(*notify.Failure)
 	if !ok {
-		t.Errorf("the error is a %T, want a *delivery.Failure: %v", err, err)
+		t.Errorf("the error is a %T, want a *notify.Failure: %v", err, err)
 		return ""
 	}
 	return f.Reason
 }
 
 // mentions tells whether a message mentions whom the setting names.
-func mentions(t *testing.T, m standin.SlackMessage) bool {
+func mentions(t *testing.T, m fakecloud.SlackMessage) bool {
 	t.Helper()
 	blocks, err := json.Marshal(m.Blocks)
 	if err != nil {
@@ -127,7 +127,7 @@ func mentions(t *testing.T, m standin.SlackMessage) bool {
 
 func TestABotHoldsTheContract(t *testing.T) {
 	w := newWorkspace(t, nil)
-	storetest.DestinationContract(t, w.bot, func() int { return len(w.Messages()) })
+	fake.DestinationContract(t, w.bot, func() int { return len(w.Messages()) })
 }
 
 func TestTheFirstStepPostsACardAndHasItSaved(t *testing.T) {
@@ -139,7 +139,7 @@ func TestTheFirstStepPostsACardAndHasItSaved(t *testing.T) {
 	if len(posted) != 1 || w.did(0) != "post R" {
 		t.Fatalf("Slack was told: %s", w.did(0))
 	}
-	if want := (delivery.Card{Channel: channel, TS: posted[0].TS}); w.card != want || w.saves != 1 {
+	if want := (notify.MessageRef{Channel: channel, TS: posted[0].TS}); w.card != want || w.saves != 1 {
 		t.Errorf("saved %+v %d times, want %+v once", w.card, w.saves, want)
 	}
 	if posted[0].Text != "RUNNING: crm" || len(posted[0].Blocks) == 0 || posted[0].Blocks[0].Text.Text != "RUNNING: crm" {
@@ -238,7 +238,7 @@ func TestACardThatIsGoneIsPostedAnew(t *testing.T) {
 				t.Fatal(err)
 			}
 			old := w.card
-			w.Inject(standin.Fault{Operation: c.operation, Times: 1, Status: 200, Body: `{"ok":false,"error":"` + c.code + `"}`}, nil)
+			w.Inject(fakecloud.Fault{Operation: c.operation, Times: 1, Status: 200, Body: `{"ok":false,"error":"` + c.code + `"}`}, nil)
 			if err := w.send(t, isBad, true); err != nil {
 				t.Fatal(err)
 			}
@@ -261,7 +261,7 @@ func TestRefusedBlocksAreSaidOnceMoreInPlainText(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			w.Inject(standin.Fault{Operation: operation, Times: 1, Status: 200, Body: `{"ok":false,"error":"` + code + `"}`}, nil)
+			w.Inject(fakecloud.Fault{Operation: operation, Times: 1, Status: 200, Body: `{"ok":false,"error":"` + code + `"}`}, nil)
 			if err := w.send(t, isBad, true); err != nil {
 				t.Errorf("%s, %s: %v", operation, code, err)
 				continue
@@ -279,8 +279,8 @@ func TestACardInAChannelThatIsNoLongerThereIsASettingToBeMended(t *testing.T) {
 	if err := w.send(t, isRunning, true); err != nil {
 		t.Fatal(err)
 	}
-	w.Inject(standin.Fault{Status: 200, Body: `{"ok":false,"error":"channel_not_found"}`}, nil)
-	if reason := reasonOf(t, w.send(t, isBad, true)); reason != delivery.Misconfigured || w.saves != 1 {
+	w.Inject(fakecloud.Fault{Status: 200, Body: `{"ok":false,"error":"channel_not_found"}`}, nil)
+	if reason := reasonOf(t, w.send(t, isBad, true)); reason != notify.Misconfigured || w.saves != 1 {
 		t.Errorf("%s after %d saves, want misconfigured after 1", reason, w.saves)
 	}
 }
@@ -304,7 +304,7 @@ func TestAnEditInPlainTextTakesTheOldBlocksAway(t *testing.T) {
 	w := newWorkspace(t, func(o *BotOptions) {
 		o.APIURL, o.Thread, o.Broadcast = server.URL+"/api/", false, false
 	})
-	w.card = delivery.Card{Channel: "C1", TS: "1.2"}
+	w.card = notify.MessageRef{Channel: "C1", TS: "1.2"}
 	if err := w.send(t, isBad, true); err != nil || len(edits) != 2 || edits[1] != "[]" {
 		t.Errorf("blocks were sent as %q (%v)", edits, err)
 	}
@@ -314,7 +314,7 @@ func TestATokenThatWasRotatedIsReadAnewAndTheMessageDelivered(t *testing.T) {
 	for _, code := range []string{"", "not_authed", "token_revoked", "token_expired", "account_inactive"} {
 		w := newWorkspace(t, nil)
 		if w.current = "xoxb-old"; code != "" {
-			w.Inject(standin.Fault{Times: 1, Status: 200, Body: `{"ok":false,"error":"` + code + `"}`}, nil)
+			w.Inject(fakecloud.Fault{Times: 1, Status: 200, Body: `{"ok":false,"error":"` + code + `"}`}, nil)
 		}
 		if err := w.send(t, isBad, true); err != nil || w.did(0) != "post F" || w.refreshes != 1 {
 			t.Errorf("%q: Slack was told: %s after %d refreshes (%v)", code, w.did(0), w.refreshes, err)
@@ -340,7 +340,7 @@ func TestATokenThatStaysWrongIsASettingToBeMended(t *testing.T) {
 	} {
 		calls.Store(0)
 		w := newWorkspace(t, func(o *BotOptions) { o.APIURL, o.Refresh = server.URL+"/api/", c.refresh })
-		if reason := reasonOf(t, w.send(t, isBad, true)); reason != delivery.Misconfigured || calls.Load() != c.calls {
+		if reason := reasonOf(t, w.send(t, isBad, true)); reason != notify.Misconfigured || calls.Load() != c.calls {
 			t.Errorf("%s: %s after %d calls, want misconfigured after %d", c.name, reason, calls.Load(), c.calls)
 		}
 	}
@@ -350,7 +350,7 @@ func TestATokenThatCannotBeReadSendsNothing(t *testing.T) {
 	w := newWorkspace(t, nil)
 	w.tokenErr = errors.New("reading SSM parameter /p: no")
 	err := w.send(t, isBad, true)
-	if reasonOf(t, err) != delivery.Misconfigured || !errors.Is(err, w.tokenErr) || len(w.Log()) != 0 {
+	if reasonOf(t, err) != notify.Misconfigured || !errors.Is(err, w.tokenErr) || len(w.Log()) != 0 {
 		t.Errorf("error %v, Slack was told: %s", err, w.did(0))
 	}
 }
@@ -359,7 +359,7 @@ func TestACardThatCannotBeSavedIsNoFaultOfSlacks(t *testing.T) {
 	w := newWorkspace(t, nil)
 	w.saveErr = errors.New("writing the ledger: throttled")
 	err := w.send(t, isRunning, true)
-	if reasonOf(t, err) != delivery.Unavailable || !errors.Is(err, w.saveErr) || w.refreshes != 0 {
+	if reasonOf(t, err) != notify.Unavailable || !errors.Is(err, w.saveErr) || w.refreshes != 0 {
 		t.Errorf("error is %v", err)
 	}
 }
@@ -369,8 +369,8 @@ func TestAReplyThatFailsIsSaidByTheNextTryOfTheWholeStep(t *testing.T) {
 	if err := w.send(t, isRunning, true); err != nil {
 		t.Fatal(err)
 	}
-	w.Inject(standin.Fault{Operation: "chat.postMessage", Times: 1, Status: 503}, nil)
-	if reason := reasonOf(t, w.send(t, isBad, true)); reason != delivery.Unavailable {
+	w.Inject(fakecloud.Fault{Operation: "chat.postMessage", Times: 1, Status: 503}, nil)
+	if reason := reasonOf(t, w.send(t, isBad, true)); reason != notify.Unavailable {
 		t.Errorf("reason is %q", reason)
 	}
 	if err := w.send(t, isBad, true); err != nil {
@@ -386,8 +386,8 @@ func TestAnEditThatFailsIsNotPassedOver(t *testing.T) {
 	if err := w.send(t, isRunning, true); err != nil {
 		t.Fatal(err)
 	}
-	w.Inject(standin.Fault{Operation: "chat.update", Times: 1, Status: 503}, nil)
-	if reason := reasonOf(t, w.send(t, isBad, true)); reason != delivery.Unavailable {
+	w.Inject(fakecloud.Fault{Operation: "chat.update", Times: 1, Status: 503}, nil)
+	if reason := reasonOf(t, w.send(t, isBad, true)); reason != notify.Unavailable {
 		t.Errorf("reason is %q", reason)
 	}
 	if got := w.did(1); got != "" {
@@ -402,7 +402,7 @@ func TestErrorsOfTheWebAPINameItsCodeAndNothingElse(t *testing.T) {
 		`{"ok":true}`: "unavailable: calling Slack: the answer cannot be understood",
 	} {
 		w := newWorkspace(t, nil)
-		w.Inject(standin.Fault{Status: 200, Body: answer}, nil)
+		w.Inject(fakecloud.Fault{Status: 200, Body: answer}, nil)
 		if err := w.send(t, isBad, true); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", answer, err, want)
 		}
@@ -415,36 +415,36 @@ func TestEveryAnswerOfTheWebAPIIsSorted(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		answer http.HandlerFunc
-		want   delivery.Reason
+		want   notify.Reason
 		calls  int32
 		after  time.Duration
 	}{
-		{"channel_not_found", say(200, code("channel_not_found")), delivery.Misconfigured, 1, 0},
-		{"not_in_channel", say(200, code("not_in_channel")), delivery.Misconfigured, 1, 0},
-		{"is_archived", say(200, code("is_archived")), delivery.Misconfigured, 1, 0},
-		{"missing_scope", say(200, code("missing_scope")), delivery.Misconfigured, 1, 0},
-		{"restricted_action", say(200, code("restricted_action")), delivery.Misconfigured, 1, 0},
-		{"invalid_blocks, twice", say(200, code("invalid_blocks")), delivery.Refused, 2, 0},
-		{"msg_too_long, twice", say(200, code("msg_too_long")), delivery.Refused, 2, 0},
-		{"ratelimited with 200", say(200, code("ratelimited")), delivery.RateLimited, 1, 30 * time.Second},
-		{"429", say(429, code("ratelimited"), "Retry-After", "7"), delivery.RateLimited, 1, 7 * time.Second},
-		{"429 without a header", say(429, code("ratelimited")), delivery.RateLimited, 1, 30 * time.Second},
-		{"internal_error", say(200, code("internal_error")), delivery.Unavailable, 1, 0},
-		{"fatal_error with 500", say(500, code("fatal_error")), delivery.Unavailable, 1, 0},
-		{"an error nobody knows", say(200, code("something_new")), delivery.Unavailable, 1, 0},
-		{"invalid_auth with 401", say(401, code("invalid_auth")), delivery.Misconfigured, 1, 0},
-		{"503", say(503, "<html>"), delivery.Unavailable, 1, 0},
-		{"200 and no JSON", say(200, "<html>"), delivery.Unavailable, 1, 0},
-		{"200 and nothing", say(200, ""), delivery.Unavailable, 1, 0},
-		{"200 and half of it", say(200, `{"ok":tr`), delivery.Unavailable, 1, 0},
-		{"200 and no message", say(200, `{"ok":true}`), delivery.Unavailable, 1, 0},
-		{"200, not ok, no error", say(200, `{"ok":false}`), delivery.Unavailable, 1, 0},
-		{"200 and an empty object", say(200, `{}`), delivery.Unavailable, 1, 0},
-		{"200 and null", say(200, `null`), delivery.Unavailable, 1, 0},
-		{"200 and 100 MB", flood, delivery.Refused, 1, 0},
-		{"a redirect", say(302, "", "Location", "/elsewhere"), delivery.Misconfigured, 1, 0},
-		{"a hang", hang, delivery.Unavailable, 1, 0},
-		{"a reset", hangUp, delivery.Unavailable, 1, 0},
+		{"channel_not_found", say(200, code("channel_not_found")), notify.Misconfigured, 1, 0},
+		{"not_in_channel", say(200, code("not_in_channel")), notify.Misconfigured, 1, 0},
+		{"is_archived", say(200, code("is_archived")), notify.Misconfigured, 1, 0},
+		{"missing_scope", say(200, code("missing_scope")), notify.Misconfigured, 1, 0},
+		{"restricted_action", say(200, code("restricted_action")), notify.Misconfigured, 1, 0},
+		{"invalid_blocks, twice", say(200, code("invalid_blocks")), notify.Refused, 2, 0},
+		{"msg_too_long, twice", say(200, code("msg_too_long")), notify.Refused, 2, 0},
+		{"ratelimited with 200", say(200, code("ratelimited")), notify.RateLimited, 1, 30 * time.Second},
+		{"429", say(429, code("ratelimited"), "Retry-After", "7"), notify.RateLimited, 1, 7 * time.Second},
+		{"429 without a header", say(429, code("ratelimited")), notify.RateLimited, 1, 30 * time.Second},
+		{"internal_error", say(200, code("internal_error")), notify.Unavailable, 1, 0},
+		{"fatal_error with 500", say(500, code("fatal_error")), notify.Unavailable, 1, 0},
+		{"an error nobody knows", say(200, code("something_new")), notify.Unavailable, 1, 0},
+		{"invalid_auth with 401", say(401, code("invalid_auth")), notify.Misconfigured, 1, 0},
+		{"503", say(503, "<html>"), notify.Unavailable, 1, 0},
+		{"200 and no JSON", say(200, "<html>"), notify.Unavailable, 1, 0},
+		{"200 and nothing", say(200, ""), notify.Unavailable, 1, 0},
+		{"200 and half of it", say(200, `{"ok":tr`), notify.Unavailable, 1, 0},
+		{"200 and no message", say(200, `{"ok":true}`), notify.Unavailable, 1, 0},
+		{"200, not ok, no error", say(200, `{"ok":false}`), notify.Unavailable, 1, 0},
+		{"200 and an empty object", say(200, `{}`), notify.Unavailable, 1, 0},
+		{"200 and null", say(200, `null`), notify.Unavailable, 1, 0},
+		{"200 and 100 MB", flood, notify.Refused, 1, 0},
+		{"a redirect", say(302, "", "Location", "/elsewhere"), notify.Misconfigured, 1, 0},
+		{"a hang", hang, notify.Unavailable, 1, 0},
+		{"a reset", hangUp, notify.Unavailable, 1, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			calls := new(atomic.Int32)
@@ -458,7 +458,7 @@ func TestEveryAnswerOfTheWebAPIIsSorted(t *testing.T) {
 			if reason := reasonOf(t, err); reason != c.want || calls.Load() != c.calls || w.saves != 0 {
 				t.Errorf("%q after %d calls and %d saves, want %q after %d: %v", reason, calls.Load(), w.saves, c.want, c.calls, err)
 			}
-			if after := delivery.FailureOf(err).After; after != c.after {
+			if after := notify.FailureOf(err).After; after != c.after {
 				t.Errorf("wait %s, want %s", after, c.after)
 			}
 		})
@@ -470,7 +470,7 @@ func TestAnAnswerAsLongAsAMessageCanBeIsRead(t *testing.T) {
 	server := httptest.NewServer(say(200, `{"ok":true,"channel":"C1","ts":"1.2","message":{"text":"`+long+`"}}`))
 	defer server.Close()
 	w := newWorkspace(t, func(o *BotOptions) { o.APIURL = server.URL + "/api/" })
-	if err := w.send(t, isBad, true); err != nil || w.card != (delivery.Card{Channel: "C1", TS: "1.2"}) {
+	if err := w.send(t, isBad, true); err != nil || w.card != (notify.MessageRef{Channel: "C1", TS: "1.2"}) {
 		t.Errorf("saved %+v (%v)", w.card, err)
 	}
 }
@@ -505,17 +505,17 @@ func TestASecretThatCannotBeReadIsASettingOnlyWhereSSMSaysSo(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		err  error
-		want delivery.Reason
+		want notify.Reason
 	}{
-		"no such parameter": {call(&smithy.GenericAPIError{Code: "ParameterNotFound"}), delivery.Misconfigured},
-		"not allowed":       {call(&smithy.GenericAPIError{Code: "AccessDeniedException"}), delivery.Misconfigured},
-		"no such version":   {call(&smithy.GenericAPIError{Code: "ParameterVersionNotFound"}), delivery.Misconfigured},
-		"no such key":       {call(&smithy.GenericAPIError{Code: "InvalidKeyId"}), delivery.Misconfigured},
-		"not a name":        {call(&smithy.GenericAPIError{Code: "ValidationException"}), delivery.Misconfigured},
-		"empty":             {errors.New("reading SSM parameter x: it is empty"), delivery.Misconfigured},
-		"SSM fails":         {call(&smithy.GenericAPIError{Code: "InternalServerError"}), delivery.Unavailable},
-		"throttled":         {call(&smithy.GenericAPIError{Code: "ThrottlingException"}), delivery.Unavailable},
-		"no connection":     {call(errors.New("dial tcp: connection refused")), delivery.Unavailable},
+		"no such parameter": {call(&smithy.GenericAPIError{Code: "ParameterNotFound"}), notify.Misconfigured},
+		"not allowed":       {call(&smithy.GenericAPIError{Code: "AccessDeniedException"}), notify.Misconfigured},
+		"no such version":   {call(&smithy.GenericAPIError{Code: "ParameterVersionNotFound"}), notify.Misconfigured},
+		"no such key":       {call(&smithy.GenericAPIError{Code: "InvalidKeyId"}), notify.Misconfigured},
+		"not a name":        {call(&smithy.GenericAPIError{Code: "ValidationException"}), notify.Misconfigured},
+		"empty":             {errors.New("reading SSM parameter x: it is empty"), notify.Misconfigured},
+		"SSM fails":         {call(&smithy.GenericAPIError{Code: "InternalServerError"}), notify.Unavailable},
+		"throttled":         {call(&smithy.GenericAPIError{Code: "ThrottlingException"}), notify.Unavailable},
+		"no connection":     {call(errors.New("dial tcp: connection refused")), notify.Unavailable},
 	} {
 		if got := secretFailure(test.err).Reason; got != test.want {
 			t.Errorf("%s is %s, want %s", name, got, test.want)
@@ -524,35 +524,35 @@ func TestASecretThatCannotBeReadIsASettingOnlyWhereSSMSaysSo(t *testing.T) {
 }
 
 func TestACheckShowsNothingAndFailsAsATellingWould(t *testing.T) {
-	hook := func(w *workspace, path string) delivery.Reason {
+	hook := func(w *workspace, path string) notify.Reason {
 		server := httptest.NewServer(w.Slack)
 		defer server.Close()
 		u := func(context.Context) (string, error) { return server.URL + path, nil }
-		return reasonOf(t, NewWebhook(WebhookOptions{URL: u, Refresh: u}).Send(t.Context(), delivery.Step{Message: isRunning, Check: true}, nil))
+		return reasonOf(t, NewWebhook(WebhookOptions{URL: u, Refresh: u}).Send(t.Context(), notify.Delivery{Message: isRunning, DryRun: true}, nil))
 	}
-	bot := func(w *workspace) delivery.Reason {
-		return reasonOf(t, w.bot.Send(t.Context(), delivery.Step{Message: isRunning, Check: true}, nil))
+	bot := func(w *workspace) notify.Reason {
+		return reasonOf(t, w.bot.Send(t.Context(), notify.Delivery{Message: isRunning, DryRun: true}, nil))
 	}
 	w := newWorkspace(t, nil)
 	if got := bot(w); got != "" {
 		t.Errorf("bot: %s", got)
 	}
-	if got := hook(w, standin.WebhookPath); got != "" {
+	if got := hook(w, fakecloud.WebhookPath); got != "" {
 		t.Errorf("webhook: %s", got)
 	}
-	if got := hook(w, "/services/gone"); got != delivery.Misconfigured {
+	if got := hook(w, "/services/gone"); got != notify.Misconfigured {
 		t.Errorf("a webhook that is gone: %q", got)
 	}
 	w.current = "xoxb-old"
 	if got := bot(w); got != "" || w.refreshes != 1 {
 		t.Errorf("after a rotation: %q, %d refreshes", got, w.refreshes)
 	}
-	w.Inject(standin.Fault{Times: 1, Status: 503}, nil)
-	if got := bot(w); got != delivery.Unavailable {
+	w.Inject(fakecloud.Fault{Times: 1, Status: 503}, nil)
+	if got := bot(w); got != notify.Unavailable {
 		t.Errorf("in an outage: %q", got)
 	}
 	w.Channels = nil
-	if got := bot(w); got != delivery.Misconfigured {
+	if got := bot(w); got != notify.Misconfigured {
 		t.Errorf("without its channel: %q", got)
 	}
 	if n := len(w.Log()); n != 0 {
@@ -563,11 +563,11 @@ func TestACheckShowsNothingAndFailsAsATellingWould(t *testing.T) {
 func TestEachMessageWaitsForTheChannelsTurnAndAnEditDoesNot(t *testing.T) {
 	w := newWorkspace(t, nil)
 	var before []string // what Slack had seen at each turn
-	step := delivery.Step{Message: isRunning, Turn: func(context.Context) error {
+	step := notify.Delivery{Message: isRunning, Turn: func(context.Context) error {
 		before = append(before, w.did(0))
 		return nil
 	}}
-	save := func(_ context.Context, card delivery.Card) error { step.Card = card; return nil }
+	save := func(_ context.Context, card notify.MessageRef) error { step.Card = card; return nil }
 	for _, m := range []message.Message{isRunning, isBad} {
 		step.Message = m
 		if err := w.bot.Send(t.Context(), step, save); err != nil {
@@ -578,7 +578,7 @@ func TestEachMessageWaitsForTheChannelsTurnAndAnEditDoesNot(t *testing.T) {
 	if want := []string{"", "post R, edit F"}; !slices.Equal(before, want) {
 		t.Errorf("at the turns Slack had seen %q, want %q", before, want)
 	}
-	late := &delivery.Failure{Reason: delivery.RateLimited, After: 7, Err: errors.New("others first")}
+	late := &notify.Failure{Reason: notify.RateLimited, After: 7, Err: errors.New("others first")}
 	step.Turn = func(context.Context) error { return late }
 	n := len(w.Log())
 	if err := w.bot.Send(t.Context(), step, save); err != error(late) || w.did(n) != "edit F" {

@@ -10,7 +10,7 @@ import (
 	"github.com/aws/smithy-go"
 	slackgo "github.com/slack-go/slack"
 
-	"github.com/idmapping/notifier/internal/delivery"
+	"github.com/idmapping/notifier/internal/notify"
 )
 
 // kind is what an error of Slack's asks for.
@@ -105,31 +105,31 @@ func gone(err error) bool {
 }
 
 // failureOf is the delivery's failure for an error that stays.
-func failureOf(err error) *delivery.Failure {
-	f := &delivery.Failure{Err: safe(err)}
+func failureOf(err error) *notify.Failure {
+	f := &notify.Failure{Err: safe(err)}
 	switch kindOf(err) {
 	case slow:
-		f.Reason, f.After = delivery.RateLimited, afterOf(err)
+		f.Reason, f.After = notify.RateLimited, afterOf(err)
 	case setting, secret:
-		f.Reason = delivery.Misconfigured
+		f.Reason = notify.Misconfigured
 	case blocks, never:
-		f.Reason = delivery.Refused
+		f.Reason = notify.Refused
 	default:
-		f.Reason = delivery.Unavailable
+		f.Reason = notify.Unavailable
 	}
 	return f
 }
 
 // secretFailure is the failure for a secret that could not be read: an outage
 // where the call failed, a setting where SSM says so or the value is no good.
-func secretFailure(err error) *delivery.Failure {
-	f := &delivery.Failure{Reason: delivery.Misconfigured, Err: err}
+func secretFailure(err error) *notify.Failure {
+	f := &notify.Failure{Reason: notify.Misconfigured, Err: err}
 	if _, called := errors.AsType[*smithy.OperationError](err); !called {
 		return f
 	}
 	api, ok := errors.AsType[smithy.APIError](err)
 	if !ok || !slices.Contains(unreadable, api.ErrorCode()) {
-		f.Reason = delivery.Unavailable
+		f.Reason = notify.Unavailable
 	}
 	return f
 }

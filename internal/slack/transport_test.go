@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/idmapping/notifier/internal/delivery"
+	"github.com/idmapping/notifier/internal/notify"
 )
 
 // shorten makes a call's timeout short enough to wait for.
@@ -85,63 +85,63 @@ func TestEveryAnswerToAWebhookIsSorted(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		answer http.HandlerFunc
-		want   delivery.Reason // empty: told
+		want   notify.Reason // empty: told
 		calls  int32
 		after  time.Duration
 	}{
 		{"200 ok", say(200, "ok"), "", 1, 0},
 		{"200 ok and a newline", say(200, "ok\n"), "", 1, 0},
-		{"200 another word", say(200, "hello"), delivery.Refused, 1, 0},
-		{"200 a page", say(200, "<html>sign in</html>"), delivery.Refused, 1, 0},
-		{"200 nothing", say(200, ""), delivery.Refused, 1, 0},
-		{"200 JSON, not ok", say(200, `{"ok":false}`), delivery.Refused, 1, 0},
-		{"200 JSON, an error nobody knows", say(200, `{"ok":false,"error":"something_new"}`), delivery.Refused, 1, 0},
-		{"200 JSON, invalid_blocks", say(200, `{"ok":false,"error":"invalid_blocks"}`), delivery.Refused, 2, 0},
-		{"200 JSON, channel_not_found", say(200, `{"ok":false,"error":"channel_not_found"}`), delivery.Misconfigured, 1, 0},
-		{"200 no_text", say(200, "no_text"), delivery.Refused, 2, 0},
+		{"200 another word", say(200, "hello"), notify.Refused, 1, 0},
+		{"200 a page", say(200, "<html>sign in</html>"), notify.Refused, 1, 0},
+		{"200 nothing", say(200, ""), notify.Refused, 1, 0},
+		{"200 JSON, not ok", say(200, `{"ok":false}`), notify.Refused, 1, 0},
+		{"200 JSON, an error nobody knows", say(200, `{"ok":false,"error":"something_new"}`), notify.Refused, 1, 0},
+		{"200 JSON, invalid_blocks", say(200, `{"ok":false,"error":"invalid_blocks"}`), notify.Refused, 2, 0},
+		{"200 JSON, channel_not_found", say(200, `{"ok":false,"error":"channel_not_found"}`), notify.Misconfigured, 1, 0},
+		{"200 no_text", say(200, "no_text"), notify.Refused, 2, 0},
 		{"200 ok and 64 KiB of nothing", say(200, "ok"+strings.Repeat(" ", 64<<10-2)), "", 1, 0},
-		{"200 ok and more of it", say(200, "ok"+strings.Repeat(" ", 64<<10-1)), delivery.Refused, 1, 0},
-		{"200 and 100 MB", flood, delivery.Refused, 1, 0},
-		{"400 invalid_payload", say(400, "invalid_payload"), delivery.Refused, 2, 0},
-		{"400 invalid_blocks", say(400, "invalid_blocks"), delivery.Refused, 2, 0},
-		{"400 no_text", say(400, "no_text"), delivery.Refused, 2, 0},
-		{"400 another word", say(400, "hello"), delivery.Refused, 2, 0},
-		{"400 user_not_found", say(400, "user_not_found"), delivery.Misconfigured, 1, 0},
-		{"401", say(401, ""), delivery.Misconfigured, 1, 0},
-		{"403 action_prohibited", say(403, "action_prohibited"), delivery.Misconfigured, 1, 0},
-		{"403 invalid_token", say(403, "invalid_token"), delivery.Misconfigured, 1, 0},
-		{"404 channel_not_found", say(404, "channel_not_found"), delivery.Misconfigured, 1, 0},
-		{"404 no_service", say(404, "no_service"), delivery.Misconfigured, 1, 0},
-		{"404 no_team", say(404, "no_team"), delivery.Misconfigured, 1, 0},
-		{"404 a page", say(404, "<html>"), delivery.Misconfigured, 1, 0},
-		{"405", say(405, ""), delivery.Misconfigured, 1, 0},
-		{"410 channel_is_archived", say(410, "channel_is_archived"), delivery.Misconfigured, 1, 0},
-		{"413", say(413, ""), delivery.Refused, 2, 0},
-		{"429 in seconds", say(429, "rate_limited", "Retry-After", "3"), delivery.RateLimited, 1, 3 * time.Second},
-		{"429 with a date", say(429, "", "Retry-After", date(2*time.Minute)), delivery.RateLimited, 1, 2 * time.Minute},
-		{"429 with a date gone by", say(429, "", "Retry-After", date(-time.Hour)), delivery.RateLimited, 1, 30 * time.Second},
-		{"429 with a date next month", say(429, "", "Retry-After", date(30*24*time.Hour)), delivery.RateLimited, 1, 15 * time.Minute},
-		{"429 without a header", say(429, "rate_limited"), delivery.RateLimited, 1, 30 * time.Second},
-		{"429 with garbage", say(429, "", "Retry-After", "soon"), delivery.RateLimited, 1, 30 * time.Second},
-		{"429 with zero", say(429, "", "Retry-After", "0"), delivery.RateLimited, 1, 30 * time.Second},
-		{"429 with a negative number", say(429, "", "Retry-After", "-5"), delivery.RateLimited, 1, 30 * time.Second},
-		{"429 with a day", say(429, "", "Retry-After", "86400"), delivery.RateLimited, 1, 15 * time.Minute},
-		{"429 with more than a number holds", say(429, "", "Retry-After", "99999999999999999999"), delivery.RateLimited, 1, 30 * time.Second},
-		{"429 naming another error", say(429, "invalid_payload", "Retry-After", "3"), delivery.RateLimited, 1, 3 * time.Second},
-		{"500 rollup_error", say(500, "rollup_error"), delivery.Unavailable, 1, 0},
-		{"500 a page", say(500, "<html>"), delivery.Unavailable, 1, 0},
-		{"502", say(502, ""), delivery.Unavailable, 1, 0},
-		{"503", say(503, "", "Retry-After", "3"), delivery.Unavailable, 1, 0},
-		{"504", say(504, ""), delivery.Unavailable, 1, 0},
-		{"301", say(301, "", "Location", other.URL), delivery.Misconfigured, 1, 0},
-		{"302", say(302, "", "Location", other.URL), delivery.Misconfigured, 1, 0},
-		{"303", say(303, "", "Location", other.URL), delivery.Misconfigured, 1, 0},
-		{"307", say(307, "", "Location", other.URL), delivery.Misconfigured, 1, 0},
-		{"308", say(308, "", "Location", other.URL), delivery.Misconfigured, 1, 0},
-		{"a hang", hang, delivery.Unavailable, 1, 0},
-		{"a dripped answer", drip, delivery.Unavailable, 1, 0},
-		{"half an answer", half, delivery.Unavailable, 1, 0},
-		{"a reset", hangUp, delivery.Unavailable, 1, 0},
+		{"200 ok and more of it", say(200, "ok"+strings.Repeat(" ", 64<<10-1)), notify.Refused, 1, 0},
+		{"200 and 100 MB", flood, notify.Refused, 1, 0},
+		{"400 invalid_payload", say(400, "invalid_payload"), notify.Refused, 2, 0},
+		{"400 invalid_blocks", say(400, "invalid_blocks"), notify.Refused, 2, 0},
+		{"400 no_text", say(400, "no_text"), notify.Refused, 2, 0},
+		{"400 another word", say(400, "hello"), notify.Refused, 2, 0},
+		{"400 user_not_found", say(400, "user_not_found"), notify.Misconfigured, 1, 0},
+		{"401", say(401, ""), notify.Misconfigured, 1, 0},
+		{"403 action_prohibited", say(403, "action_prohibited"), notify.Misconfigured, 1, 0},
+		{"403 invalid_token", say(403, "invalid_token"), notify.Misconfigured, 1, 0},
+		{"404 channel_not_found", say(404, "channel_not_found"), notify.Misconfigured, 1, 0},
+		{"404 no_service", say(404, "no_service"), notify.Misconfigured, 1, 0},
+		{"404 no_team", say(404, "no_team"), notify.Misconfigured, 1, 0},
+		{"404 a page", say(404, "<html>"), notify.Misconfigured, 1, 0},
+		{"405", say(405, ""), notify.Misconfigured, 1, 0},
+		{"410 channel_is_archived", say(410, "channel_is_archived"), notify.Misconfigured, 1, 0},
+		{"413", say(413, ""), notify.Refused, 2, 0},
+		{"429 in seconds", say(429, "rate_limited", "Retry-After", "3"), notify.RateLimited, 1, 3 * time.Second},
+		{"429 with a date", say(429, "", "Retry-After", date(2*time.Minute)), notify.RateLimited, 1, 2 * time.Minute},
+		{"429 with a date gone by", say(429, "", "Retry-After", date(-time.Hour)), notify.RateLimited, 1, 30 * time.Second},
+		{"429 with a date next month", say(429, "", "Retry-After", date(30*24*time.Hour)), notify.RateLimited, 1, 15 * time.Minute},
+		{"429 without a header", say(429, "rate_limited"), notify.RateLimited, 1, 30 * time.Second},
+		{"429 with garbage", say(429, "", "Retry-After", "soon"), notify.RateLimited, 1, 30 * time.Second},
+		{"429 with zero", say(429, "", "Retry-After", "0"), notify.RateLimited, 1, 30 * time.Second},
+		{"429 with a negative number", say(429, "", "Retry-After", "-5"), notify.RateLimited, 1, 30 * time.Second},
+		{"429 with a day", say(429, "", "Retry-After", "86400"), notify.RateLimited, 1, 15 * time.Minute},
+		{"429 with more than a number holds", say(429, "", "Retry-After", "99999999999999999999"), notify.RateLimited, 1, 30 * time.Second},
+		{"429 naming another error", say(429, "invalid_payload", "Retry-After", "3"), notify.RateLimited, 1, 3 * time.Second},
+		{"500 rollup_error", say(500, "rollup_error"), notify.Unavailable, 1, 0},
+		{"500 a page", say(500, "<html>"), notify.Unavailable, 1, 0},
+		{"502", say(502, ""), notify.Unavailable, 1, 0},
+		{"503", say(503, "", "Retry-After", "3"), notify.Unavailable, 1, 0},
+		{"504", say(504, ""), notify.Unavailable, 1, 0},
+		{"301", say(301, "", "Location", other.URL), notify.Misconfigured, 1, 0},
+		{"302", say(302, "", "Location", other.URL), notify.Misconfigured, 1, 0},
+		{"303", say(303, "", "Location", other.URL), notify.Misconfigured, 1, 0},
+		{"307", say(307, "", "Location", other.URL), notify.Misconfigured, 1, 0},
+		{"308", say(308, "", "Location", other.URL), notify.Misconfigured, 1, 0},
+		{"a hang", hang, notify.Unavailable, 1, 0},
+		{"a dripped answer", drip, notify.Unavailable, 1, 0},
+		{"half an answer", half, notify.Unavailable, 1, 0},
+		{"a reset", hangUp, notify.Unavailable, 1, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			calls := new(atomic.Int32)
@@ -152,7 +152,7 @@ func TestEveryAnswerToAWebhookIsSorted(t *testing.T) {
 			defer server.Close()
 			same := func(context.Context) (string, error) { return server.URL + "/services/T0/B0/S3cret", nil }
 			start := time.Now()
-			err := NewWebhook(WebhookOptions{URL: same, Refresh: same}).Send(t.Context(), delivery.Step{Message: isBad}, nil)
+			err := NewWebhook(WebhookOptions{URL: same, Refresh: same}).Send(t.Context(), notify.Delivery{Message: isBad}, nil)
 			if reason := reasonOf(t, err); reason != c.want || calls.Load() != c.calls {
 				t.Errorf("%q after %d calls, want %q after %d: %v", reason, calls.Load(), c.want, c.calls, err)
 			}
@@ -160,7 +160,7 @@ func TestEveryAnswerToAWebhookIsSorted(t *testing.T) {
 				return
 			}
 			// A date has whole seconds, and some of them have passed.
-			if after := delivery.FailureOf(err).After; after > c.after || after < c.after-3*time.Second {
+			if after := notify.FailureOf(err).After; after > c.after || after < c.after-3*time.Second {
 				t.Errorf("wait %s, want %s", after, c.after)
 			}
 			if took := time.Since(start); took > 3*time.Second {
@@ -191,7 +191,7 @@ func TestErrorsNameSlacksErrorCode(t *testing.T) {
 	} {
 		server := httptest.NewServer(say(410, body))
 		u := func(context.Context) (string, error) { return server.URL, nil }
-		err := NewWebhook(WebhookOptions{URL: u, Refresh: u}).Send(t.Context(), delivery.Step{Message: isBad}, nil)
+		err := NewWebhook(WebhookOptions{URL: u, Refresh: u}).Send(t.Context(), notify.Delivery{Message: isBad}, nil)
 		if err == nil || err.Error() != "misconfigured: "+want {
 			t.Errorf("%s: error is %q, want %q", body, err, want)
 		}
@@ -236,17 +236,17 @@ func FuzzNoSecretInAnError(f *testing.F) {
 		now.Store(&answer{200 + int(uint(status-200)%400), fill.Replace(body), fill.Replace(location), fill.Replace(retryAfter), broken})
 		webhook := NewWebhook(WebhookOptions{URL: secret(address), Refresh: secret(address)})
 		bot := NewBot(BotOptions{Token: secret(token), Refresh: secret(token), APIURL: address + "/", Channel: channel, Edit: true, Thread: true})
-		save := func(context.Context, delivery.Card) error { return nil }
+		save := func(context.Context, notify.MessageRef) error { return nil }
 		for name, err := range map[string]error{
-			"webhook": webhook.Send(t.Context(), delivery.Step{Message: isBad}, save),
-			"card":    bot.Send(t.Context(), delivery.Step{Message: isBad}, save),
-			"edit":    bot.Send(t.Context(), delivery.Step{Message: isBad, Edit: true, Card: delivery.Card{Channel: channel, TS: "1"}}, save),
+			"webhook": webhook.Send(t.Context(), notify.Delivery{Message: isBad}, save),
+			"card":    bot.Send(t.Context(), notify.Delivery{Message: isBad}, save),
+			"edit":    bot.Send(t.Context(), notify.Delivery{Message: isBad, Edit: true, Card: notify.MessageRef{Channel: channel, TS: "1"}}, save),
 		} {
 			if err == nil {
 				continue
 			}
 			reasonOf(t, err)
-			text := fmt.Sprintf("%v %+v %#v", err, err, delivery.FailureOf(err).Err)
+			text := fmt.Sprintf("%v %+v %#v", err, err, notify.FailureOf(err).Err)
 			if strings.Contains(text, key) || strings.Contains(text, token) || strings.Contains(text, "/services/") {
 				t.Errorf("%s: the error holds a secret: %s", name, text)
 			}

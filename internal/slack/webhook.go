@@ -9,7 +9,7 @@ import (
 
 	slackgo "github.com/slack-go/slack"
 
-	"github.com/idmapping/notifier/internal/delivery"
+	"github.com/idmapping/notifier/internal/notify"
 )
 
 // WebhookOptions are an incoming webhook's settings.
@@ -34,18 +34,18 @@ func NewWebhook(options WebhookOptions) *Webhook {
 // ID names the destination.
 func (w *Webhook) ID() string { return "slack-webhook" }
 
-// Send posts the step's message. Its error is a *delivery.Failure.
-func (w *Webhook) Send(ctx context.Context, step delivery.Step, _ func(context.Context, delivery.Card) error) error {
+// Send posts the step's message. Its error is a *notify.Failure.
+func (w *Webhook) Send(ctx context.Context, step notify.Delivery, _ func(context.Context, notify.MessageRef) error) error {
 	return withSecret(ctx, w.URL, w.Refresh, func(address string) error {
 		return w.post(ctx, address, step)
 	})
 }
 
-func (w *Webhook) post(ctx context.Context, address string, step delivery.Step) error {
+func (w *Webhook) post(ctx context.Context, address string, step notify.Delivery) error {
 	if err := checkWebhookURL(address); err != nil {
-		return &delivery.Failure{Reason: delivery.Misconfigured, Err: err}
+		return &notify.Failure{Reason: notify.Misconfigured, Err: err}
 	}
-	if step.Check {
+	if step.DryRun {
 		return check(step.Message, func() error {
 			return slackgo.PostWebhookCustomHTTPContext(ctx, address, w.client, &slackgo.WebhookMessage{})
 		})

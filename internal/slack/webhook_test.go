@@ -7,20 +7,20 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/idmapping/notifier/internal/delivery"
+	"github.com/idmapping/notifier/internal/fakecloud"
 	"github.com/idmapping/notifier/internal/message"
-	"github.com/idmapping/notifier/internal/standin"
+	"github.com/idmapping/notifier/internal/notify"
 )
 
 func TestAWebhookTellsEachStepInAMessageOfItsOwn(t *testing.T) {
-	s := &standin.Slack{}
+	s := &fakecloud.Slack{}
 	server := httptest.NewServer(s)
 	defer server.Close()
-	u := func(context.Context) (string, error) { return server.URL + standin.WebhookPath, nil }
+	u := func(context.Context) (string, error) { return server.URL + fakecloud.WebhookPath, nil }
 	w := NewWebhook(WebhookOptions{URL: u, Refresh: u, Mention: "<!here>"})
-	save := func(context.Context, delivery.Card) error { return errors.New("a webhook has no card to save") }
+	save := func(context.Context, notify.MessageRef) error { return errors.New("a webhook has no card to save") }
 	for _, m := range []message.Message{isRunning, isBad} {
-		if err := w.Send(t.Context(), delivery.Step{Message: m, Edit: true}, save); err != nil {
+		if err := w.Send(t.Context(), notify.Delivery{Message: m, Edit: true}, save); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -40,11 +40,11 @@ func TestAWebhookTellsEachStepInAMessageOfItsOwn(t *testing.T) {
 
 func TestAMessageThatAWebhookRefusesIsSaidOnceMoreInPlainText(t *testing.T) {
 	for _, code := range []string{"invalid_payload", "invalid_blocks", "no_text"} {
-		s := &standin.Slack{}
+		s := &fakecloud.Slack{}
 		server := httptest.NewServer(s)
-		s.Inject(standin.Fault{Times: 1, Status: 400, Body: code}, nil)
-		u := func(context.Context) (string, error) { return server.URL + standin.WebhookPath, nil }
-		if err := NewWebhook(WebhookOptions{URL: u, Refresh: u}).Send(t.Context(), delivery.Step{Message: isBad}, nil); err != nil {
+		s.Inject(fakecloud.Fault{Times: 1, Status: 400, Body: code}, nil)
+		u := func(context.Context) (string, error) { return server.URL + fakecloud.WebhookPath, nil }
+		if err := NewWebhook(WebhookOptions{URL: u, Refresh: u}).Send(t.Context(), notify.Delivery{Message: isBad}, nil); err != nil {
 			t.Errorf("%s: %v", code, err)
 		} else if got := s.Messages()[0]; len(got.Blocks) != 0 || !strings.HasPrefix(got.Text, "FAILED: crm\n") || !strings.Contains(got.Text, "no access") {
 			t.Errorf("%s: the channel shows %+v", code, got)
@@ -54,7 +54,7 @@ func TestAMessageThatAWebhookRefusesIsSaidOnceMoreInPlainText(t *testing.T) {
 }
 
 func TestAWebhookThatWasRotatedIsReadAnewAndTheMessageDelivered(t *testing.T) {
-	s := &standin.Slack{}
+	s := &fakecloud.Slack{}
 	server := httptest.NewServer(s)
 	defer server.Close()
 	refreshes := 0
@@ -63,17 +63,17 @@ func TestAWebhookThatWasRotatedIsReadAnewAndTheMessageDelivered(t *testing.T) {
 		name  string
 		fresh string
 		err   error
-		want  delivery.Reason
+		want  notify.Reason
 	}{
-		{"to a good one", server.URL + standin.WebhookPath, nil, ""},
-		{"not at all", server.URL + "/services/T0/B0/OLD", nil, delivery.Misconfigured},
-		{"to a wrong one", server.URL + "/services/T0/B0/NEW", nil, delivery.Misconfigured},
-		{"to none", "", errors.New("reading SSM parameter /p: no"), delivery.Misconfigured},
-		{"to something else", "xoxb-S3cret", nil, delivery.Misconfigured},
+		{"to a good one", server.URL + fakecloud.WebhookPath, nil, ""},
+		{"not at all", server.URL + "/services/T0/B0/OLD", nil, notify.Misconfigured},
+		{"to a wrong one", server.URL + "/services/T0/B0/NEW", nil, notify.Misconfigured},
+		{"to none", "", errors.New("reading SSM parameter /p: no"), notify.Misconfigured},
+		{"to something else", "xoxb-S3cret", nil, notify.Misconfigured},
 	} {
 		refreshes = 0
 		w := NewWebhook(WebhookOptions{URL: old, Refresh: func(context.Context) (string, error) { refreshes++; return c.fresh, c.err }})
-		err := w.Send(t.Context(), delivery.Step{Message: isBad}, nil)
+		err := w.Send(t.Context(), notify.Delivery{Message: isBad}, nil)
 		if reason := reasonOf(t, err); reason != c.want || refreshes != 1 {
 			t.Errorf("%s: %q after %d refreshes: %v", c.name, reason, refreshes, err)
 		}
@@ -89,7 +89,7 @@ func TestAWebhookThatWasRotatedIsReadAnewAndTheMessageDelivered(t *testing.T) {
 func TestAWebhookThatCannotBeReadSendsNothing(t *testing.T) {
 	broken := errors.New("reading SSM parameter /p: no")
 	u := func(context.Context) (string, error) { return "", broken }
-	if err := NewWebhook(WebhookOptions{URL: u, Refresh: u}).Send(t.Context(), delivery.Step{Message: isBad}, nil); reasonOf(t, err) != delivery.Misconfigured || !errors.Is(err, broken) {
+	if err := NewWebhook(WebhookOptions{URL: u, Refresh: u}).Send(t.Context(), notify.Delivery{Message: isBad}, nil); reasonOf(t, err) != notify.Misconfigured || !errors.Is(err, broken) {
 		t.Errorf("error is %v", err)
 	}
 }
@@ -125,7 +125,7 @@ func TestAWebhookGoesNowhereInTheClear(t *testing.T) {
 		}
 	}
 	clear := func(context.Context) (string, error) { return "http://192.0.2.1/services/S3cret", nil }
-	if err := NewWebhook(WebhookOptions{URL: clear, Refresh: clear}).Send(t.Context(), delivery.Step{Message: isBad}, nil); reasonOf(t, err) != delivery.Misconfigured {
+	if err := NewWebhook(WebhookOptions{URL: clear, Refresh: clear}).Send(t.Context(), notify.Delivery{Message: isBad}, nil); reasonOf(t, err) != notify.Misconfigured {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -12,14 +12,14 @@ import (
 	"testing"
 
 	"github.com/idmapping/notifier/internal/emf"
-	"github.com/idmapping/notifier/internal/notifier"
+	"github.com/idmapping/notifier/internal/notify"
 	"github.com/idmapping/notifier/internal/poller"
 )
 
 // ourMetrics are the metrics that the code writes.
 func ourMetrics() []string {
 	names := slices.Collect(maps.Keys(poller.Report{}.Values()))
-	return slices.Sorted(slices.Values(slices.AppendSeq(names, maps.Keys(notifier.Report{}.Values()))))
+	return slices.Sorted(slices.Values(slices.AppendSeq(names, maps.Keys(notify.Report{}.Values()))))
 }
 
 func TestTheseAlarmsAreThere(t *testing.T) {

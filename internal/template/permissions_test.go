@@ -143,7 +143,7 @@ var platformActions = []string{
 var callers = map[string]string{
 	"functions/poller/": "PollerRole", "internal/poller/": "PollerRole",
 	"internal/dynamodb/jobs.go": "PollerRole", "internal/entityresolution/": "PollerRole", "internal/eventbridge/": "PollerRole",
-	"functions/notifier/": "NotifierRole", "internal/notifier/": "NotifierRole",
+	"functions/notifier/": "NotifierRole", "internal/notify/": "NotifierRole",
 	"internal/dynamodb/deliveries.go": "NotifierRole", "internal/sqs/": "NotifierRole",
 	"internal/secret/": "NotifierRole", "internal/slack/": "NotifierRole", "internal/email/": "NotifierRole",
 }

@@ -1,0 +1,43 @@
+package fake
+
+import (
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/idmapping/notifier/internal/notify"
+)
+
+func TestInMemoryJobsHoldTheContract(t *testing.T) {
+	JobsContract(t, &Jobs{}, "contract")
+}
+
+func TestInMemoryDeliveriesHoldTheContract(t *testing.T) {
+	DeliveriesContract(t, func(now func() time.Time) notify.Deliveries { return &Deliveries{Now: now} }, "contract")
+}
+
+func TestAnInMemorySourceHoldsTheContract(t *testing.T) {
+	s := &Source{Clock: time.Now}
+	SourceContract(t, s, s.Put)
+}
+
+func TestAnInMemoryBusHoldsTheContract(t *testing.T) {
+	b := &Bus{}
+	PublisherContract(t, b, func() (ids []string) {
+		for _, e := range b.Taken() {
+			ids = append(ids, e.ID)
+		}
+		return ids
+	})
+}
+
+func TestAnInMemoryQueueHoldsTheContract(t *testing.T) {
+	q := &Queue{Name: "q"}
+	QueueContract(t, q, q.URL(), q.URL()+"-dead", q.Put, func() []events.SQSMessage { return q.Receive(10).Records }, q.Dead)
+}
+
+func TestAnInMemoryDestinationHoldsTheContract(t *testing.T) {
+	d := &Destination{Name: "slack:C1"}
+	DestinationContract(t, d, func() int { return len(d.Told()) })
+}

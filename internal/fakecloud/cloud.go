@@ -1,0 +1,434 @@
+package fakecloud
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	cfntypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	ebtypes "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sesv2"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/template"
+)
+
+// What the stand-in Slack and SES know, unless Options say otherwise.
+const (
+	SlackToken     = "xoxb-0000000000-standin"
+	SlackChannel   = "C0DATAJOBS"
+	TokenParameter = "/idmapping/slack-token"
+	URLParameter   = "/idmapping/slack-webhook"
+	EmailFrom      = "notifier@example.com"
+	Stack          = "idmapping"
+)
+
+// Options are how to deploy.
+type Options struct {
+	Parameters map[string]string            // of template.yaml
+	Progress   func(string)                 // told of each step; may be nil
+	Log        func(name, line string)      // what the functions write; may be nil
+	Problem    func(error)                  // told of failed invocations; may be nil
+	Bootstraps map[string]string            // folders with prebuilt executables by logical id; built when empty
+	Env        map[string]map[string]string // more environment by logical id
+}
+
+// Cloud is a deployed product.
+type Cloud struct {
+	Moto             *Moto
+	Proxy            *Proxy
+	EntityResolution *EntityResolution
+	Slack            *Slack
+	Poller           *Lambda
+	Notifier         *Lambda
+	Resources        map[string]string // physical ids by logical id
+
+	SlackURL string // base URL of the stand-in Slack
+	ProxyURL string // AWS_ENDPOINT_URL of whoever uses the cloud
+
+	config  aws.Config
+	stop    context.CancelFunc
+	running sync.WaitGroup
+	closers []func()
+	tapURL  string
+
+	connections sync.Map // of net.Conn
+}
+
+// Deploy starts everything and deploys the real template.yaml, with the real
+// binaries built for this machine. It takes some seconds.
+func Deploy(ctx context.Context, o Options) (cloud *Cloud, err error) {
+	c := &Cloud{Resources: make(map[string]string),
+		EntityResolution: &EntityResolution{}, Slack: &Slack{Token: SlackToken, Channels: []string{SlackChannel}, Gap: 900 * time.Millisecond}}
+	defer func() {
+		if err != nil {
+			c.Close()
+		}
+	}()
+	say := func(text string) {
+		if o.Progress != nil {
+			o.Progress(text)
+		}
+	}
+	say("building the two functions")
+	dirs, err := bootstraps(ctx, c, o.Bootstraps)
+	if err != nil {
+		return nil, err
+	}
+	say("starting moto, the stand-in for AWS")
+	if c.Moto, err = StartMoto(ctx); err != nil {
+		return nil, err
+	}
+	c.config = c.Moto.Config()
+	if c.Proxy, err = NewProxy(c.Moto.URL); err != nil {
+		return nil, err
+	}
+	if c.ProxyURL, err = c.serve(c.Proxy); err != nil {
+		return nil, err
+	}
+	erURL, err := c.serve(c.EntityResolution)
+	if err != nil {
+		return nil, err
+	}
+	if c.SlackURL, err = c.serve(c.Slack); err != nil {
+		return nil, err
+	}
+	say("deploying template.yaml")
+	if err := c.secrets(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.createStack(ctx, o.Parameters); err != nil {
+		return nil, err
+	}
+	extra := map[string]string{
+		"AWS_REGION": Region, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+		"AWS_ENDPOINT_URL": c.ProxyURL, "AWS_ENDPOINT_URL_ENTITYRESOLUTION": erURL, "SLACK_API_URL": c.SlackURL + "/api/",
+	}
+	if c.Poller, err = c.function(ctx, "PollerFunction", dirs, extra, o); err != nil {
+		return nil, err
+	}
+	if c.Notifier, err = c.function(ctx, "NotifierFunction", dirs, extra, o); err != nil {
+		return nil, err
+	}
+	c.Proxy.Functions = map[string]*Lambda{c.Poller.Name: c.Poller, c.Notifier.Name: c.Notifier}
+	if err := c.tap(ctx); err != nil {
+		return nil, err
+	}
+	return c, c.mapSources(ctx, o.Problem)
+}
+
+// Close ends everything.
+func (c *Cloud) Close() {
+	if c.stop != nil {
+		c.stop()
+	}
+	for _, f := range []*Lambda{c.Poller, c.Notifier} {
+		if f != nil {
+			f.Close()
+		}
+	}
+	c.running.Wait()
+	for _, f := range c.closers {
+		f()
+	}
+	if c.Moto != nil {
+		c.Moto.Close()
+	}
+}
+
+// Tick invokes the poller as the schedule does.
+func (c *Cloud) Tick(ctx context.Context) (string, error) {
+	return c.Poll(ctx, `{"version":"0","id":"tick","detail-type":"Scheduled Event","source":"aws.scheduler","detail":"{}"}`)
+}
+
+// Poll invokes the poller with a payload and returns its report.
+func (c *Cloud) Poll(ctx context.Context, payload string) (string, error) {
+	body, err := c.Poller.Invoke(ctx, []byte(payload))
+	return string(body), err
+}
+
+// Events takes what has come over the bus since the last call.
+func (c *Cloud) Events(ctx context.Context) ([]event.Event, error) {
+	client := sqs.NewFromConfig(c.config)
+	var all []event.Event
+	for {
+		out, err := client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &c.tapURL, MaxNumberOfMessages: 10})
+		if err != nil {
+			return all, fmt.Errorf("reading the bus: %w", err)
+		}
+		if len(out.Messages) == 0 {
+			return all, nil
+		}
+		for _, m := range out.Messages {
+			e, err := event.Decode([]byte(aws.ToString(m.Body)))
+			if err != nil {
+				return all, fmt.Errorf("reading the bus: %w", err)
+			}
+			all = append(all, e)
+			if _, err := client.DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: &c.tapURL, ReceiptHandle: m.ReceiptHandle}); err != nil {
+				return all, fmt.Errorf("reading the bus: %w", err)
+			}
+		}
+	}
+}
+
+// Waiting is how many messages are in a queue, hidden ones included; the queue
+// is named by its logical id.
+func (c *Cloud) Waiting(ctx context.Context, queue string) (int, error) {
+	url := c.Resources[queue]
+	out, err := sqs.NewFromConfig(c.config).GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
+		QueueUrl: &url, AttributeNames: []sqstypes.QueueAttributeName{sqstypes.QueueAttributeNameAll}})
+	if err != nil {
+		return 0, fmt.Errorf("counting %s: %w", queue, err)
+	}
+	var visible, hidden int
+	_, _ = fmt.Sscan(out.Attributes["ApproximateNumberOfMessages"], &visible)
+	_, _ = fmt.Sscan(out.Attributes["ApproximateNumberOfMessagesNotVisible"], &hidden)
+	return visible + hidden, nil
+}
+
+// Config is how clients reach the cloud without the proxy.
+func (c *Cloud) Config() aws.Config { return c.config }
+
+func (c *Cloud) serve(h http.Handler) (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("listening on loopback: %w", err)
+	}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ConnState: c.follow}
+	go func() { _ = server.Serve(listener) }()
+	c.closers = append(c.closers, func() { _ = server.Close() })
+	return "http://" + listener.Addr().String(), nil
+}
+
+// follow keeps account of the open connections.
+func (c *Cloud) follow(conn net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		c.connections.Store(conn, nil)
+	case http.StateClosed, http.StateHijacked:
+		c.connections.Delete(conn)
+	}
+}
+
+// Cut breaks every open connection to the cloud, as they break while a function
+// is frozen, and returns how many there were.
+func (c *Cloud) Cut() int {
+	n := 0
+	c.connections.Range(func(conn, _ any) bool {
+		_ = conn.(net.Conn).Close()
+		n++
+		return true
+	})
+	return n
+}
+
+// bootstraps builds the functions with the Makefile's own targets.
+func bootstraps(ctx context.Context, c *Cloud, prebuilt map[string]string) (map[string]string, error) {
+	dirs := make(map[string]string)
+	root, err := template.Root()
+	if err != nil {
+		return nil, err
+	}
+	if err := lookAtSources(root); err != nil {
+		return nil, err
+	}
+	for _, id := range []string{"PollerFunction", "NotifierFunction"} {
+		if dirs[id] = prebuilt[id]; dirs[id] != "" {
+			continue
+		}
+		dir, err := os.MkdirTemp("", "bootstrap-")
+		if err != nil {
+			return nil, fmt.Errorf("building %s: %w", id, err)
+		}
+		c.closers = append(c.closers, func() { _ = os.RemoveAll(dir) })
+		cmd := exec.CommandContext(ctx, "make", "-s", "build-"+id, "ARTIFACTS_DIR="+dir, "GOARCH="+runtime.GOARCH)
+		cmd.Dir = root
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("building %s: %w: %s", id, err, out)
+		}
+		dirs[id] = dir
+	}
+	return dirs, nil
+}
+
+// lookAtSources has `go test` know what the functions are built from: it takes a
+// result from its cache unless a file changed that the test itself has looked at.
+func lookAtSources(root string) error {
+	for _, dir := range []string{"cmd", "functions", "internal"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, _ fs.DirEntry, err error) error {
+			if err == nil && filepath.Ext(path) == ".go" {
+				_, err = os.Stat(path)
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("looking at the functions' sources: %w", err)
+		}
+	}
+	return nil
+}
+
+// secrets makes what a user makes before deploying: the SSM parameters and the
+// verified sender.
+func (c *Cloud) secrets(ctx context.Context) error {
+	client := ssm.NewFromConfig(c.config)
+	for name, value := range map[string]string{TokenParameter: SlackToken, URLParameter: c.SlackURL + WebhookPath} {
+		if _, err := client.PutParameter(ctx, &ssm.PutParameterInput{Name: &name, Value: &value, Type: ssmtypes.ParameterTypeSecureString}); err != nil {
+			return fmt.Errorf("putting the parameter %s: %w", name, err)
+		}
+	}
+	identity := "example.com"
+	if _, err := sesv2.NewFromConfig(c.config).CreateEmailIdentity(ctx, &sesv2.CreateEmailIdentityInput{EmailIdentity: &identity}); err != nil {
+		return fmt.Errorf("verifying the sender: %w", err)
+	}
+	return nil
+}
+
+func (c *Cloud) createStack(ctx context.Context, parameters map[string]string) error {
+	const bucket, key, stack = "artifacts", "function.zip", Stack
+	var archive bytes.Buffer
+	z := zip.NewWriter(&archive)
+	if f, err := z.Create("bootstrap"); err == nil {
+		_, _ = f.Write([]byte("run by the stand-in's own host")) // moto only stores it
+	}
+	if err := z.Close(); err != nil {
+		return err
+	}
+	store := s3.NewFromConfig(c.config, func(o *s3.Options) { o.UsePathStyle = true })
+	if _, err := store.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String(bucket)}); err != nil {
+		return fmt.Errorf("making the bucket: %w", err)
+	}
+	if _, err := store.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String(key), Body: bytes.NewReader(archive.Bytes())}); err != nil {
+		return fmt.Errorf("putting the code: %w", err)
+	}
+	uri := "s3://" + bucket + "/" + key
+	body, err := template.Translate(ctx, map[string]string{"PollerFunction": uri, "NotifierFunction": uri})
+	if err != nil {
+		return err
+	}
+	// The service takes templates over 51,200 bytes only from S3.
+	if _, err := store.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String("template.json"), Body: bytes.NewReader(body)}); err != nil {
+		return fmt.Errorf("putting the template: %w", err)
+	}
+	in := &cloudformation.CreateStackInput{StackName: aws.String(stack), Capabilities: []cfntypes.Capability{cfntypes.CapabilityCapabilityIam},
+		TemplateURL: aws.String("https://s3.amazonaws.com/" + bucket + "/template.json")}
+	for name, value := range parameters {
+		in.Parameters = append(in.Parameters, cfntypes.Parameter{ParameterKey: aws.String(name), ParameterValue: aws.String(value)})
+	}
+	client := cloudformation.NewFromConfig(c.config)
+	if _, err := client.CreateStack(ctx, in); err != nil {
+		return fmt.Errorf("creating the stack: %w", err)
+	}
+	pages := cloudformation.NewListStackResourcesPaginator(client, &cloudformation.ListStackResourcesInput{StackName: aws.String(stack)})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return fmt.Errorf("listing the stack's resources: %w", err)
+		}
+		for _, r := range page.StackResourceSummaries {
+			c.Resources[aws.ToString(r.LogicalResourceId)] = aws.ToString(r.PhysicalResourceId)
+		}
+	}
+	return nil
+}
+
+// function makes the host of a function from what the stack says of it.
+func (c *Cloud) function(ctx context.Context, id string, dirs map[string]string, extra map[string]string, o Options) (*Lambda, error) {
+	name := c.Resources[id]
+	out, err := lambda.NewFromConfig(c.config).GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &name})
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration of %s: %w", id, err)
+	}
+	f := &Lambda{Name: name, Dir: dirs[id], Env: make(map[string]string), Timeout: time.Duration(aws.ToInt32(out.Timeout)) * time.Second}
+	if out.Environment != nil {
+		for k, v := range out.Environment.Variables {
+			f.Env[k] = v
+		}
+	}
+	for _, more := range []map[string]string{extra, o.Env[id]} {
+		for k, v := range more {
+			f.Env[k] = v
+		}
+	}
+	if o.Log != nil {
+		f.Log = func(line string) { o.Log(strings.ToLower(strings.TrimSuffix(id, "Function")), line) }
+	}
+	return f, nil
+}
+
+// tap makes a rule of its own on the bus, as any subscriber can.
+func (c *Cloud) tap(ctx context.Context) error {
+	queues := sqs.NewFromConfig(c.config)
+	queue, err := queues.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: aws.String("tap")})
+	if err != nil {
+		return fmt.Errorf("tapping the bus: %w", err)
+	}
+	c.tapURL = aws.ToString(queue.QueueUrl)
+	bus := eventbridge.NewFromConfig(c.config)
+	pattern, _ := json.Marshal(map[string][]string{"source": {event.Source}})
+	if _, err := bus.PutRule(ctx, &eventbridge.PutRuleInput{Name: aws.String("tap"), EventPattern: aws.String(string(pattern))}); err != nil {
+		return fmt.Errorf("tapping the bus: %w", err)
+	}
+	arn := fmt.Sprintf("arn:aws:sqs:%s:%s:tap", Region, Account)
+	if _, err := bus.PutTargets(ctx, &eventbridge.PutTargetsInput{Rule: aws.String("tap"), Targets: []ebtypes.Target{{Id: aws.String("tap"), Arn: &arn}}}); err != nil {
+		return fmt.Errorf("tapping the bus: %w", err)
+	}
+	return nil
+}
+
+// mapSources starts the event source mappings that the stack has, and takes
+// them over from moto, which would invoke the functions in Docker and count
+// every message as received once more.
+func (c *Cloud) mapSources(ctx context.Context, problem func(error)) error {
+	functions := lambda.NewFromConfig(c.config)
+	out, err := functions.ListEventSourceMappings(ctx, &lambda.ListEventSourceMappingsInput{})
+	if err != nil {
+		return fmt.Errorf("listing the event source mappings: %w", err)
+	}
+	if len(out.EventSourceMappings) == 0 {
+		return errors.New("deploying: the stack has no event source mappings")
+	}
+	queues := sqs.NewFromConfig(c.config)
+	polling, stop := context.WithCancel(context.Background())
+	c.stop = stop
+	for _, m := range out.EventSourceMappings {
+		if _, err := functions.UpdateEventSourceMapping(ctx, &lambda.UpdateEventSourceMappingInput{UUID: m.UUID, Enabled: aws.Bool(false)}); err != nil {
+			return fmt.Errorf("taking over an event source mapping: %w", err)
+		}
+		if aws.ToString(m.State) == "Disabled" {
+			continue
+		}
+		arn := aws.ToString(m.EventSourceArn)
+		url, err := queues.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: aws.String(filepath.Base(strings.ReplaceAll(arn, ":", "/")))})
+		if err != nil {
+			return fmt.Errorf("finding the queue %s: %w", arn, err)
+		}
+		source := &eventSource{sqs: queues, queueURL: aws.ToString(url.QueueUrl), queueARN: arn,
+			batchSize: aws.ToInt32(m.BatchSize), function: c.Notifier, problem: problem}
+		c.running.Go(func() { source.run(polling) })
+	}
+	return nil
+}

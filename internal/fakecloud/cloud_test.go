@@ -1,0 +1,102 @@
+package fakecloud
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/idmapping/notifier/internal/jobs"
+)
+
+func TestTheRealTemplateAndTheRealBinariesTellAJobsLifeOnBothChannels(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	c, err := Deploy(ctx, Options{
+		Parameters: map[string]string{"SlackChannel": SlackChannel, "SlackTokenParameter": TokenParameter,
+			"EmailFrom": EmailFrom, "EmailTo": "a@example.com,b@example.com"},
+		Problem: func(err error) { t.Error(err) },
+		Log:     func(name, line string) { t.Logf("%s: %s", name, line) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.EntityResolution.AddWorkflow("crm")
+	tick := func() {
+		t.Helper()
+		report, err := c.Tick(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Log(report)
+	}
+	tick()
+	time.Sleep(1100 * time.Millisecond)
+	job := jobs.Job{Key: jobs.Key{Workflow: "crm", Job: "4f2a"}, Type: "BATCH"}
+	for _, status := range []jobs.Status{jobs.Queued, jobs.Running, jobs.Failed} {
+		job.Status = status
+		if status == jobs.Running {
+			job.StartTime = time.Now()
+		}
+		if status == jobs.Failed {
+			job.EndTime, job.Error = time.Now(), "Access Denied"
+		}
+		c.EntityResolution.Put(job)
+		tick()
+	}
+	tick()
+	deadline := time.Now().Add(20 * time.Second)
+	for time.Now().Before(deadline) && (len(c.Slack.Messages()) < 3 || len(c.Proxy.Emails()) < 2) {
+		time.Sleep(50 * time.Millisecond)
+	}
+	time.Sleep(time.Second)
+	for _, m := range c.Slack.Log() {
+		t.Logf("%+v", m)
+	}
+	if n := len(c.Slack.Messages()); n != 3 {
+		t.Errorf("%d messages in Slack, want a card and two replies", n)
+	}
+	if n := len(c.Proxy.Emails()); n != 2 {
+		t.Errorf("%d emails, want one for each recipient", n)
+	}
+	all, err := c.Events(ctx)
+	if err != nil || len(all) != 3 {
+		t.Errorf("%d events (%v), want 3", len(all), err)
+	}
+	t.Log(c.Proxy.Calls())
+}
+
+func TestAWebhookIsToldTheEndsOnlyAndOnce(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	c, err := Deploy(ctx, Options{
+		Parameters: map[string]string{"SlackWebhookParameter": URLParameter},
+		Problem:    func(err error) { t.Error(err) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.EntityResolution.AddWorkflow("crm")
+	job := jobs.Job{Key: jobs.Key{Workflow: "crm", Job: "4f2a"}, Type: "BATCH", Status: jobs.Running, StartTime: time.Now()}
+	for _, status := range []jobs.Status{jobs.Running, jobs.Succeeded, jobs.Succeeded} {
+		if job.Status = status; status == jobs.Succeeded {
+			job.EndTime = time.Now()
+		}
+		c.EntityResolution.Put(job)
+		if _, err := c.Tick(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for until := time.Now().Add(20 * time.Second); len(c.Slack.Messages()) == 0 && time.Now().Before(until); {
+		time.Sleep(50 * time.Millisecond)
+	}
+	time.Sleep(time.Second)
+	if got := c.Slack.Messages(); len(got) != 1 || got[0].Channel != "webhook" || !strings.HasPrefix(got[0].Text, "SUCCEEDED: crm") {
+		t.Errorf("told %+v, want one message of the end", got)
+	}
+	if secret := c.Slack.Token; strings.Contains(c.Notifier.Dump(), secret) || strings.Contains(c.Notifier.Dump(), WebhookPath) {
+		t.Error("a secret is in the function's environment")
+	}
+}

@@ -1,0 +1,196 @@
+package fakecloud
+
+import (
+	"fmt"
+	"html"
+	"net/http"
+	"regexp"
+	"strings"
+)
+
+// Inbox is a page that shows what arrived as people will see it: Slack's
+// channel with its threads, and the emails.
+type Inbox struct {
+	Slack *Slack
+	Proxy *Proxy
+}
+
+// Inbox serves the cloud's inbox on loopback until Close and returns its URL.
+func (c *Cloud) Inbox() (string, error) {
+	return c.serve(Inbox{c.Slack, c.Proxy})
+}
+
+// ServeHTTP serves the page, and under /email/N the HTML of the Nth email.
+func (i Inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	// What came from outside is escaped; this is for the day that it is not.
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-src 'self'")
+	emails := i.Proxy.Emails()
+	var n int
+	if _, err := fmt.Sscanf(r.URL.Path, "/email/%d", &n); err == nil && n >= 0 && n < len(emails) {
+		_, _ = fmt.Fprint(w, emails[n].HTML)
+		return
+	}
+	if r.URL.Path != "/" {
+		http.NotFound(w, r)
+		return
+	}
+	var b strings.Builder
+	b.WriteString(Page("ID mapping notifier: inbox", `<meta http-equiv="refresh" content="5">`))
+	b.WriteString(`<main class="two"><section><h1># data-jobs</h1>`)
+	b.WriteString(RenderSlack(i.Slack.Messages()))
+	b.WriteString(`</section><section><h1>Email</h1>`)
+	for n := len(emails) - 1; n >= 0; n-- {
+		b.WriteString(renderEmail(n, emails[n]))
+	}
+	b.WriteString(`</section></main>`)
+	_, _ = fmt.Fprint(w, b.String())
+}
+
+func renderEmail(n int, e Email) string {
+	esc := html.EscapeString
+	var headers strings.Builder
+	for name, value := range e.Headers {
+		fmt.Fprintf(&headers, "%s: %s\n", name, value)
+	}
+	return fmt.Sprintf(`<article class="mail"><div class="subject">%s</div><div class="meta">%s → %s · %s</div>
+<iframe src="/email/%d" sandbox title="email"></iframe><details><summary>Text part and headers</summary><pre>%s
+%s</pre></details></article>`, esc(e.Subject), esc(e.From), esc(strings.Join(e.To, ", ")), e.At.Format("15:04:05"),
+		n, esc(headers.String()), esc(e.Text))
+}
+
+// Page is the head of a page in Slack's looks; head is more for its <head>.
+func Page(title, head string) string {
+	return `<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>` + html.EscapeString(title) + `</title>` + head + `<style>` + style + `</style></head><body>`
+}
+
+const style = `
+*{box-sizing:border-box}body{margin:0;font:15px/1.46668 Lato,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;color:#1d1c1d;background:#fff}
+main.two{display:grid;grid-template-columns:minmax(0,1fr) minmax(0,1fr);gap:24px;padding:16px 24px}h1{font-size:18px;margin:8px 0 16px}
+.msg{display:grid;grid-template-columns:36px minmax(0,1fr);gap:8px;padding:8px 12px;max-width:720px}.thread{margin:4px 0 0;border-left:2px solid #ddd;padding-left:4px}
+.avatar{width:36px;height:36px;border-radius:6px;background:#4a154b;color:#fff;font-weight:700;display:grid;place-items:center;font-size:13px}
+.who b{font-weight:900}.app{font-size:10px;background:#ddd;border-radius:2px;padding:1px 3px;margin:0 6px;color:#616061}.when{color:#616061;font-size:12px}
+.header{font-size:18px;font-weight:900;margin:4px 0 8px;line-height:1.3}.section{margin:6px 0}.fields{display:grid;grid-template-columns:1fr 1fr;gap:8px 16px;margin:6px 0}
+.context{color:#616061;font-size:13px;margin:8px 0 0}.also{color:#616061;font-size:12px}
+pre.code{background:#f8f8f8;border:1px solid #ddd;border-radius:4px;padding:8px;font:12px/1.5 Monaco,Menlo,Consolas,"DejaVu Sans Mono",monospace;white-space:pre-wrap;word-break:break-word;margin:4px 0}
+code{background:#f8f8f8;border:1px solid #ddd;border-radius:3px;padding:1px 3px;font-size:12px;color:#e01e5a}a{color:#1264a3;text-decoration:none}.mention{background:#fdf0cd;color:#1264a3;border-radius:3px;padding:0 2px}
+.mail{border:1px solid #ddd;border-radius:8px;margin:0 0 16px;overflow:hidden}.subject{font-weight:700;padding:10px 12px 0}.meta{color:#616061;font-size:12px;padding:0 12px 8px}
+iframe{width:100%;height:560px;border:0;border-top:1px solid #ddd}details{padding:8px 12px}details pre{white-space:pre-wrap;font-size:12px}
+`
+
+// RenderSlack shows a channel's messages, each with its thread below it.
+func RenderSlack(messages []SlackMessage) string {
+	var b strings.Builder
+	for _, m := range messages {
+		if m.ThreadTS != "" && !m.Broadcast {
+			continue
+		}
+		if m.ThreadTS != "" {
+			b.WriteString(renderMessage(m, `<div class="also">replied to a thread</div>`))
+			continue
+		}
+		var thread strings.Builder
+		for _, reply := range messages {
+			if reply.ThreadTS != "" && reply.ThreadTS == m.TS && reply.Channel == m.Channel {
+				also := ""
+				if reply.Broadcast {
+					also = `<div class="also">Also sent to the channel</div>`
+				}
+				thread.WriteString(renderMessage(reply, also))
+			}
+		}
+		below := ""
+		if thread.Len() > 0 {
+			below = `<div class="thread">` + thread.String() + `</div>`
+		}
+		b.WriteString(renderMessage(m, below))
+	}
+	return b.String()
+}
+
+func renderMessage(m SlackMessage, below string) string {
+	var b strings.Builder
+	edited := ""
+	if m.Edits > 0 {
+		edited = ` <span class="when">(edited)</span>`
+	}
+	fmt.Fprintf(&b, `<div class="msg"><div class="avatar">ID</div><div><div class="who"><b>ID mapping</b><span class="app">APP</span><span class="when">%s</span>%s</div>`,
+		m.At.Format("15:04"), edited)
+	if len(m.Blocks) == 0 {
+		fmt.Fprintf(&b, `<div class="section">%s</div>`, mrkdwnHTML(m.Text))
+	}
+	for _, block := range m.Blocks {
+		b.WriteString(renderBlock(block))
+	}
+	b.WriteString(below + `</div></div>`)
+	return b.String()
+}
+
+func renderBlock(block Block) string {
+	var b strings.Builder
+	switch block.Type {
+	case "header":
+		fmt.Fprintf(&b, `<div class="header">%s</div>`, textHTML(*block.Text))
+	case "section":
+		if block.Text != nil {
+			fmt.Fprintf(&b, `<div class="section">%s</div>`, textHTML(*block.Text))
+		}
+		if len(block.Fields) > 0 {
+			b.WriteString(`<div class="fields">`)
+			for _, f := range block.Fields {
+				fmt.Fprintf(&b, `<div>%s</div>`, textHTML(f))
+			}
+			b.WriteString(`</div>`)
+		}
+	case "context":
+		b.WriteString(`<div class="context">`)
+		for _, e := range block.Elements {
+			b.WriteString(textHTML(e) + " ")
+		}
+		b.WriteString(`</div>`)
+	}
+	return b.String()
+}
+
+func textHTML(t BlockText) string {
+	if t.Type == "plain_text" {
+		return strings.ReplaceAll(html.EscapeString(html.UnescapeString(t.Text)), "\n", "<br>")
+	}
+	return mrkdwnHTML(t.Text)
+}
+
+var (
+	codeBlock = regexp.MustCompile("(?s)```(.*?)```")
+	codeSpan  = regexp.MustCompile("`([^`\n]+)`")
+	bold      = regexp.MustCompile(`\*([^*\n]+)\*`)
+	slackLink = regexp.MustCompile(`<(https?://[^|>]+)\|([^>]*)>`)
+	mention   = regexp.MustCompile(`<(![a-z]+|@[A-Z0-9]+|!subteam\^[A-Z0-9]+)>`)
+	emoji     = strings.NewReplacer(":x:", "❌", ":white_check_mark:", "✅", ":large_blue_circle:", "🔵")
+)
+
+// mrkdwnHTML shows the part of mrkdwn that the product uses. Entities stay as
+// they are: they mean the same in HTML.
+func mrkdwnHTML(s string) string {
+	var blocks []string
+	s = codeBlock.ReplaceAllStringFunc(s, func(m string) string {
+		blocks = append(blocks, `<pre class="code">`+noTags(strings.Trim(m[3:len(m)-3], "\n"))+`</pre>`)
+		return fmt.Sprintf("\x00%d\x00", len(blocks)-1)
+	})
+	s = slackLink.ReplaceAllString(s, "\x01a href=\"$1\"\x02$2\x01/a\x02")
+	s = mention.ReplaceAllStringFunc(s, func(m string) string {
+		return "\x01span class=\"mention\"\x02@" + strings.TrimPrefix(strings.Trim(m, "<>!@"), "subteam^") + "\x01/span\x02"
+	})
+	s = noTags(s)
+	s = strings.NewReplacer("\x01", "<", "\x02", ">").Replace(s)
+	s = codeSpan.ReplaceAllString(s, "<code>$1</code>")
+	s = bold.ReplaceAllString(s, "<b>$1</b>")
+	s = strings.ReplaceAll(emoji.Replace(s), "\n", "<br>")
+	for i, block := range blocks {
+		s = strings.ReplaceAll(s, fmt.Sprintf("\x00%d\x00", i), block)
+	}
+	return s
+}
+
+func noTags(s string) string {
+	return strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(s)
+}

@@ -1,0 +1,234 @@
+package fakecloud
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Proxy stands between the functions and moto. It records which AWS operations
+// were called and every email, and can let calls go wrong.
+type Proxy struct {
+	// OnEmail, if set, is told of every email that was sent.
+	OnEmail func(Email)
+	// Functions by name can be invoked: moto would run them in Docker.
+	Functions map[string]*Lambda
+
+	next   *httputil.ReverseProxy
+	mu     sync.Mutex
+	faults []*ProxyFault
+	calls  map[string]int
+	emails []Email
+}
+
+// ProxyFault is what goes wrong with the next calls of an operation.
+type ProxyFault struct {
+	Operation string // "DynamoDB.UpdateItem", "AWSEvents.PutEvents", "AmazonSQS.SendMessage", "SES.SendEmail"
+	Times     int    // 0: until cleared
+	Refuse    int    // answer with this status, and Code as the error
+	Code      string
+	Message   string
+	Applied   bool // let the call take effect, and break the connection before the answer
+	Delay     time.Duration
+	// Rewrite changes the answer of a call that took effect.
+	Rewrite func(body []byte) []byte
+	// Match limits the fault to calls whose request it likes.
+	Match func(body []byte) bool
+
+	used int
+}
+
+// Email is one email as it was given to SES.
+type Email struct {
+	At      time.Time
+	From    string
+	To      []string
+	Subject string
+	HTML    string
+	Text    string
+	Headers map[string]string
+}
+
+// NewProxy makes a Proxy in front of the server at target.
+func NewProxy(target string) (*Proxy, error) {
+	u, err := url.Parse(target)
+	if err != nil {
+		return nil, err
+	}
+	next := httputil.NewSingleHostReverseProxy(u)
+	next.ErrorLog = log.New(io.Discard, "", 0) // a killed function's calls end in the middle
+	return &Proxy{next: next, calls: make(map[string]int)}, nil
+}
+
+// Inject makes calls go wrong.
+func (p *Proxy) Inject(f ProxyFault) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.faults = append(p.faults, &f)
+}
+
+// Clear ends every injected fault.
+func (p *Proxy) Clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.faults = nil
+}
+
+// Calls are the operations that were called, with how often.
+func (p *Proxy) Calls() map[string]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	calls := make(map[string]int)
+	for name, n := range p.calls {
+		calls[name] = n
+	}
+	return calls
+}
+
+// Emails are the emails sent so far, in order.
+func (p *Proxy) Emails() []Email {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.emails)
+}
+
+// operation names a call by its target header, or by its path where the
+// protocol has none.
+func operation(r *http.Request) string {
+	if target := r.Header.Get("X-Amz-Target"); target != "" {
+		service, name, _ := strings.Cut(target, ".")
+		service, _, _ = strings.Cut(service, "_") // DynamoDB_20120810
+		return service + "." + name
+	}
+	if r.URL.Path == "/v2/email/outbound-emails" {
+		return "SES.SendEmail"
+	}
+	return r.Method + " " + r.URL.Path
+}
+
+// ServeHTTP passes a call on, or does to it what was injected.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		reset(w)
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	name := operation(r)
+	fault := p.note(name, body)
+	if fault != nil && fault.Delay > 0 {
+		pause(r.Context(), fault.Delay)
+	}
+	if fault != nil && fault.Refuse > 0 {
+		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		w.Header().Set("X-Amzn-Errortype", fault.Code)
+		w.WriteHeader(fault.Refuse)
+		_ = json.NewEncoder(w).Encode(map[string]string{"__type": fault.Code, "message": fault.Message})
+		return
+	}
+	kept := &recorder{header: make(http.Header), status: http.StatusOK}
+	if function := p.invoked(r); function != nil {
+		kept.invoke(r.Context(), function, body)
+	} else {
+		p.next.ServeHTTP(kept, r)
+	}
+	if name == "SES.SendEmail" && kept.status == http.StatusOK {
+		p.email(body)
+	}
+	if fault != nil && fault.Applied {
+		reset(w)
+		return
+	}
+	answer := kept.body.Bytes()
+	if fault != nil && fault.Rewrite != nil {
+		answer = fault.Rewrite(answer)
+		kept.header.Del("Content-Length")
+		kept.header.Del("X-Amz-Crc32")
+	}
+	for key, values := range kept.header {
+		w.Header()[key] = values
+	}
+	w.WriteHeader(kept.status)
+	_, _ = w.Write(answer)
+}
+
+// invoked is the function that a call invokes (Lambda API, Invoke), or nil.
+func (p *Proxy) invoked(r *http.Request) *Lambda {
+	name, ok := strings.CutPrefix(r.URL.Path, "/2015-03-31/functions/")
+	if name, found := strings.CutSuffix(name, "/invocations"); ok && found && r.Method == http.MethodPost {
+		return p.Functions[name]
+	}
+	return nil
+}
+
+func (p *Proxy) note(name string, body []byte) *ProxyFault {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.calls[name]++
+	for _, f := range p.faults {
+		if f.Operation == name && (f.Times == 0 || f.used < f.Times) && (f.Match == nil || f.Match(body)) {
+			f.used++
+			return f
+		}
+	}
+	return nil
+}
+
+func (p *Proxy) email(body []byte) {
+	var in struct {
+		FromEmailAddress string
+		Destination      struct{ ToAddresses []string }
+		Content          struct {
+			Simple struct {
+				Subject struct{ Data string }
+				Body    struct{ Html, Text struct{ Data string } }
+				Headers []struct{ Name, Value string }
+			}
+		}
+	}
+	if json.Unmarshal(body, &in) != nil {
+		return
+	}
+	simple := in.Content.Simple
+	e := Email{At: time.Now(), From: in.FromEmailAddress, To: in.Destination.ToAddresses, Subject: simple.Subject.Data,
+		HTML: simple.Body.Html.Data, Text: simple.Body.Text.Data, Headers: make(map[string]string)}
+	for _, h := range simple.Headers {
+		e.Headers[h.Name] = h.Value
+	}
+	p.mu.Lock()
+	p.emails = append(p.emails, e)
+	tell := p.OnEmail
+	p.mu.Unlock()
+	if tell != nil {
+		tell(e)
+	}
+}
+
+// recorder keeps an answer.
+type recorder struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (r *recorder) invoke(ctx context.Context, function *Lambda, payload []byte) {
+	answer, err := function.Invoke(ctx, payload)
+	if err != nil {
+		r.header.Set("X-Amz-Function-Error", "Unhandled")
+		answer, _ = json.Marshal(map[string]string{"errorMessage": err.Error()})
+	}
+	r.body.Write(answer)
+}
+
+func (r *recorder) Header() http.Header         { return r.header }
+func (r *recorder) WriteHeader(status int)      { r.status = status }
+func (r *recorder) Write(p []byte) (int, error) { return r.body.Write(p) }

@@ -1,0 +1,113 @@
+package reliability
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/fake"
+	"github.com/idmapping/notifier/internal/fakecloud"
+	"github.com/idmapping/notifier/internal/jobs"
+	"github.com/idmapping/notifier/internal/notify"
+)
+
+var outageEvents = flag.Int("outage-events", 20, "how many events come while Slack is down; the pace of telling them is real")
+
+// sixHours runs the real notifier through six hours in which Slack is down. The
+// queue's clock is the test's: it leaps from one receipt to the next, by the
+// waits that the notifier asks SQS for.
+func sixHours(r *real) {
+	const outage = 6 * time.Hour
+	begin := time.Now()
+	now := begin
+	queue := &fake.Queue{Name: path.Base(r.Resources["SlackQueue"]), MaxReceive: 600, Now: func() time.Time { return now }}
+	r.Proxy.Inject(fakecloud.ProxyFault{Operation: "AmazonSQS.ChangeMessageVisibility", Refuse: http.StatusOK, Match: func(body []byte) bool {
+		handle, wait := hiding(body)
+		return strings.HasPrefix(handle, queue.Name) && queue.ChangeVisibility(r.ctx, "", handle, wait) == nil
+	}})
+	f := r.another(r.Notifier, nil)
+	invocations := 0
+	deliver := func() {
+		if invocations > 100*(*outageEvents) {
+			r.t.Fatalf("%d invocations, %s in, %d messages left", invocations, now.Sub(begin), queue.Len())
+		}
+		batch := queue.Receive(10)
+		payload, err := json.Marshal(batch)
+		r.must(err)
+		started := time.Now()
+		answer, err := f.Invoke(r.ctx, payload)
+		r.must(err)
+		now = now.Add(time.Since(started))
+		var response notify.Response
+		r.must(json.Unmarshal(answer, &response))
+		invocations++
+		queue.Delete(batch, response.BatchItemFailures)
+	}
+	r.Slack.Inject(fakecloud.Fault{Status: http.StatusServiceUnavailable, Body: "down"}, nil)
+	n := *outageEvents
+	var keys []jobs.Key
+	for now.Sub(begin) < outage {
+		arrival := begin.Add(time.Duration(len(keys)) * outage / time.Duration(n))
+		if !now.Before(arrival) && len(keys) < n {
+			key := jobs.Key{Workflow: "six", Job: fmt.Sprintf("six-%03d", len(keys))}
+			entry, err := event.Encode(fake.ARN("six"), jobs.Transition{Job: jobs.Job{Key: key, Status: jobs.Failed}}, time.Now())
+			r.must(err)
+			queue.Put(envelope(entry))
+			keys = append(keys, key)
+			continue
+		}
+		if next, some := queue.Next(); some && next.Before(arrival) {
+			now = later(now, next)
+			r.rest("slack:" + fakecloud.SlackChannel) // the leap was longer than a second
+			deliver()
+		} else {
+			now = later(now, arrival)
+		}
+	}
+	r.Slack.Clear()
+	before := len(r.Slack.Log())
+	now = later(now, begin.Add(outage))
+	for {
+		next, some := queue.Next()
+		if !some {
+			break
+		}
+		now = later(now, next)
+		deliver()
+	}
+	var last time.Time
+	for _, m := range r.Slack.Log()[before:] {
+		if !strings.HasPrefix(m.Text, "FAILED: six") {
+			continue
+		}
+		if gap := m.At.Sub(last); gap < 900*time.Millisecond {
+			r.t.Errorf("two messages within %v", gap)
+		}
+		last = m.At
+	}
+	for _, key := range keys {
+		if cards := r.Tally(key, jobs.Failed).Cards; cards != 1 {
+			r.t.Errorf("%s has %d cards", key, cards)
+		}
+	}
+	if len(keys) != n || len(queue.Dead()) != 0 {
+		r.t.Errorf("%d of %d events came, %d are dead", len(keys), n, len(queue.Dead()))
+	}
+	if after := now.Sub(begin.Add(outage)); after > 15*time.Minute {
+		r.t.Errorf("the last is told %v after Slack is back", after)
+	} else {
+		r.t.Logf("%d events, %d invocations, the last told %v after Slack is back", n, invocations, after.Round(time.Second))
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

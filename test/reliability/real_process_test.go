@@ -1,0 +1,171 @@
+package reliability
+
+import (
+	"net/http"
+	"os/exec"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"github.com/idmapping/notifier/internal/fakecloud"
+	"github.com/idmapping/notifier/internal/jobs"
+	"github.com/idmapping/notifier/internal/template"
+)
+
+// must ends the test for an error that is no part of any fault.
+func (r *real) must(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func frozenPoller(r *real) {
+	r.watch("ice")
+	second := r.another(r.Poller, nil)
+	r.EntityResolution.Inject(fakecloud.Fault{Operation: "GetIdMappingJob", Workflow: "ice", Times: 1, Delay: 2 * time.Second, Reset: true})
+	key := r.end("ice", "ice-1", jobs.Failed, "x")
+	done := make(chan string)
+	go func() { done <- r.tick() }()
+	time.Sleep(700 * time.Millisecond) // it waits for the answer
+	r.must(r.Poller.Freeze())
+	_, err := second.Invoke(r.ctx, []byte(`{}`))
+	r.must(err)
+	time.Sleep(2 * time.Second)
+	r.Cut()
+	r.must(r.Poller.Thaw())
+	if report := <-done; !strings.Contains(report, `"failed":0`) {
+		r.t.Errorf("thawed, it reports %s", report)
+	}
+	r.tick()
+	r.told(key, jobs.Failed, 40*time.Second)
+	r.once(key, jobs.Failed)
+}
+
+func frozenBetween(r *real) {
+	r.watch("thaw")
+	first := r.end("thaw", "thaw-1", jobs.Succeeded, "")
+	r.tick()
+	r.told(first, jobs.Succeeded, 40*time.Second)
+	r.must(r.Poller.Freeze())
+	r.must(r.Notifier.Freeze())
+	if r.Cut() == 0 {
+		r.t.Error("no connection was open: nothing is tried here")
+	}
+	time.Sleep(500 * time.Millisecond)
+	r.must(r.Poller.Thaw())
+	r.must(r.Notifier.Thaw())
+	second := r.end("thaw", "thaw-2", jobs.Failed, "x")
+	if report := r.tick(); !strings.Contains(report, `"published":1`) || strings.Contains(report, "problems") {
+		r.t.Errorf("the first tick after the thaw: %s", report)
+	}
+	r.told(second, jobs.Failed, 60*time.Second)
+	r.once(second, jobs.Failed)
+}
+
+func hangingSlack(r *real) {
+	r.watch("hang")
+	r.Slack.Inject(fakecloud.Fault{Times: 1, Delay: time.Minute, Status: http.StatusOK, Body: "{}"}, nil)
+	r.Slack.Inject(fakecloud.Fault{Times: 1, Drip: time.Second, Status: http.StatusOK, Body: `{"ok":true,"channel":"C","ts":"1.1"}`}, nil)
+	keys := []jobs.Key{r.end("hang", "hang-1", jobs.Failed, "x"), r.end("hang", "hang-2", jobs.Failed, "x")}
+	r.tick()
+	r.await(20*time.Second, "both are mailed while Slack hangs", func() bool {
+		return r.mailed(keys[0], jobs.Failed) && r.mailed(keys[1], jobs.Failed)
+	})
+	r.toldOnce(keys, jobs.Failed, 90*time.Second)
+}
+
+// upgrade changes the notifier's code while messages wait that both an older
+// and a newer version could have written, and adds to the stored items what only
+// a newer version would know.
+func upgrade(r *real) {
+	r.watch("up")
+	begun := jobs.Job{Key: jobs.Key{Workflow: "up", Job: "up-0"}, Status: jobs.Running, StartTime: time.Now()}
+	r.EntityResolution.Put(begun)
+	r.tick()
+	r.await(20*time.Second, "the start is told", func() bool { return r.Tally(begun.Key, jobs.Running).Cards > 0 })
+	extended := map[string]int{}
+	for _, table := range []string{"JobsTable", "DeliveriesTable"} {
+		extended[table] = r.extend(table, "up-0")
+	}
+	old := r.Notifier.Dir
+	defer r.Notifier.Deploy(old) // next's folder goes with the test
+	r.Slack.Inject(fakecloud.Fault{Status: http.StatusServiceUnavailable, Body: "down"}, nil)
+	keys := []jobs.Key{r.end("up", "up-0", jobs.Failed, "x"), r.end("up", "up-1", jobs.Failed, "x")}
+	r.tick()
+	r.await(20*time.Second, "an end is mailed while Slack is down", func() bool { return r.mailed(keys[1], jobs.Failed) })
+	newer := `{"version":"0","id":"x","source":"idmapping.notifier","detail-type":"ID Mapping Job State Change","account":"123456789012",
+		"region":"eu-west-1","time":"2026-11-23T12:00:00Z","resources":[],"addedLater":1,"detail":{"version":"1","transitionId":"` + strings.Repeat("0", 64) + `",
+		"workflowName":"up","workflowArn":"arn:aws:entityresolution:eu-west-1:123456789012:idmappingworkflow/up","jobId":"up-newer","status":"FAILED",
+		"observedAt":"2026-11-23T12:00:00Z","addedLater":{"a":[1]},"metrics":{"addedLater":7}}}`
+	older := `{"source":"idmapping.notifier","detail-type":"ID Mapping Job State Change","detail":{"version":"1","transitionId":"` + strings.Repeat("1", 64) + `",
+		"workflowName":"up","jobId":"up-older","status":"FAILED"}}`
+	for _, queue := range []string{"SlackQueue", "EmailQueue"} {
+		for _, body := range []string{newer, older} {
+			url := r.Resources[queue]
+			_, err := sqs.NewFromConfig(r.Config()).SendMessage(r.ctx, &sqs.SendMessageInput{QueueUrl: &url, MessageBody: &body})
+			r.must(err)
+		}
+	}
+	root, err := template.Root()
+	r.must(err)
+	next := r.t.TempDir()
+	build := exec.Command("make", "-s", "build-NotifierFunction", "ARTIFACTS_DIR="+next, "GOARCH="+runtime.GOARCH, "VERSION=next")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		r.t.Fatalf("building the next version: %v: %s", err, out)
+	}
+	r.Notifier.Deploy(next)
+	r.Slack.Clear()
+	keys = append(keys, jobs.Key{Workflow: "up", Job: "up-newer"}, jobs.Key{Workflow: "up", Job: "up-older"})
+	for _, key := range keys {
+		r.told(key, jobs.Failed, 90*time.Second)
+	}
+	for _, key := range keys[1:] {
+		r.once(key, jobs.Failed)
+	}
+	for _, table := range []string{"JobsTable", "DeliveriesTable"} {
+		kept := 0
+		for _, item := range r.items(table, "up-0") {
+			if item["addedLater"] != nil {
+				kept++
+			}
+		}
+		if kept != extended[table] {
+			r.t.Errorf("%s: what a newer version had stored is gone from %d of %d items", table, extended[table]-kept, extended[table])
+		}
+	}
+}
+
+// items are those of a table that are about a job; there is one at least.
+func (r *real) items(table, job string) (all []map[string]types.AttributeValue) {
+	r.t.Helper()
+	out, err := awsdynamodb.NewFromConfig(r.Config()).Scan(r.ctx, &awsdynamodb.ScanInput{TableName: aws.String(r.Resources[table])})
+	r.must(err)
+	for _, item := range out.Items {
+		if s, ok := item["job"].(*types.AttributeValueMemberS); ok && strings.HasSuffix(s.Value, job) {
+			all = append(all, item)
+		}
+	}
+	if len(all) == 0 {
+		r.t.Fatalf("%s holds nothing of %s", table, job)
+	}
+	return all
+}
+
+// extend adds an attribute to a job's items that this version does not know,
+// and returns how many there are.
+func (r *real) extend(table, job string) int {
+	all := r.items(table, job)
+	for _, item := range all {
+		item["addedLater"] = &types.AttributeValueMemberS{Value: "x"}
+		_, err := awsdynamodb.NewFromConfig(r.Config()).PutItem(r.ctx, &awsdynamodb.PutItemInput{TableName: aws.String(r.Resources[table]), Item: item})
+		r.must(err)
+	}
+	return len(all)
+}

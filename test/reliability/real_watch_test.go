@@ -1,0 +1,156 @@
+package reliability
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"github.com/idmapping/notifier/internal/fakecloud"
+	"github.com/idmapping/notifier/internal/jobs"
+	"github.com/idmapping/notifier/internal/template"
+)
+
+// arnOf is a queue's ARN.
+func (r *real) arnOf(queue string) string {
+	return "arn:aws:sqs:" + fakecloud.Region + ":" + fakecloud.Account + ":" + path.Base(r.Resources[queue])
+}
+
+// purge empties Slack's queue of what waits there for a setting to be mended:
+// five minutes at least.
+func (r *real) purge() {
+	url := r.Resources["SlackQueue"]
+	_, err := sqs.NewFromConfig(r.Config()).PurgeQueue(r.ctx, &sqs.PurgeQueueInput{QueueUrl: &url})
+	r.must(err)
+}
+
+// notices counts the emails about something broken, by recipient.
+func (r *real) notices() map[string]int {
+	n := map[string]int{}
+	for _, e := range r.Proxy.Emails() {
+		if strings.HasPrefix(e.Subject, "[BROKEN] Slack channel "+fakecloud.SlackChannel+": refused by Slack: channel_not_found") {
+			n[e.To[0]]++
+		}
+	}
+	return n
+}
+
+func brokenChannel(r *real) {
+	r.watch("broke")
+	r.Slack.Inject(fakecloud.Fault{Status: http.StatusOK, Body: `{"ok":false,"error":"channel_not_found"}`}, nil)
+	before := len(r.log.since(0))
+	for _, id := range []string{"broke-1", "broke-2", "broke-3"} { // each with a refusal of its own
+		r.end("broke", id, jobs.Failed, "x")
+		r.tick()
+		time.Sleep(time.Second)
+	}
+	if n := r.log.count(before, `"reason":"misconfigured"`); n < 3 {
+		r.t.Errorf("%d refusals", n)
+	}
+	for _, to := range recipients {
+		if n := r.notices()[to]; n != 1 {
+			r.t.Errorf("%s was told %d times, want once", to, n)
+		}
+	}
+	if r.log.count(before, `"DestinationsBroken":1`) == 0 {
+		r.t.Error("no metric says so")
+	}
+	r.purge()
+}
+
+func silentCanary(r *real) {
+	before, messages := len(r.log.since(0)), len(r.Slack.Log())
+	_, err := r.Events(r.ctx)
+	r.must(err)
+	report, err := r.Poll(r.ctx, `{"canary":"check"}`)
+	r.must(err)
+	if !strings.Contains(report, `"published":1`) {
+		r.t.Errorf("report %s", report)
+	}
+	r.await(20*time.Second, "a canary arrives on each channel", func() bool { return r.log.count(before, "canary arrived") == 2 })
+	if n := len(r.Slack.Log()) - messages; n != 0 {
+		r.t.Errorf("Slack shows %d messages", n)
+	}
+	var to []string
+	for _, e := range r.Proxy.Emails() {
+		if strings.HasPrefix(e.Subject, "[TEST]") {
+			to = append(to, e.To...)
+		}
+	}
+	if !slices.Equal(to, []string{"success@simulator.amazonses.com"}) {
+		r.t.Errorf("emails to %q", to)
+	}
+	if events, err := r.Events(r.ctx); err != nil || len(events) != 0 {
+		r.t.Errorf("subscribers of the events get %v, %v", events, err)
+	}
+}
+
+func canaryByHand(r *real) {
+	root, err := template.Root()
+	r.must(err)
+	run := func(timeout string) (string, error) {
+		cmd := exec.CommandContext(r.ctx, "go", "run", "./cmd/canary", "-stack", fakecloud.Stack, "-timeout", timeout)
+		cmd.Dir = root
+		cmd.Env = append(os.Environ(), "AWS_ENDPOINT_URL="+r.ProxyURL, "AWS_REGION="+fakecloud.Region, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	out, err := run("30s")
+	if err != nil {
+		r.t.Errorf("%v: %s", err, out)
+	}
+	for _, to := range []string{"slack:" + fakecloud.SlackChannel, "email:" + recipients[0], "email:" + recipients[1]} {
+		if !strings.Contains(out, to+" was told after ") {
+			r.t.Errorf("not said of %s: %s", to, out)
+		}
+	}
+	seen := 0
+	for _, m := range r.Slack.Log() {
+		if strings.HasPrefix(m.Text, "TEST: ") {
+			seen++
+		}
+	}
+	if seen != 1 {
+		r.t.Errorf("%d messages in Slack, want 1", seen)
+	}
+	r.Slack.Inject(fakecloud.Fault{Status: http.StatusOK, Body: `{"ok":false,"error":"channel_not_found"}`}, nil)
+	if out, err = run("5s"); err == nil || !strings.Contains(out, "not told: slack:"+fakecloud.SlackChannel+".") {
+		r.t.Errorf("with a broken channel: %v, %s", err, out)
+	}
+	r.purge()
+}
+
+func noSecrets(r *real) {
+	secrets := []string{fakecloud.SlackToken, fakecloud.WebhookPath, strings.TrimPrefix(fakecloud.WebhookPath, "/services/")}
+	lines := r.log.since(0)
+	if len(lines) < 100 {
+		r.t.Errorf("only %d lines were written", len(lines))
+	}
+	texts := append(lines, r.Poller.Dump(), r.Notifier.Dump())
+	client := sqs.NewFromConfig(r.Config())
+	for _, queue := range []string{"SlackDeadLetterQueue", "EmailDeadLetterQueue"} {
+		url := r.Resources[queue]
+		out, err := client.ReceiveMessage(r.ctx, &sqs.ReceiveMessageInput{QueueUrl: &url, MaxNumberOfMessages: 10, MessageAttributeNames: []string{"All"}})
+		r.must(err)
+		for _, m := range out.Messages {
+			body, _ := json.Marshal(m)
+			texts = append(texts, string(body))
+		}
+	}
+	for _, e := range r.Proxy.Emails() {
+		texts = append(texts, e.Subject+e.HTML+e.Text)
+	}
+	for _, text := range texts {
+		for _, secret := range secrets {
+			if strings.Contains(text, secret) {
+				r.t.Errorf("a secret is in %.300q", text)
+			}
+		}
+	}
+}
