@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
-	"github.com/aws/aws-sdk-go-v2/aws"
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/idmapping/notifier/internal/awsenv"
@@ -33,8 +32,8 @@ func main() {
 func newPoller() (*poller.Poller, error) {
 	var env config.Reader
 	table, bus := env.Required("JOBS_TABLE"), env.Required("EVENT_BUS_NAME")
-	retention := time.Duration(env.Int("RETENTION_DAYS", 90, 1, 3650)) * 24 * time.Hour
-	rate := env.Float("ENTITY_RESOLUTION_RATE", entityresolution.DefaultRate)
+	retention := time.Duration(env.Int("RETENTION_DAYS", 90, 7, 400)) * 24 * time.Hour
+	rate := env.Float("REQUESTS_PER_SECOND", entityresolution.DefaultRate)
 	watched, err := poller.NewFilter(env.Text("WORKFLOW_INCLUDE"), env.Text("WORKFLOW_EXCLUDE"))
 	env.Wrong(err)
 	cfg, err := awsenv.Config()
@@ -44,14 +43,9 @@ func newPoller() (*poller.Poller, error) {
 	}
 	return &poller.Poller{
 		Source:    entityresolution.New(cfg, rate),
-		Store:     jobsTable(cfg, table, retention),
+		Store:     dynamodb.Jobs{Client: awsdynamodb.NewFromConfig(cfg), Table: table, Retention: retention},
 		Publisher: eventbridge.New(cfg, bus),
 		Watched:   watched,
-		Retention: retention,
 		Metrics:   emf.Writer{Out: os.Stdout, Stack: env.Text("STACK_NAME")}.Put,
 	}, nil
-}
-
-func jobsTable(cfg aws.Config, table string, retention time.Duration) dynamodb.Jobs {
-	return dynamodb.Jobs{Client: awsdynamodb.NewFromConfig(cfg), Table: table, Retention: retention}
 }

@@ -1,11 +1,9 @@
 package dynamodb
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -13,8 +11,8 @@ import (
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
-func key(workflow, job string) attributes {
-	return attributes{"workflow": text(workflow), "job": text(job)}
+func key(partition, sort string) attributes {
+	return attributes{"partition": text(partition), "sort": text(sort)}
 }
 
 func text(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
@@ -40,19 +38,6 @@ func num(item attributes, name string) int64 {
 	return 0
 }
 
-// decode reads a JSON attribute. A missing one leaves into as it is: items of
-// an older version lack what came later.
-func decode(item attributes, name string, into any) error {
-	body := str(item, name)
-	if body == "" {
-		return nil
-	}
-	if err := json.Unmarshal([]byte(body), into); err != nil {
-		return fmt.Errorf("attribute %s: %w", name, err)
-	}
-	return nil
-}
-
 // versionIs is the condition that the stored version is the one that was read.
 func versionIs(version int64) *string {
 	if version == 0 {
@@ -61,15 +46,11 @@ func versionIs(version int64) *string {
 	return aws.String("version = :version")
 }
 
-func versioned(version int64, values attributes) attributes {
+func versionValue(version int64) attributes {
 	if version == 0 {
-		return values
+		return nil
 	}
-	if values == nil {
-		values = attributes{}
-	}
-	values[":version"] = number(version)
-	return values
+	return attributes{":version": number(version)}
 }
 
 // conflict turns a failed condition into jobs.ErrConflict.
@@ -78,11 +59,4 @@ func conflict(err error) error {
 		return fmt.Errorf("%w: %w", jobs.ErrConflict, failed)
 	}
 	return err
-}
-
-func expression(verb string, parts []string) string {
-	if len(parts) == 0 {
-		return ""
-	}
-	return verb + " " + strings.Join(parts, ", ") + " "
 }

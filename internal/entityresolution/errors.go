@@ -38,6 +38,9 @@ var statuses = map[int]error{
 // timeouts, broken connections and answers that cannot be read included, is
 // jobs.ErrUnavailable: trying again later is right for it.
 func classify(err error) error {
+	if late, ok := errors.AsType[*lateError](err); ok {
+		return fmt.Errorf("%w: %w", jobs.ErrLate, late)
+	}
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		for _, k := range kinds {
 			if slices.Contains(k.codes, api.ErrorCode()) {

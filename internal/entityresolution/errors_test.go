@@ -14,8 +14,8 @@ import (
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
-// sentinels are all that an error can be told apart by.
-var sentinels = []error{jobs.ErrThrottled, jobs.ErrDenied, jobs.ErrNotFound, jobs.ErrRejected, jobs.ErrUnavailable, jobs.ErrUnpublishable, jobs.ErrConflict}
+// sentinels are all that a caller distinguishes errors by.
+var sentinels = []error{jobs.ErrThrottled, jobs.ErrDenied, jobs.ErrNotFound, jobs.ErrRejected, jobs.ErrUnavailable, jobs.ErrLate, jobs.ErrUnpublishable, jobs.ErrConflict}
 
 // operations are the three that a Source calls.
 var operations = map[string]func(context.Context, *entityresolution.Source) error{
@@ -33,7 +33,7 @@ var operations = map[string]func(context.Context, *entityresolution.Source) erro
 	},
 }
 
-func TestEveryFaultIsSortedByWhatACallerDecidesByIt(t *testing.T) {
+func TestFaultsAreClassified(t *testing.T) {
 	// All at once: the retries' pauses are long, and nothing else takes time.
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -89,7 +89,7 @@ func TestEveryFaultIsSortedByWhatACallerDecidesByIt(t *testing.T) {
 	}
 }
 
-func TestTheEndOfTheTickIsNoFaultOfTheService(t *testing.T) {
+func TestDeadlineIsNoFaultOfTheService(t *testing.T) {
 	service := &fakecloud.EntityResolution{}
 	service.Inject(fakecloud.Fault{Status: 200, Delay: 5 * time.Second})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -104,7 +104,7 @@ func TestTheEndOfTheTickIsNoFaultOfTheService(t *testing.T) {
 	}
 }
 
-func TestAFaultThatPassesIsNotSeen(t *testing.T) {
+func TestTransientFaultIsRetried(t *testing.T) {
 	for _, fault := range []fakecloud.Fault{
 		{Times: 1, Status: 500, Code: "InternalServerException"}, {Times: 1, Status: 429, Code: "ThrottlingException"},
 		{Times: 1, Reset: true}, {Times: 1, Status: http.StatusOK, Delay: time.Second},

@@ -13,16 +13,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/entityresolution"
 	"github.com/aws/aws-sdk-go-v2/service/entityresolution/types"
 	"github.com/aws/smithy-go/middleware"
-	"golang.org/x/time/rate"
 
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
-// DefaultRate is how many requests a second are made at most. The throttle of
-// these calls is not published; their siblings' is 5 requests a second for all
-// who call ("Quotas for AWS Entity Resolution"), so most of it is left to
-// others.
-const DefaultRate = 2
+// DefaultRate is how many requests per second are sent by default. The quota of
+// these calls is not published; their siblings' is 5 requests per second for all
+// callers of an account and region ("Quotas for AWS Entity Resolution").
+const DefaultRate = 5
 
 const (
 	attempts   = 3
@@ -33,63 +31,43 @@ const (
 // Source is Entity Resolution in one account and region.
 type Source struct{ client *entityresolution.Client }
 
-// New makes a Source that makes at most so many requests a second, retries
+// New makes a Source that sends at most so many requests per second, retries
 // included, however many sweeps share it.
 func New(cfg aws.Config, requestsPerSecond float64) *Source {
-	// One at a time: after a pause a greater burst would be more than that in
-	// its first second.
-	limiter := rate.NewLimiter(rate.Limit(requestsPerSecond), 1)
+	limiter := newLimiter(requestsPerSecond)
 	return &Source{entityresolution.NewFromConfig(cfg, func(o *entityresolution.Options) {
 		o.Retryer = retry.NewStandard(func(r *retry.StandardOptions) {
 			r.MaxAttempts = attempts
 			r.MaxBackoff = maxBackoff
 		})
 		o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
-			return stack.Finalize.Insert(pace{limiter}, "Retry", middleware.After)
+			return stack.Finalize.Insert(limiter, "Retry", middleware.After)
 		})
 	})}
 }
 
-// pace makes every attempt wait for its turn. It stands behind the retries, so
-// that they are paced too.
-type pace struct{ limiter *rate.Limiter }
-
-func (pace) ID() string { return "Pace" }
-
-func (p pace) HandleFinalize(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
-	if err := p.limiter.Wait(ctx); err != nil {
-		return middleware.FinalizeOutput{}, middleware.Metadata{}, &late{err}
-	}
-	return next.HandleFinalize(ctx, in)
-}
-
-// late is the error of an attempt that would have had to wait beyond the
-// deadline. It is not worth a retry.
-type late struct{ error }
-
-func (*late) RetryableError() bool { return false }
-func (e *late) Unwrap() error      { return context.DeadlineExceeded }
-
-// Workflows are all ID mapping workflows of the account and region, name to
-// ARN.
-func (s *Source) Workflows(ctx context.Context) (map[string]string, error) {
-	all := make(map[string]string)
+// Workflows lists the ID mapping workflows of the account and region.
+func (s *Source) Workflows(ctx context.Context) (jobs.WorkflowList, error) {
+	list := jobs.WorkflowList{Workflows: make(map[string]jobs.Workflow)}
 	pages := entityresolution.NewListIdMappingWorkflowsPaginator(s.client, &entityresolution.ListIdMappingWorkflowsInput{})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("calling ListIdMappingWorkflows: %w", classify(err))
+			return jobs.WorkflowList{}, fmt.Errorf("calling ListIdMappingWorkflows: %w", classify(err))
+		}
+		if at, ok := awsmiddleware.GetServerTime(page.ResultMetadata); ok && list.At.IsZero() {
+			list.At = at.UTC()
 		}
 		for _, w := range page.WorkflowSummaries {
 			if name, arn := aws.ToString(w.WorkflowName), aws.ToString(w.WorkflowArn); name != "" && arn != "" {
-				all[name] = arn
+				list.Workflows[name] = jobs.Workflow{Name: name, ARN: arn, CreatedAt: utc(w.CreatedAt)}
 			}
 		}
 	}
-	return all, nil
+	return list, nil
 }
 
-// Page is one page of a workflow's job list; token is empty for the first.
+// Page reads one page of a workflow's job list; token is empty for the first.
 func (s *Source) Page(ctx context.Context, workflow, token string) (jobs.Page, error) {
 	in := &entityresolution.ListIdMappingJobsInput{WorkflowName: &workflow, MaxResults: aws.Int32(pageSize)}
 	if token != "" {
@@ -118,7 +96,7 @@ func (s *Source) Page(ctx context.Context, workflow, token string) (jobs.Page, e
 	return page, nil
 }
 
-// Job is one job with all its details.
+// Job reads one job with all its details.
 func (s *Source) Job(ctx context.Context, key jobs.Key) (jobs.Job, error) {
 	out, err := s.client.GetIdMappingJob(ctx, &entityresolution.GetIdMappingJobInput{WorkflowName: &key.Workflow, JobId: &key.Job})
 	if err != nil {

@@ -1,7 +1,6 @@
 package entityresolution_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -47,12 +46,12 @@ func answering(body string) http.HandlerFunc {
 	}
 }
 
-func TestTheSourceHoldsTheContract(t *testing.T) {
+func TestSourceHoldsTheContract(t *testing.T) {
 	service := &fakecloud.EntityResolution{}
 	fake.SourceContract(t, source(t, service, fast), func(j jobs.Job) { service.Put(j) })
 }
 
-func TestEveryFieldOfAJobIsRead(t *testing.T) {
+func TestJobIsReadWithEveryField(t *testing.T) {
 	service := &fakecloud.EntityResolution{}
 	key := jobs.Key{Workflow: "crm-to_ads", Job: "4f2a"}
 	want := jobs.Job{
@@ -81,7 +80,7 @@ func TestEveryFieldOfAJobIsRead(t *testing.T) {
 	}
 }
 
-func TestEachMetricIsReadByItself(t *testing.T) {
+func TestMetricsAreReadOneByOne(t *testing.T) {
 	for _, counter := range jobs.Counters {
 		s := source(t, answering(fmt.Sprintf(`{"jobId":"1","status":"SUCCEEDED","metrics":{%q:7}}`, counter)), fast)
 		got, err := s.Job(t.Context(), jobs.Key{Workflow: "crm", Job: "1"})
@@ -118,7 +117,7 @@ func TestJobsAreReadAsTheServiceShowsThem(t *testing.T) {
 	}
 }
 
-func TestAnswersWithoutAStatusOrAnIDAreNotTakenForJobs(t *testing.T) {
+func TestAnswersWithoutStatusOrIDAreNoJobs(t *testing.T) {
 	for name, body := range map[string]string{
 		"no status": `{"jobId":"1"}`, "status null": `{"jobId":"1","status":null}`, "status empty": `{"jobId":"1","status":""}`, "nothing": `{}`,
 	} {
@@ -137,7 +136,7 @@ func TestAnswersWithoutAStatusOrAnIDAreNotTakenForJobs(t *testing.T) {
 	}
 }
 
-func TestAListIsReadPageByPage(t *testing.T) {
+func TestListIsReadPageByPage(t *testing.T) {
 	service := &fakecloud.EntityResolution{Now: func() time.Time { return noon }}
 	const n = 60
 	for i := range n {
@@ -177,7 +176,7 @@ func TestAListIsReadPageByPage(t *testing.T) {
 	}
 }
 
-func TestAPageWithoutADateHasNoTime(t *testing.T) {
+func TestPageWithoutDateHasNoTime(t *testing.T) {
 	s := source(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header()["Date"] = nil
 		_, _ = w.Write([]byte(`{"jobs":[]}`))
@@ -187,30 +186,31 @@ func TestAPageWithoutADateHasNoTime(t *testing.T) {
 	}
 }
 
-func TestAllWorkflowsAreListedOverEveryPage(t *testing.T) {
-	service := &fakecloud.EntityResolution{}
-	want := make(map[string]string)
+func TestWorkflowsAreListedOverEveryPage(t *testing.T) {
+	service := &fakecloud.EntityResolution{Now: func() time.Time { return noon }}
+	want := make(map[string]jobs.Workflow)
 	for _, name := range []string{"crm", "ads", "a-b_C9"} {
 		service.AddWorkflow(name)
-		want[name] = fakecloud.WorkflowARN(name)
+		want[name] = jobs.Workflow{Name: name, ARN: fakecloud.WorkflowARN(name), CreatedAt: noon}
 	}
-	if got, err := source(t, service, fast).Workflows(t.Context()); err != nil || !maps.Equal(got, want) {
+	if got, err := source(t, service, fast).Workflows(t.Context()); err != nil || !reflect.DeepEqual(got, jobs.WorkflowList{Workflows: want, At: noon}) {
 		t.Errorf("workflows are %v (%v), want %v", got, err, want)
 	}
 	paged := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Date"] = nil
 		if r.URL.Query().Get("nextToken") == "" {
 			_, _ = w.Write([]byte(`{"workflowSummaries":[{"workflowName":"a","workflowArn":"arn:a"},{"workflowName":"nameless"}],"nextToken":"t"}`))
 			return
 		}
 		_, _ = w.Write([]byte(`{"workflowSummaries":[{"workflowName":"b","workflowArn":"arn:b"}]}`))
 	})
-	want = map[string]string{"a": "arn:a", "b": "arn:b"}
-	if got, err := source(t, paged, fast).Workflows(t.Context()); err != nil || !maps.Equal(got, want) {
+	want = map[string]jobs.Workflow{"a": {Name: "a", ARN: "arn:a"}, "b": {Name: "b", ARN: "arn:b"}}
+	if got, err := source(t, paged, fast).Workflows(t.Context()); err != nil || !reflect.DeepEqual(got, jobs.WorkflowList{Workflows: want}) {
 		t.Errorf("workflows are %v (%v), want %v", got, err, want)
 	}
 }
 
-func TestAPartOfTheWorkflowsIsNeverTakenForAll(t *testing.T) {
+func TestPartialWorkflowListIsAnError(t *testing.T) {
 	s := source(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("nextToken") != "" {
 			w.Header().Set("X-Amzn-Errortype", "AccessDeniedException")
@@ -219,61 +219,7 @@ func TestAPartOfTheWorkflowsIsNeverTakenForAll(t *testing.T) {
 		}
 		_, _ = w.Write([]byte(`{"workflowSummaries":[{"workflowName":"a","workflowArn":"arn:a"}],"nextToken":"t"}`))
 	}), fast)
-	if got, err := s.Workflows(t.Context()); !errors.Is(err, jobs.ErrDenied) || got != nil {
+	if got, err := s.Workflows(t.Context()); !errors.Is(err, jobs.ErrDenied) || got.Workflows != nil {
 		t.Errorf("workflows are %v, error %v", got, err)
-	}
-}
-
-func TestRequestsStayAtTwoASecondWithTheirRetries(t *testing.T) {
-	service := &fakecloud.EntityResolution{}
-	for _, w := range []string{"a", "b", "c"} {
-		service.AddWorkflow(w)
-	}
-	service.Inject(fakecloud.Fault{Times: 3, Status: 500, Code: "InternalServerException"})
-	s := source(t, service, entityresolution.DefaultRate)
-	done := make(chan error)
-	for _, w := range []string{"a", "b", "c"} { // three sweeps at a time
-		go func() { _, err := s.Page(t.Context(), w, ""); done <- err }()
-	}
-	for range 3 {
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}
-	calls := service.Calls()
-	if len(calls) != 6 {
-		t.Fatalf("%d calls, want 3 and a retry of each", len(calls))
-	}
-	const slack = 150 * time.Millisecond // between leaving and arriving
-	for i, late := range calls {
-		for j, early := range calls[:i] {
-			n := i - j + 1 // calls within this span
-			least := time.Duration(n-1) * time.Second / entityresolution.DefaultRate
-			if span := late.At.Sub(early.At); span < least-slack {
-				t.Errorf("%d calls within %s, want at least %s", n, span, least)
-			}
-		}
-	}
-}
-
-func TestACallThatWouldWaitBeyondTheDeadlineReturnsAtOnce(t *testing.T) {
-	service := &fakecloud.EntityResolution{}
-	service.AddWorkflow("crm")
-	s := source(t, service, 0.01)
-	if _, err := s.Page(t.Context(), "crm", ""); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	start := time.Now()
-	_, err := s.Page(ctx, "crm", "")
-	if took := time.Since(start); took > time.Second {
-		t.Errorf("returned after %s", took)
-	}
-	if !errors.Is(err, jobs.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("error is %v", err)
-	}
-	if n := len(service.Calls()); n != 1 {
-		t.Errorf("%d calls were made, want only the first", n)
 	}
 }

@@ -1,5 +1,6 @@
-// Package storetest holds in-memory stores for tests and the contract that they
-// share with the DynamoDB tables: what passes here is a fair stand-in.
+// Package fake holds in-memory doubles of the systems outside, and the contract
+// tests that each double shares with its adapter: what passes both is a fair
+// double.
 package fake
 
 import (
@@ -18,164 +19,237 @@ type Jobs struct {
 	// before it takes effect ("Save") and, for writes, once after ("Save/done").
 	// An error is returned to the caller; a panic is a crash.
 	Fault func(op string) error
-	// Unreadable are items that cannot be read: a watch by its workflow's name,
-	// a job by "workflow/job".
+	// Unreadable are items that cannot be read: a state by its workflow's name,
+	// a record by "workflow/job".
 	Unreadable map[string]error
+	// Retention is how long runs are archived; zero keeps them for ever.
+	Retention time.Duration
+	Now       func() time.Time
 
-	mu      sync.Mutex
-	watches map[string]jobs.Watch
-	records map[jobs.Key]jobs.Record
-	refused map[string]string
-	writes  int
+	mu        sync.Mutex
+	states    map[string]jobs.WorkflowState
+	records   map[jobs.Key]jobs.Record
+	filter    jobs.FilterState
+	archive   map[string][]jobs.Record // by workflow
+	histories map[string]*jobs.Histories
+	writes    int
 }
 
-// Watches are all workflows that something is remembered of.
-func (s *Jobs) Watches(context.Context) ([]jobs.Watch, error) {
-	if err := s.fault("Watches"); err != nil {
-		return nil, err
+// Live reads the live partition.
+func (s *Jobs) Live(context.Context) (jobs.Live, error) {
+	if err := s.fault("Live"); err != nil {
+		return jobs.Live{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []jobs.Watch
-	for _, w := range s.watches {
-		w.Jobs = slices.Clone(w.Jobs)
-		if err := s.Unreadable[w.Workflow]; err != nil {
-			w = jobs.Watch{Workflow: w.Workflow, Unreadable: err}
+	live := jobs.Live{Workflows: make(map[string]jobs.WorkflowState), Records: make(map[jobs.Key]jobs.Record), Filter: s.filter}
+	for name, w := range s.states {
+		w.Backfill = slices.Clone(w.Backfill)
+		if err := s.Unreadable[name]; err != nil {
+			w = jobs.WorkflowState{Workflow: name, Version: w.Version, Unreadable: err}
 		}
-		all = append(all, w)
+		live.Workflows[name] = w
 	}
-	return all, nil
+	for k, r := range s.records {
+		if err := s.Unreadable[k.String()]; err != nil {
+			r = jobs.Record{Job: jobs.Job{Key: k}, Version: r.Version, Unreadable: err}
+		}
+		live.Records[k] = copied(r)
+	}
+	return live, nil
 }
 
-// SaveWatch writes w as version w.Version+1.
-func (s *Jobs) SaveWatch(_ context.Context, w jobs.Watch) error {
-	return s.write("SaveWatch", func() error {
-		if s.watches[w.Workflow].Version != w.Version {
+// Save writes r as version r.Version+1.
+func (s *Jobs) Save(_ context.Context, r jobs.Record) error {
+	return s.write("Save", func() error { return s.put(r) })
+}
+
+// Archive moves a finished run to the archive and its histories.
+func (s *Jobs) Archive(_ context.Context, r jobs.Record) error {
+	return s.write("Archive", func() error {
+		if stored := s.records[r.Job.Key]; stored.Archived && stored.Version == r.Version+1 && stored.Job.Status == r.Job.Status {
+			return nil
+		}
+		if err := s.put(r.Stub()); err != nil {
+			return err
+		}
+		s.addRun(r, true)
+		return nil
+	})
+}
+
+// Delete removes r.
+func (s *Jobs) Delete(_ context.Context, r jobs.Record) error {
+	return s.write("Delete", func() error {
+		if stored, ok := s.records[r.Job.Key]; !ok || stored.Version != r.Version {
+			return jobs.ErrConflict
+		}
+		delete(s.records, r.Job.Key)
+		return nil
+	})
+}
+
+// AddStarts adds start times to a workflow's history.
+func (s *Jobs) AddStarts(_ context.Context, workflow string, starts []time.Time) error {
+	return s.write("AddStarts", func() error {
+		h := s.history(workflow)
+		for _, start := range starts {
+			h.Runs = h.Runs.AddStart(start)
+		}
+		return nil
+	})
+}
+
+// Backfill adds runs that finished before the workflow was watched.
+func (s *Jobs) Backfill(_ context.Context, _ string, runs []jobs.Record) error {
+	return s.write("Backfill", func() error {
+		for _, r := range runs {
+			s.addRun(r, false)
+		}
+		return nil
+	})
+}
+
+// SaveWorkflow writes w as version w.Version+1.
+func (s *Jobs) SaveWorkflow(_ context.Context, w jobs.WorkflowState) error {
+	return s.write("SaveWorkflow", func() error {
+		if s.states[w.Workflow].Version != w.Version {
 			return jobs.ErrConflict
 		}
 		w.Version++
-		if s.watches == nil {
-			s.watches = make(map[string]jobs.Watch)
+		if s.states == nil {
+			s.states = make(map[string]jobs.WorkflowState)
 		}
-		s.watches[w.Workflow] = w
+		s.states[w.Workflow] = w
 		return nil
 	})
 }
 
-// Forget removes a watch, unless its version is another by now.
-func (s *Jobs) Forget(_ context.Context, w jobs.Watch) error {
-	return s.write("Forget", func() error {
-		if s.watches[w.Workflow].Version != w.Version {
+// DeleteWorkflow removes w and its histories.
+func (s *Jobs) DeleteWorkflow(_ context.Context, w jobs.WorkflowState) error {
+	return s.write("DeleteWorkflow", func() error {
+		if stored, ok := s.states[w.Workflow]; !ok || stored.Version != w.Version {
 			return jobs.ErrConflict
 		}
-		delete(s.watches, w.Workflow)
+		delete(s.states, w.Workflow)
+		delete(s.histories, w.Workflow)
 		return nil
 	})
 }
 
-// Records are all jobs known of a workflow, by id.
-func (s *Jobs) Records(_ context.Context, workflow string) (map[string]jobs.Record, error) {
-	if err := s.fault("Records"); err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := make(map[string]jobs.Record)
-	for k, r := range s.records {
-		if k.Workflow == workflow {
-			if err := s.Unreadable[k.String()]; err != nil {
-				r = jobs.Record{Job: jobs.Job{Key: k}, Unreadable: err}
-			}
-			r.Pending = slices.Clone(r.Pending)
-			all[k.Job] = r
-		}
-	}
-	return all, nil
-}
-
-// Record is one job; its Version is 0 when it is not known.
-func (s *Jobs) Record(_ context.Context, key jobs.Key) (jobs.Record, error) {
-	if err := s.fault("Record"); err != nil {
-		return jobs.Record{}, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.Unreadable[key.String()]; err != nil {
-		return jobs.Record{}, err
-	}
-	r, ok := s.records[key]
-	if !ok {
-		return jobs.Record{Job: jobs.Job{Key: key}}, nil
-	}
-	r.Pending = slices.Clone(r.Pending)
-	return r, nil
-}
-
-// Save writes r as version r.Version+1, adding entry to the outbox.
-func (s *Jobs) Save(_ context.Context, r jobs.Record, entry *jobs.Entry) error {
-	return s.write("Save", func() error {
-		old := s.records[r.Job.Key]
-		if old.Version != r.Version {
+// SaveFilter writes f as version f.Version+1.
+func (s *Jobs) SaveFilter(_ context.Context, f jobs.FilterState) error {
+	return s.write("SaveFilter", func() error {
+		if s.filter.Version != f.Version {
 			return jobs.ErrConflict
 		}
-		r.Pending = slices.Clone(old.Pending)
-		if entry != nil {
-			r.Pending = slices.DeleteFunc(r.Pending, func(e jobs.Entry) bool { return e.ID == entry.ID })
-			r.Pending = append(r.Pending, *entry)
-		}
-		r.Version++
-		r.Expiring = false
-		if s.records == nil {
-			s.records = make(map[jobs.Key]jobs.Record)
-		}
-		s.records[r.Job.Key] = r
+		f.Version++
+		s.filter = f
 		return nil
 	})
 }
 
-// Settle takes exactly these entries out of r's outbox.
-func (s *Jobs) Settle(_ context.Context, r jobs.Record, published []string, refused map[string]string) error {
-	return s.write("Settle", func() error {
-		now, ok := s.records[r.Job.Key]
-		if !ok {
-			return nil
-		}
-		now.Pending = slices.DeleteFunc(slices.Clone(now.Pending), func(e jobs.Entry) bool {
-			_, no := refused[e.ID]
-			return no || slices.Contains(published, e.ID)
-		})
-		if s.refused == nil {
-			s.refused = make(map[string]string)
-		}
-		maps.Copy(s.refused, refused)
-		now.Expiring = now.Expiring || now.Version == r.Version && len(now.Pending) == 0 && !now.Open()
-		s.records[r.Job.Key] = now
-		return nil
-	})
-}
-
-// Writes is how many writes took effect.
+// Writes counts the writes that took effect.
 func (s *Jobs) Writes() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.writes
 }
 
-// Refused are the ids of quarantined entries with their reasons.
+// Archived are a workflow's archived runs, in the order of their end.
+func (s *Jobs) Archived(workflow string) []jobs.Record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.archive[workflow])
+}
+
+// Histories are a workflow's histories.
+func (s *Jobs) Histories(workflow string) jobs.Histories {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.history(workflow)
+	return jobs.Histories{Runs: h.Runs, Successes: maps.Clone(h.Successes)}
+}
+
+// Refused are the IDs of quarantined events with their reasons, in records and
+// archived runs.
 func (s *Jobs) Refused() map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return maps.Clone(s.refused)
+	all := make(map[string]string)
+	add := func(r jobs.Record) {
+		for _, refused := range r.Refused {
+			all[refused.ID] = refused.Reason
+		}
+	}
+	for _, r := range s.records {
+		add(r)
+	}
+	for _, runs := range s.archive {
+		for _, r := range runs {
+			add(r)
+		}
+	}
+	return all
 }
 
-// Expire removes the records that expire, as DynamoDB's TTL does once their
-// time has come.
-func (s *Jobs) Expire(end func(jobs.Job) time.Time, now time.Time) {
+// Expire removes the archived runs whose retention has passed, as DynamoDB's TTL
+// does.
+func (s *Jobs) Expire(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	maps.DeleteFunc(s.records, func(_ jobs.Key, r jobs.Record) bool {
-		return r.Expiring && end(r.Job).Before(now)
+	for workflow, runs := range s.archive {
+		s.archive[workflow] = slices.DeleteFunc(runs, func(r jobs.Record) bool {
+			return s.Retention > 0 && r.FinishedAt().Add(s.Retention).Before(now)
+		})
+	}
+}
+
+func (s *Jobs) put(r jobs.Record) error {
+	if s.records[r.Job.Key].Version != r.Version {
+		return jobs.ErrConflict
+	}
+	r.Version++
+	if s.records == nil {
+		s.records = make(map[jobs.Key]jobs.Record)
+	}
+	s.records[r.Job.Key] = copied(r)
+	return nil
+}
+
+func (s *Jobs) addRun(r jobs.Record, replace bool) {
+	if s.archive == nil {
+		s.archive = make(map[string][]jobs.Record)
+	}
+	runs := s.archive[r.Job.Workflow]
+	at := slices.IndexFunc(runs, func(x jobs.Record) bool {
+		return x.Job.Job == r.Job.Job && x.FinishedAt().Equal(r.FinishedAt())
 	})
+	expired := !replace && s.Retention > 0 && s.Now != nil && !r.FinishedAt().Add(s.Retention).After(s.Now())
+	switch {
+	case at >= 0 && replace:
+		runs[at] = copied(r)
+	case at < 0 && !expired:
+		runs = append(runs, copied(r))
+		slices.SortStableFunc(runs, func(a, b jobs.Record) int { return a.FinishedAt().Compare(b.FinishedAt()) })
+	}
+	s.archive[r.Job.Workflow] = runs
+	s.history(r.Job.Workflow).Add(r)
+}
+
+func (s *Jobs) history(workflow string) *jobs.Histories {
+	if s.histories == nil {
+		s.histories = make(map[string]*jobs.Histories)
+	}
+	if s.histories[workflow] == nil {
+		s.histories[workflow] = &jobs.Histories{}
+	}
+	return s.histories[workflow]
+}
+
+func copied(r jobs.Record) jobs.Record {
+	r.Outbox, r.Refused, r.Timeline = slices.Clone(r.Outbox), slices.Clone(r.Refused), slices.Clone(r.Timeline)
+	return r
 }
 
 func (s *Jobs) write(op string, effect func() error) error {

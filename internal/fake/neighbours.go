@@ -35,11 +35,13 @@ func SourceContract(t *testing.T, source poller.Source, put func(jobs.Job)) {
 		all, err := source.Workflows(ctx)
 		must(t, err)
 		for _, name := range []string{"crm", "web"} {
-			if !strings.HasSuffix(all[name], ":idmappingworkflow/"+name) {
-				t.Errorf("%s has the ARN %q", name, all[name])
+			w := all.Workflows[name]
+			if w.Name != name || !strings.HasSuffix(w.ARN, ":idmappingworkflow/"+name) || w.CreatedAt.IsZero() {
+				t.Errorf("%s is %+v", name, w)
 			}
 		}
-		equal(t, "workflows", len(all), 2)
+		equal(t, "workflows", len(all.Workflows), 2)
+		equal(t, "listed at a time", all.At.IsZero(), false)
 	})
 	t.Run("a list is read page by page, newest first, with what a list shows", func(t *testing.T) {
 		var rows []jobs.Job
@@ -81,7 +83,7 @@ func PublisherContract(t *testing.T, publisher poller.Publisher, taken func() []
 	var entries []jobs.Entry
 	var ids []string
 	for i := range 25 {
-		e := *entry(fmt.Sprintf("%064d", i), 1)
+		e := entry(fmt.Sprintf("%064d", i))
 		e.Detail = fmt.Sprintf(`{"version":"1","transitionId":%q,"workflowName":"w","jobId":"j","status":"FAILED"}`, e.ID)
 		entries, ids = append(entries, e), append(ids, e.ID)
 	}

@@ -22,6 +22,7 @@ type Source struct {
 
 	mu        sync.Mutex
 	workflows map[string][]jobs.Job // in the order of creation
+	created   map[string]time.Time
 	calls     []string
 }
 
@@ -37,7 +38,13 @@ func (s *Source) Put(job jobs.Job) {
 	if s.workflows == nil {
 		s.workflows = make(map[string][]jobs.Job)
 	}
-	all := s.workflows[job.Workflow]
+	all, exists := s.workflows[job.Workflow]
+	if !exists {
+		if s.created == nil {
+			s.created = make(map[string]time.Time)
+		}
+		s.created[job.Workflow] = s.now()
+	}
 	if at := slices.IndexFunc(all, func(j jobs.Job) bool { return j.Job == job.Job }); at >= 0 {
 		all[at] = job
 	} else if job.Job != "" {
@@ -76,18 +83,25 @@ func (s *Source) Calls() []string {
 	return slices.Clone(s.calls)
 }
 
-// Workflows are all workflows, name to ARN.
-func (s *Source) Workflows(context.Context) (map[string]string, error) {
+// Workflows lists all workflows. Each was created when it was first put here.
+func (s *Source) Workflows(context.Context) (jobs.WorkflowList, error) {
 	if err := s.call("Workflows"); err != nil {
-		return nil, err
+		return jobs.WorkflowList{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make(map[string]string)
+	list := jobs.WorkflowList{Workflows: make(map[string]jobs.Workflow), At: s.now()}
 	for name := range s.workflows {
-		all[name] = ARN(name)
+		list.Workflows[name] = jobs.Workflow{Name: name, ARN: ARN(name), CreatedAt: s.created[name]}
 	}
-	return all, nil
+	return list, nil
+}
+
+func (s *Source) now() time.Time {
+	if s.Clock == nil {
+		return time.Time{}
+	}
+	return s.Clock().UTC()
 }
 
 // Page is one page of 25 of a workflow's job list. Its tokens are offsets.
@@ -123,9 +137,7 @@ func (s *Source) Page(_ context.Context, workflow, token string) (jobs.Page, err
 		}
 		page.Rows = append(page.Rows, row)
 	}
-	if s.Clock != nil {
-		page.At = s.Clock()
-	}
+	page.At = s.now()
 	if from+25 < len(rows) {
 		page.Next = strconv.Itoa(from + 25)
 	}

@@ -10,7 +10,8 @@ import (
 )
 
 func TestInMemoryJobsHoldTheContract(t *testing.T) {
-	JobsContract(t, &Jobs{}, "contract")
+	table := &Jobs{}
+	JobsContract(t, JobsTable{table, table.Archived, table.Histories}, "contract")
 }
 
 func TestInMemoryDeliveriesHoldTheContract(t *testing.T) {

@@ -28,6 +28,7 @@ type EntityResolution struct {
 
 	mu        sync.Mutex
 	workflows map[string][]jobs.Job // by name, in the order of their start
+	created   map[string]time.Time
 	faults    []*Fault
 	calls     []Call
 }
@@ -66,6 +67,10 @@ func (e *EntityResolution) workflow(name string) {
 		e.workflows = make(map[string][]jobs.Job)
 	}
 	if _, ok := e.workflows[name]; !ok {
+		if e.created == nil {
+			e.created = make(map[string]time.Time)
+		}
+		e.created[name] = e.now()
 		e.workflows[name] = nil
 	}
 }
@@ -232,7 +237,8 @@ func (e *EntityResolution) listWorkflows(w http.ResponseWriter) {
 	}
 	all := []summary{}
 	for name := range e.workflows {
-		all = append(all, summary{name, WorkflowARN(name), 1.7e9, 1.7e9})
+		created := float64(e.created[name].UnixMilli()) / 1000
+		all = append(all, summary{name, WorkflowARN(name), created, created})
 	}
 	_ = json.NewEncoder(w).Encode(map[string]any{"workflowSummaries": all})
 }

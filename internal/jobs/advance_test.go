@@ -19,7 +19,7 @@ func job(status Status) Job {
 	return j
 }
 
-func TestAdvanceForEveryPairOfKnownAndObserved(t *testing.T) {
+func TestAdvanceDecidesEveryPairOfKnownAndObserved(t *testing.T) {
 	const paused = Status("PAUSED") // a status this version has never heard of
 	stopped := Job{Key: Key{"w", "j"}, Status: "STOPPED", EndTime: noon}
 	first := Status("")
@@ -104,17 +104,32 @@ func TestAdvanceForEveryPairOfKnownAndObserved(t *testing.T) {
 	}
 }
 
-func TestAnUnknownStatusIsFinalOnlyWithAnEndTime(t *testing.T) {
+func TestUnknownStatusIsTerminalOnlyWithAnEndTime(t *testing.T) {
 	open := Job{Status: "STOPPED"}
-	over := Job{Status: "STOPPED", EndTime: noon}
-	if open.Terminal() || !over.Terminal() {
-		t.Fatalf("Ended() = %v without and %v with an end time", open.Terminal(), over.Terminal())
-	}
-	if verdict, _ := Advance(&open, over); verdict != Refined {
-		t.Errorf("the end of an announced status is %v, want refined", verdict)
+	ended := Job{Status: "STOPPED", EndTime: noon}
+	if open.Terminal() || !ended.Terminal() {
+		t.Fatalf("Terminal() = %v without and %v with an end time", open.Terminal(), ended.Terminal())
 	}
 	if running := (Job{Status: Running, EndTime: noon}); running.Terminal() {
-		t.Error("RUNNING with an end time counts as ended")
+		t.Error("RUNNING with an end time counts as terminal")
+	}
+}
+
+func TestEndTimeOfAnUnknownStatusIsATransitionOfItsOwn(t *testing.T) {
+	open := Job{Status: "STOPPED"}
+	ended := Job{Status: "STOPPED", EndTime: noon}
+	verdict, transition := Advance(&open, ended)
+	if verdict != Changed || transition.Previous != "STOPPED" || !transition.Job.Terminal() || transition.Skipped != nil {
+		t.Errorf("verdict %v, transition %+v", verdict, transition)
+	}
+	if verdict, _ := Advance(&ended, open); verdict != Unchanged {
+		t.Errorf("an older observation of the same status is %v", verdict)
+	}
+}
+
+func TestVerdictsHaveNames(t *testing.T) {
+	if got := []string{Unchanged.String(), Changed.String(), Regressed.String()}; !slices.Equal(got, []string{"unchanged", "changed", "regressed"}) {
+		t.Errorf("verdicts are named %q", got)
 	}
 }
 
@@ -134,14 +149,13 @@ func observations(t *rapid.T) []Job {
 	}), 1, 20).Draw(t, "observations")
 }
 
-func TestAJobNeverMovesBackAndEveryEndSeenIsTold(t *testing.T) {
+func TestJobNeverMovesBackAndEachTerminalStatusIsATransition(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var known *Job
-		told := map[Status]bool{}
+		announced, ended := map[Status]bool{}, map[Status]bool{}
 		for _, seen := range observations(t) {
 			verdict, transition := Advance(known, seen)
-			switch verdict {
-			case Changed:
+			if verdict == Changed {
 				if known != nil && seen.Stage() < known.Stage() {
 					t.Fatalf("moved back from %v to %v", *known, seen)
 				}
@@ -153,51 +167,18 @@ func TestAJobNeverMovesBackAndEveryEndSeenIsTold(t *testing.T) {
 						t.Fatalf("%q counts as skipped between %q and %q", s, transition.Previous, seen.Status)
 					}
 				}
-				told[seen.Status] = true
-			case Refined:
-				if !told[seen.Status] {
-					t.Fatalf("%q was refined and never told", seen.Status)
-				}
-			}
-			if verdict == Changed || verdict == Refined {
+				announced[seen.Status] = true
+				ended[seen.Status] = ended[seen.Status] || seen.Terminal()
 				known = &seen
 			}
-			if seen.Status.Terminal() && !told[seen.Status] {
-				t.Fatalf("end %q was not told", seen.Status)
+			if seen.Terminal() && !ended[seen.Status] {
+				t.Fatalf("terminal status %q is no transition", seen.Status)
 			}
-			if again, _ := Advance(known, seen); again != Unchanged && again != Regressed {
+			if again, _ := Advance(known, seen); again == Changed {
 				t.Fatalf("the same observation twice is %v", again)
 			}
 		}
 	})
-}
-
-func TestAJobIsReportedMissingOnlyAfterThreeMissesAndTenMinutes(t *testing.T) {
-	tests := []struct {
-		name string
-		at   []time.Duration // when the job was missed
-		want []bool
-	}{
-		{"three within two minutes", []time.Duration{0, time.Minute, 2 * time.Minute}, []bool{false, false, false}},
-		{"two, ten minutes apart", []time.Duration{0, 10 * time.Minute}, []bool{false, false}},
-		{"a third after ten minutes", []time.Duration{0, time.Minute, 10 * time.Minute}, []bool{false, false, true}},
-		{"each minute", []time.Duration{0, 1 * time.Minute, 2 * time.Minute, 9 * time.Minute, 10 * time.Minute}, []bool{false, false, false, false, true}},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			var r Record
-			for i, after := range test.at {
-				missing, vanished := Miss(r, noon.Add(after))
-				if vanished != test.want[i] {
-					t.Fatalf("miss %d: vanished = %v", i, vanished)
-				}
-				r.Missing = missing
-			}
-			if r.Missing.Count > 3 {
-				t.Errorf("count went on to %d: every miss would be a write", r.Missing.Count)
-			}
-		})
-	}
 }
 
 func TestDurationNeedsBothTimesInOrder(t *testing.T) {

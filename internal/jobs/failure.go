@@ -2,7 +2,7 @@ package jobs
 
 import "strings"
 
-// Category sorts a failed job's error message by what has to be mended.
+// Category sorts a failed job's error message by what has to be fixed.
 type Category string
 
 // The categories. Other is what none of the rules below recognises.

@@ -1,10 +1,10 @@
 // Package jobs is the domain: what an AWS Entity Resolution ID mapping job is,
 // and when it has changed. It is pure: no I/O, no clock, no AWS package.
 //
-// The way through it is the way of a sweep: a [Listing] says how much of a
-// workflow's job list has to be read, [Watch.Settled] which rows are old news,
-// [Advance] what a row or a job means beside what is known of it, and
-// [Record] what is kept.
+// It reads in the order of a tick: [Advance] decides what an observation means
+// beside the [Record] of a job, a [Listing] how much of a workflow's job list
+// has to be read, [WorkflowState.PredatesWatch] which rows are older than the
+// watch, and a [History] keeps what later runs are compared with.
 package jobs
 
 import (
@@ -24,16 +24,16 @@ const (
 	Failed    Status = "FAILED"
 )
 
-// Vanished stands in a transition id where a status would, for a job that
-// Entity Resolution no longer shows. The API never returns it.
+// Vanished takes the place of a status in a transition ID, for a job that Entity
+// Resolution no longer shows. The API never returns it.
 const Vanished Status = "VANISHED"
 
-// Known tells whether s is one of the documented statuses.
+// Known reports whether s is one of the documented statuses.
 func (s Status) Known() bool {
 	return s == Queued || s == Running || s.Terminal()
 }
 
-// Terminal tells whether s is documented as a job's end.
+// Terminal reports whether s is documented as a terminal status.
 func (s Status) Terminal() bool {
 	return s == Succeeded || s == Failed
 }
@@ -67,8 +67,8 @@ type Output struct {
 	RoleArn string `json:"roleArn,omitempty"`
 }
 
-// Terminal tells whether the job is over: a terminal status, or a status that
-// this version does not know together with an end time.
+// Terminal reports whether the job has finished: a terminal status, or a status
+// that this version does not know together with an end time.
 func (j Job) Terminal() bool {
 	if j.Status.Known() {
 		return j.Status.Terminal()

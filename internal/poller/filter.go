@@ -7,10 +7,15 @@ import (
 	"strings"
 )
 
-// Filter is which workflows are watched: those that match any include glob
-// and no exclude glob. Globs are those of path.Match.
+// Filter selects the watched workflows: those that match any include glob and no
+// exclude glob. Globs are those of path.Match.
 type Filter struct {
 	include, exclude []string
+}
+
+// String is the filter as two comma-separated lists, as [NewFilter] reads them.
+func (f Filter) String() (include, exclude string) {
+	return strings.Join(f.include, ","), strings.Join(f.exclude, ",")
 }
 
 // NewFilter reads two comma-separated lists of globs. An empty include list
@@ -42,7 +47,7 @@ func globs(setting, list string) ([]string, error) {
 	return all, nil
 }
 
-// Has tells whether the workflow is watched.
+// Has reports whether the workflow is watched.
 func (f Filter) Has(workflow string) bool {
 	return matches(f.include, workflow) && !matches(f.exclude, workflow)
 }

@@ -5,21 +5,26 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
 
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
-// request is what the function can be asked. Everything that is none of the
-// below, `{}` and EventBridge Scheduler's payload included, asks for a
-// sweep of everything watched.
+// request is what the function can be invoked with. Everything that is none of
+// the below sweeps everything watched: `{}`, EventBridge Scheduler's payload, a
+// CloudWatch Logs subscription's `{"awslogs": …}`.
 type request struct {
-	// "track this job", or without a job id "sweep this workflow"
+	// Both: track this job. Without a job ID: sweep this workflow. The name may
+	// be an ARN.
 	WorkflowName string `json:"workflowName"`
 	JobID        string `json:"jobId"`
-	// "send a canary": check, which nobody sees, or show
+	// Send a canary: check, which nobody sees, or show.
 	Canary string `json:"canary"`
-	// a CloudTrail event: "sweep that workflow now"
+	// A CloudTrail record of StartIdMappingJob: sweep its workflow now.
 	Detail struct {
 		EventName         string `json:"eventName"`
 		RequestParameters struct {
@@ -29,7 +34,7 @@ type request struct {
 }
 
 // Handle is the Lambda function's handler. It returns an error where nothing
-// could be looked at, and where a request is not understood.
+// could be checked, and where a request is not understood.
 func (p *Poller) Handle(ctx context.Context, payload json.RawMessage) (Report, error) {
 	var in request
 	if err := json.Unmarshal(payload, &in); err != nil {
@@ -55,12 +60,25 @@ func (p *Poller) dispatch(ctx context.Context, in request) (Report, error) {
 	case in.JobID != "" && in.WorkflowName == "":
 		return Report{}, fmt.Errorf("tracking job %s: workflowName is missing from the payload", in.JobID)
 	case in.JobID != "":
-		return p.Track(ctx, jobs.Key{Workflow: in.WorkflowName, Job: in.JobID})
+		return p.Track(ctx, jobs.Key{Workflow: workflowName(in.WorkflowName), Job: in.JobID})
 	case in.WorkflowName != "":
-		return p.SweepWorkflow(ctx, in.WorkflowName)
+		return p.SweepWorkflow(ctx, workflowName(in.WorkflowName))
 	case in.Detail.EventName == "StartIdMappingJob" && in.Detail.RequestParameters.WorkflowName != "":
-		return p.SweepWorkflow(ctx, in.Detail.RequestParameters.WorkflowName)
+		return p.SweepWorkflow(ctx, workflowName(in.Detail.RequestParameters.WorkflowName))
 	default:
 		return p.Sweep(ctx)
 	}
+}
+
+// workflowName is the name in a name or an ARN, plain or URL-encoded:
+// StartIdMappingJob accepts both (EntityNameOrIdMappingWorkflowArn in its service
+// model), and CloudTrail records what it was called with.
+func workflowName(nameOrARN string) string {
+	if plain, err := url.PathUnescape(nameOrARN); err == nil {
+		nameOrARN = plain
+	}
+	if parsed, err := arn.Parse(nameOrARN); err == nil {
+		return strings.TrimPrefix(parsed.Resource, "idmappingworkflow/")
+	}
+	return nameOrARN
 }

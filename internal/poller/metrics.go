@@ -2,13 +2,13 @@ package poller
 
 // The CloudWatch metrics of a tick. None is per job: each has its price.
 const (
-	SweepsCompleted          = "SweepsCompleted"          // the heartbeat: 1 when every watched workflow was looked at
-	TransitionsPublished     = "TransitionsPublished"     // events that the bus took
+	SweepsCompleted          = "SweepsCompleted"          // the heartbeat: 1 when every watched workflow was checked
+	TransitionsPublished     = "TransitionsPublished"     // events that the bus accepted
 	OldestUnpublishedSeconds = "OldestUnpublishedSeconds" // age of the oldest event in an outbox
-	WorkflowsFailed          = "WorkflowsFailed"          // workflows left because of an error
+	WorkflowsFailed          = "WorkflowsFailed"          // workflows given up because of an error
 	WorkflowsDenied          = "WorkflowsDenied"          // workflows that IAM does not let the poller see
-	Throttled                = "Throttled"                // ticks cut short by throttling
-	EventsQuarantined        = "EventsQuarantined"        // events that the bus will never take
+	Throttled                = "Throttled"                // ticks that Entity Resolution throttled
+	EventsQuarantined        = "EventsQuarantined"        // events that the bus will never accept
 )
 
 // Values are the report as metrics.

@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,213 +17,334 @@ import (
 )
 
 const (
-	// atOnce is how many workflows are swept at a time. The rate limit on
-	// Entity Resolution's calls is what paces a tick; this only keeps one
-	// slow workflow from holding up the others.
-	atOnce = 4
-	// reserve is how long before the deadline no more work is started, so that
-	// what was recorded can still be published.
-	reserve = 5 * time.Second
+	// concurrency is how many jobs or lists are read at a time. The rate limit
+	// on requests paces a tick; this gives each workflow its share of it.
+	concurrency = 16
+	// shutdownMargin is how long before the deadline no more work is started,
+	// so that what was recorded can still be published.
+	shutdownMargin = 5 * time.Second
+	// listBudget is how long reading one list may take, over several ticks,
+	// until the tick counts as late.
+	listBudget = time.Hour
 )
 
 // tick is one invocation at work.
 type tick struct {
 	*Poller
-	// asking ends when no more work is to be started: before the deadline, or
+	// workCtx ends when no more work may be started: before the deadline, or
 	// once Entity Resolution throttles.
-	asking context.Context
-	stop   context.CancelCauseFunc
-	until  time.Time         // zero without a deadline
-	shown  map[string]string // workflows that Entity Resolution shows, name to ARN; nil while not known
+	workCtx context.Context
+	stop    context.CancelCauseFunc
 
-	mu     sync.Mutex
-	report Report
+	list    jobs.WorkflowList // empty while not known
+	clock   time.Time         // Entity Resolution's
+	filter  jobs.FilterState  // as stored
+	targets map[string]bool   // the workflows of this tick
+
+	mu      sync.Mutex // guards what follows
+	states  map[string]jobs.WorkflowState
+	records map[jobs.Key]jobs.Record
+	failed  map[string]error // first error of each workflow
+	report  Report
 }
 
-func (p *Poller) begin(ctx context.Context) (*tick, context.CancelFunc) {
-	t := &tick{Poller: p}
-	t.asking, t.stop = context.WithCancelCause(ctx)
+// begin reads the live partition.
+func (p *Poller) begin(ctx context.Context) (*tick, context.CancelFunc, error) {
+	live, err := p.Store.Live(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the live partition of the jobs table: %w", err)
+	}
+	t := &tick{Poller: p, filter: live.Filter, clock: p.now(), targets: make(map[string]bool),
+		states: live.Workflows, records: live.Records, failed: make(map[string]error)}
+	if t.states == nil {
+		t.states = make(map[string]jobs.WorkflowState)
+	}
+	if t.records == nil {
+		t.records = make(map[jobs.Key]jobs.Record)
+	}
+	t.workCtx, t.stop = context.WithCancelCause(ctx)
 	cancel := func() { t.stop(nil) }
 	if deadline, ok := ctx.Deadline(); ok {
-		t.until = deadline.Add(-reserve)
-		timed, release := context.WithDeadlineCause(t.asking, t.until, context.DeadlineExceeded)
-		t.asking = timed
-		return t, func() { release(); cancel() }
+		timed, release := context.WithDeadlineCause(t.workCtx, deadline.Add(-shutdownMargin), jobs.ErrLate)
+		t.workCtx = timed
+		return t, func() { release(); cancel() }, nil
 	}
-	return t, cancel
+	return t, cancel, nil
 }
 
-// Sweep looks at everything watched. It returns an error only when nothing
-// could be looked at; what goes wrong with one workflow is in the report.
+// Sweep checks everything watched. It returns an error only when nothing could
+// be checked; what fails for one workflow is in the report.
 func (p *Poller) Sweep(ctx context.Context) (Report, error) {
-	t, done := p.begin(ctx)
-	defer done()
-	stored, err := p.Store.Watches(ctx)
+	t, done, err := p.begin(ctx)
 	if err != nil {
-		return Report{}, fmt.Errorf("reading what is watched: %w", err)
+		return Report{}, err
 	}
-	t.report.all = true
-	targets := t.targets(stored)
-	var group errgroup.Group
-	group.SetLimit(atOnce)
-	for _, w := range targets {
-		group.Go(func() error { t.sweep(ctx, w); return nil })
+	defer done()
+	t.report.everything = true
+	t.follow(ctx, func(jobs.Record) bool { return true })
+	if t.listWorkflows() {
+		t.discover(ctx)
+		t.cleanUp(ctx)
+		t.backfill(ctx)
+		t.saveFilter(ctx)
 	}
-	_ = group.Wait() // each sweep accounts for its own error
-	return t.report, nil
+	return t.finish(), nil
 }
 
-// SweepWorkflow looks at one workflow now, if it is watched.
+// SweepWorkflow checks one workflow now, if it is watched.
 func (p *Poller) SweepWorkflow(ctx context.Context, workflow string) (Report, error) {
 	if !p.Watched.Has(workflow) {
-		p.log().Info("workflow is not watched", "workflow", workflow)
+		p.log().Info("workflow not watched", "workflow", workflow)
 		return Report{}, nil
 	}
-	t, done := p.begin(ctx)
-	defer done()
-	w, err := t.find(ctx, workflow)
+	t, done, err := p.begin(ctx)
 	if err != nil {
 		return Report{}, err
 	}
-	t.sweep(ctx, w)
-	return t.report, nil
+	defer done()
+	t.follow(ctx, func(r jobs.Record) bool { return r.Job.Workflow == workflow })
+	if _, err := t.lookUp(workflow); err != nil {
+		return t.finish(), err
+	}
+	t.discoverOne(ctx, workflow)
+	return t.finish(), nil
 }
 
-// Track looks at one job and goes on looking until it ends, whether or not its
-// workflow is watched and even if it ended before that.
+// Track reports one job and follows it until it is terminal, whether or not its
+// workflow is watched and even if it was terminal before that.
 func (p *Poller) Track(ctx context.Context, key jobs.Key) (Report, error) {
-	t, done := p.begin(ctx)
-	defer done()
-	job, err := p.Source.Job(t.asking, key)
-	if err != nil {
-		return Report{}, fmt.Errorf("tracking job %s: %w", key, err)
-	}
-	w, err := t.find(ctx, key.Workflow)
+	t, done, err := p.begin(ctx)
 	if err != nil {
 		return Report{}, err
 	}
-	// The watch comes first: were the tick to die in between, the next one
-	// still finds the job.
-	if !job.Terminal() && !p.Watched.Has(key.Workflow) && !slices.Contains(w.Jobs, key.Job) {
-		w.Jobs = append(w.Jobs, key.Job)
-		if err := p.Store.SaveWatch(ctx, w); err != nil {
-			return Report{}, fmt.Errorf("tracking job %s: saving the watch: %w", key, err)
-		}
-	}
-	record, err := p.Store.Record(ctx, key)
-	if err != nil {
-		return Report{}, fmt.Errorf("tracking job %s: reading its record: %w", key, err)
-	}
-	record.Job.Key = key
-	record, err = t.advance(ctx, w, record, job)
-	if err != nil && !errors.Is(err, jobs.ErrConflict) {
-		return t.report, fmt.Errorf("tracking job %s: %w", key, err)
-	}
-	t.account(slices.Values(t.drain(ctx, []jobs.Record{record})))
-	return t.report, nil
-}
-
-// targets are the watches to go through, in random order so that under a tight
-// deadline none is always last: what Entity Resolution shows and the filter
-// lets pass, and what is remembered, so that neither a deleted nor an excluded
-// workflow leaves an event unpublished.
-func (t *tick) targets(stored []jobs.Watch) []jobs.Watch {
-	byName := make(map[string]jobs.Watch)
-	for _, w := range stored {
-		byName[w.Workflow] = w
-	}
-	shown, err := t.Source.Workflows(t.asking)
-	if err != nil {
-		t.fail(fmt.Errorf("listing ID mapping workflows: %w", err))
-	}
-	t.shown = shown
-	for name, arn := range shown {
-		if _, ok := byName[name]; !ok && t.Watched.Has(name) {
-			byName[name] = jobs.Watch{Workflow: name, ARN: arn}
-		}
-	}
-	targets := slices.Collect(maps.Values(byName))
-	rand.Shuffle(len(targets), func(i, j int) { targets[i], targets[j] = targets[j], targets[i] })
-	return targets
-}
-
-// find is the watch of one workflow: the stored one or a new one.
-func (t *tick) find(ctx context.Context, workflow string) (jobs.Watch, error) {
-	stored, err := t.Store.Watches(ctx)
-	if err != nil {
-		return jobs.Watch{}, fmt.Errorf("reading what is watched: %w", err)
-	}
-	for _, w := range stored {
-		if w.Workflow == workflow {
-			return w, w.Unreadable
-		}
-	}
-	shown, err := t.Source.Workflows(t.asking)
-	if err != nil {
-		return jobs.Watch{}, fmt.Errorf("looking up workflow %s: %w", workflow, err)
-	}
-	arn, ok := shown[workflow]
-	if !ok {
-		return jobs.Watch{}, fmt.Errorf("looking up workflow %s: this account and region have no ID mapping workflow of that name: %w", workflow, jobs.ErrNotFound)
-	}
-	return jobs.Watch{Workflow: workflow, ARN: arn}, nil
-}
-
-// isGone tells whether Entity Resolution was asked for its workflows and did not
-// show this one.
-func (t *tick) isGone(workflow string) bool {
-	_, shown := t.shown[workflow]
-	return t.shown != nil && !shown
-}
-
-// fail accounts for an error that did not stop the tick.
-func (t *tick) fail(err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	defer done()
+	record, known := t.records[key]
 	switch {
-	case t.over(err):
-		t.report.Late = true
+	case record.Unreadable != nil:
+		return Report{}, fmt.Errorf("tracking job %s: %w", key, record.Unreadable)
+	case !known:
+		arn, err := t.lookUp(key.Workflow)
+		if err != nil {
+			return Report{}, fmt.Errorf("tracking job %s: %w", key, err)
+		}
+		record = jobs.Record{Job: jobs.Job{Key: key}, ARN: arn}
+	}
+	tracked := !p.Watched.Has(key.Workflow)
+	work := func() error {
+		if record.Open() && record.Version > 0 && record.Tracked != tracked {
+			record.Tracked = tracked
+			if err := t.save(ctx, record); err != nil {
+				return err
+			}
+			record, _ = t.stored(key)
+		}
+		record.Tracked = tracked
+		return t.observe(ctx, record, nil)
+	}
+	if err := t.isolate(key.Workflow, work); err != nil && !errors.Is(err, jobs.ErrConflict) {
+		return t.finish(), fmt.Errorf("tracking job %s: %w", key, err)
+	}
+	return t.finish(), nil
+}
+
+// listWorkflows reads which workflows there are, and from that which ones this
+// tick has to check. It reports whether that is known.
+func (t *tick) listWorkflows() bool {
+	err := t.checkBudget()
+	var list jobs.WorkflowList
+	if err == nil {
+		list, err = t.Source.Workflows(t.workCtx)
+	}
+	if err != nil {
+		err = fmt.Errorf("listing ID mapping workflows: %w", err)
+		if !errors.Is(err, errThrottledTick) && !t.outOfTime(err) && !errors.Is(err, jobs.ErrThrottled) {
+			t.count(func(r *Report) { r.Failed++ })
+		}
+		t.note("", err)
+		return false
+	}
+	t.list = list
+	if !list.At.IsZero() {
+		t.clock = list.At
+	}
+	for name := range list.Workflows {
+		if t.Watched.Has(name) {
+			t.targets[name] = true
+		}
+	}
+	for name := range t.states {
+		if t.Watched.Has(name) {
+			t.targets[name] = true // deleted, or not shown for a moment
+		}
+	}
+	return true
+}
+
+// lookUp is the ARN of a workflow: as stored, otherwise as Entity Resolution
+// shows it.
+func (t *tick) lookUp(workflow string) (string, error) {
+	t.targets[workflow] = true
+	if state, ok := t.states[workflow]; ok {
+		return state.ARN, state.Unreadable
+	}
+	list, err := t.Source.Workflows(t.workCtx)
+	if err != nil {
+		return "", fmt.Errorf("looking up workflow %s: %w", workflow, err)
+	}
+	w, ok := list.Workflows[workflow]
+	if !ok {
+		return "", fmt.Errorf("looking up workflow %s: this account and region have no ID mapping workflow of that name: %w", workflow, jobs.ErrNotFound)
+	}
+	t.list = list
+	if !list.At.IsZero() {
+		t.clock = list.At
+	}
+	return w.ARN, nil
+}
+
+// each runs work for every item with bounded concurrency, in random order, so
+// that under a tight deadline none is always last.
+func each[T any](items []T, work func(T)) {
+	rand.Shuffle(len(items), func(i, j int) { items[i], items[j] = items[j], items[i] })
+	var group errgroup.Group
+	group.SetLimit(concurrency)
+	for _, item := range items {
+		group.Go(func() error { work(item); return nil })
+	}
+	_ = group.Wait()
+}
+
+// isolate runs work and turns a panic into an error: errgroup and Lambda do not
+// recover other goroutines, and a fault in one workflow must not stop the tick.
+func (t *tick) isolate(workflow string, work func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			t.log().Error("panic", "workflow", workflow, "panic", fmt.Sprint(r))
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return work()
+}
+
+// note accounts for an error that did not stop the tick. The first error of a
+// workflow decides its outcome; one that names a cause replaces a conflict.
+func (t *tick) note(workflow string, err error) {
+	if err == nil {
 		return
-	case errors.Is(err, jobs.ErrThrottled):
-		t.report.Throttled = true
-		t.stop(jobs.ErrThrottled)
+	}
+	switch {
+	case t.outOfTime(err):
+		t.count(func(r *Report) { r.Late = true })
+		return
 	case errors.Is(err, errThrottledTick):
 		return
-	case errors.Is(err, jobs.ErrDenied):
-		t.report.Denied++
-	default:
-		t.report.Failed++
+	case errors.Is(err, jobs.ErrThrottled):
+		t.stop(jobs.ErrThrottled)
+		t.count(func(r *Report) { r.Throttled = true })
+	case errors.Is(err, jobs.ErrConflict):
+		// Another process was faster with this item; what it did not see, the
+		// next tick will.
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if workflow != "" && t.failed[workflow] != nil {
+		return // one of many alike says enough
+	}
+	if workflow != "" {
+		err = fmt.Errorf("sweeping workflow %s: %w", workflow, err)
+		t.failed[workflow] = err
 	}
 	t.report.Problems = append(t.report.Problems, err.Error())
-	t.log().Warn("sweep incomplete", "error", err.Error())
+	t.log().Warn("sweep incomplete", "workflow", workflow, "error", err.Error())
 }
 
-// errThrottledTick: the work was not started because Entity Resolution has
+// finish counts the outcomes and what is left in the outboxes.
+func (t *tick) finish() Report {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for name := range t.failed {
+		t.targets[name] = true // a tracked job's workflow counts when it fails
+	}
+	t.report.Workflows = len(t.targets)
+	for name := range t.targets {
+		switch err := t.failed[name]; {
+		case err == nil:
+			t.report.Swept++
+		case errors.Is(err, jobs.ErrDenied):
+			t.report.Denied++
+		case !errors.Is(err, jobs.ErrThrottled):
+			t.report.Failed++
+		}
+	}
+	now := t.now()
+	for _, record := range t.records {
+		for _, entry := range record.Outbox {
+			t.report.Unpublished++
+			t.report.OldestUnpublished = max(t.report.OldestUnpublished, int64(now.Sub(entry.ObservedAt).Seconds()))
+		}
+	}
+	return t.report
+}
+
+// errThrottledTick: the request was not sent because Entity Resolution has
 // throttled the tick before.
 var errThrottledTick = errors.New("left for the next tick: Entity Resolution throttles")
 
-// mayAsk returns an error when no more work is to be started.
-func (t *tick) mayAsk() error {
-	if t.asking.Err() == nil {
+// checkBudget returns an error when no more work may be started.
+func (t *tick) checkBudget() error {
+	switch cause := context.Cause(t.workCtx); {
+	case t.workCtx.Err() == nil:
 		return nil
-	}
-	if errors.Is(context.Cause(t.asking), jobs.ErrThrottled) {
+	case errors.Is(cause, jobs.ErrThrottled):
 		return errThrottledTick
+	default:
+		return fmt.Errorf("%w: %w", jobs.ErrLate, cause)
 	}
-	return context.Cause(t.asking)
 }
 
-// over tells whether err comes of the tick's end: the rate limiter refuses a
-// wait that would pass the deadline, and calls are cut off at it.
-func (t *tick) over(err error) bool {
-	if err == nil || t.until.IsZero() || errors.Is(err, errThrottledTick) {
-		return false
-	}
-	return !time.Now().Before(t.until.Add(-time.Second))
+// outOfTime reports whether err is the deadline's: the request was not sent, or
+// cut off by it.
+func (t *tick) outOfTime(err error) bool {
+	return errors.Is(err, jobs.ErrLate) || err != nil && errors.Is(context.Cause(t.workCtx), jobs.ErrLate) && errors.Is(err, jobs.ErrUnavailable)
 }
 
 func (t *tick) count(f func(*Report)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f(&t.report)
+}
+
+func (t *tick) state(workflow string) jobs.WorkflowState {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	state, ok := t.states[workflow]
+	if !ok {
+		state = jobs.WorkflowState{Workflow: workflow, ARN: t.list.Workflows[workflow].ARN}
+	}
+	return state
+}
+
+// stored is a job's record as this tick knows it to be stored.
+func (t *tick) stored(key jobs.Key) (jobs.Record, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	record, ok := t.records[key]
+	return record, ok
+}
+
+// sorted are the records that match, in a fixed order.
+func (t *tick) sorted(match func(jobs.Record) bool) []jobs.Record {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var all []jobs.Record
+	for record := range maps.Values(t.records) {
+		if match(record) {
+			all = append(all, record)
+		}
+	}
+	slices.SortFunc(all, func(a, b jobs.Record) int {
+		return cmp.Or(cmp.Compare(a.Job.Workflow, b.Job.Workflow), cmp.Compare(a.Job.Job, b.Job.Job))
+	})
+	return all
 }

@@ -1,0 +1,182 @@
+package jobs
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Workflow is one ID mapping workflow as ListIdMappingWorkflows shows it.
+type Workflow struct {
+	Name      string
+	ARN       string
+	CreatedAt time.Time // UTC by Entity Resolution's clock; zero when not given
+}
+
+// WorkflowList is what ListIdMappingWorkflows answered.
+type WorkflowList struct {
+	Workflows map[string]Workflow // by name
+	// At is when the answer was made by Entity Resolution's clock, its Date
+	// header, in UTC; zero when it had none.
+	At time.Time
+}
+
+// Page is one page of a workflow's job list.
+type Page struct {
+	Rows []Job // Key, Status and the two times only
+	// Unreadable counts further rows without a job ID or a status.
+	Unreadable int
+
+	Next string    // token of the next page; empty on the last
+	At   time.Time // as in WorkflowList
+}
+
+// WorkflowState is what is kept of one workflow between two ticks.
+type WorkflowState struct {
+	Workflow string `json:"-"`
+	ARN      string `json:"arn"`
+	Version  int64  `json:"-"` // counts the writes; 0 is not stored yet
+
+	// Baseline is when the workflow was first watched, by Entity Resolution's
+	// clock: what finished until then is not reported. Zero while the workflow
+	// is known but not watched.
+	Baseline time.Time `json:"baseline,omitzero"`
+
+	// Watermark is a start time: every job that started at or before it has
+	// been recorded or finished before Baseline. Zero until the list was read
+	// to its end once.
+	Watermark time.Time `json:"watermark,omitzero"`
+
+	// Cursor is where reading a list that takes several ticks continues.
+	Cursor Cursor `json:"cursor,omitzero"`
+
+	// Backfill holds the newest runs that finished before Baseline, as far as
+	// they are still to be fetched for the history, newest first.
+	Backfill []RunRef `json:"backfill,omitempty"`
+
+	// Unreadable says why the stored state could not be read; nothing but
+	// Workflow can be relied on then.
+	Unreadable error `json:"-"`
+}
+
+// Cursor is a position within a job list.
+type Cursor struct {
+	Token      string    `json:"token,omitempty"`      // ListIdMappingJobs nextToken
+	Newest     time.Time `json:"newest,omitzero"`      // newest start time of the part already read
+	Incomplete bool      `json:"incomplete,omitempty"` // a row of that part could not be handled
+	BeganAt    time.Time `json:"beganAt,omitzero"`     // when reading the list began, UTC
+}
+
+// RunRef names one run and places it among the others of its workflow.
+type RunRef struct {
+	Job   string    `json:"job"`
+	Start time.Time `json:"start,omitzero"`
+}
+
+// Compare orders runs by start time, then by job ID bytewise.
+func (r RunRef) Compare(other RunRef) int {
+	if c := r.Start.Compare(other.Start); c != 0 {
+		return c
+	}
+	return strings.Compare(r.Job, other.Job)
+}
+
+// refOf uses the end time of a job that shows no start time, so that both sides
+// of the watermark place it alike.
+func refOf(j Job) RunRef {
+	start := j.StartTime
+	if start.IsZero() {
+		start = j.EndTime
+	}
+	return RunRef{Job: j.Job, Start: start}
+}
+
+// skewMargin is how much later than its start a job may appear in the list, and
+// how far the clocks of Entity Resolution's own parts may lie apart.
+const skewMargin = time.Hour
+
+// PredatesWatch reports whether a terminal job that the live partition does not
+// hold needs no record: it finished before the workflow was watched, or it was
+// recorded and archived. In doubt it reports false: a repeated event is better
+// than a lost one.
+func (w WorkflowState) PredatesWatch(j Job) bool {
+	return j.Terminal() && (w.finishedBefore(j) || w.behind(refOf(j).Start))
+}
+
+func (w WorkflowState) finishedBefore(j Job) bool {
+	end := j.EndTime
+	if end.IsZero() {
+		end = j.StartTime
+	}
+	if end.IsZero() {
+		// Only the order of events decides: what is terminal when the list is
+		// read for the first time was terminal before.
+		return w.Watermark.IsZero()
+	}
+	return !end.After(w.Baseline)
+}
+
+func (w WorkflowState) behind(start time.Time) bool {
+	return !start.IsZero() && start.Before(w.Watermark.Add(-skewMargin))
+}
+
+// Obsolete reports whether a stub can be removed: its job's row is behind the
+// watermark, or the job vanished without ever having started.
+func (w WorkflowState) Obsolete(stub Record) bool {
+	start := refOf(stub.Job).Start
+	if start.IsZero() && stub.Vanished {
+		start = stub.Missing.Since
+	}
+	return stub.Archived && w.behind(start)
+}
+
+// backfillRuns is how many finished runs of a newly watched workflow are fetched
+// for its history: as many as a range is computed from.
+const backfillRuns = window
+
+// Remember is w with the row of a run that finished before Baseline among the
+// runs to fetch, if it is one of the newest.
+func (w WorkflowState) Remember(row Job) WorkflowState {
+	ref := refOf(row)
+	if slices.ContainsFunc(w.Backfill, func(r RunRef) bool { return r.Job == ref.Job }) {
+		return w
+	}
+	all := append(slices.Clone(w.Backfill), ref)
+	slices.SortFunc(all, func(a, b RunRef) int { return b.Compare(a) })
+	w.Backfill = all[:min(len(all), backfillRuns)]
+	return w
+}
+
+// Fetched is w without the given jobs among the runs to fetch.
+func (w WorkflowState) Fetched(ids []string) WorkflowState {
+	w.Backfill = slices.DeleteFunc(slices.Clone(w.Backfill), func(r RunRef) bool { return slices.Contains(ids, r.Job) })
+	return w
+}
+
+// Equal reports whether both say the same, versions aside.
+func (w WorkflowState) Equal(other WorkflowState) bool {
+	return w.ARN == other.ARN && w.Baseline.Equal(other.Baseline) && w.Watermark.Equal(other.Watermark) &&
+		w.Cursor == other.Cursor && slices.Equal(w.Backfill, other.Backfill)
+}
+
+// Live is everything that an idle tick reads.
+type Live struct {
+	Workflows map[string]WorkflowState
+	Records   map[Key]Record
+	Filter    FilterState
+}
+
+// FilterState is the filter of the last tick that knew every workflow it
+// includes. A workflow that it includes, that was created after Since and that
+// has no state was created after that tick.
+type FilterState struct {
+	Include string    `json:"include"` // as in the settings
+	Exclude string    `json:"exclude,omitempty"`
+	Since   time.Time `json:"since"` // the first such tick, UTC by Entity Resolution's clock
+	Version int64     `json:"-"`
+}
+
+// Same reports whether both filters are spelled alike.
+func (f FilterState) Same(include, exclude string) bool {
+	return f.Version > 0 && f.Include == include && f.Exclude == exclude
+}

@@ -1,0 +1,218 @@
+package poller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/jobs"
+)
+
+// follow is the first pass: it gets every open job and empties the outboxes, so
+// that a terminal status takes one tick to detect, however long the lists are.
+func (t *tick) follow(ctx context.Context, match func(jobs.Record) bool) {
+	records := t.sorted(func(r jobs.Record) bool { return match(r) && (r.Unreadable != nil || !r.Archived) })
+	each(records, func(record jobs.Record) {
+		workflow := record.Job.Workflow
+		t.note(workflow, t.isolate(workflow, func() error { return t.followOne(ctx, record) }))
+	})
+}
+
+func (t *tick) followOne(ctx context.Context, record jobs.Record) error {
+	switch {
+	case record.Unreadable != nil:
+		return record.Unreadable
+	case !record.Open():
+		t.publish(ctx, record)
+		return nil
+	case !record.Tracked && !t.Watched.Has(record.Job.Workflow):
+		// The filter excludes the workflow now: what happened before still goes
+		// out, what happens later does not.
+		t.publish(ctx, record)
+		if record, known := t.stored(record.Job.Key); known && len(record.Outbox) == 0 {
+			return t.drop(ctx, record)
+		}
+		return nil
+	default:
+		return t.observe(ctx, record, nil)
+	}
+}
+
+// observe reads a job, records what has changed and publishes it. row is the
+// job's row in a list, or nil.
+func (t *tick) observe(ctx context.Context, record jobs.Record, row *jobs.Job) error {
+	err := t.record(ctx, record, row)
+	if stored, known := t.stored(record.Job.Key); known {
+		t.publish(ctx, stored) // also what an earlier tick has left
+	}
+	return err
+}
+
+// record reads a job and records what has changed.
+func (t *tick) record(ctx context.Context, record jobs.Record, row *jobs.Job) error {
+	job, err := t.get(record.Job.Key)
+	switch {
+	case errors.Is(err, jobs.ErrNotFound) && row != nil && !record.Open():
+		if record.Vanished && !row.Terminal() || !jobs.Appeared(*row, t.clock) {
+			return fmt.Errorf("getting listed job %s: %w", record.Job.Key, errNotYet)
+		}
+		job = *row
+	case errors.Is(err, jobs.ErrNotFound) && record.Version > 0 && record.Open():
+		return t.miss(ctx, record)
+	case err != nil:
+		return err
+	}
+	if record.Version == 0 && row != nil && t.state(job.Workflow).PredatesWatch(job) {
+		return nil // its row was out of date
+	}
+	return t.advance(ctx, record, job)
+}
+
+// errNotYet: a listed job cannot be read yet, which is no failure of its
+// workflow but has to be tried again.
+var errNotYet = errors.New("listed, but not found yet")
+
+func (t *tick) get(key jobs.Key) (jobs.Job, error) {
+	if err := t.checkBudget(); err != nil {
+		return jobs.Job{}, err
+	}
+	return t.Source.Job(t.workCtx, key)
+}
+
+// advance records what an observation means beside the record.
+func (t *tick) advance(ctx context.Context, record jobs.Record, job jobs.Job) error {
+	verdict, transition := jobs.Advance(record.Known(), job)
+	present := record
+	present.Missing, present.Vanished, present.Archived = jobs.Missing{}, false, false
+	switch {
+	case verdict == jobs.Changed:
+		entry, err := event.Encode(record.ARN, transition, t.now())
+		if err != nil {
+			return err
+		}
+		present.Job = event.Trim(job)
+		return t.save(ctx, present.Append(entry, job.Status))
+	case verdict == jobs.Regressed:
+		t.count(func(r *Report) { r.Regressions++ })
+		t.log().Warn("regression ignored", "workflow", job.Workflow, "job", job.Job, "known", record.Job.Status, "observed", job.Status)
+		return nil
+	case record.Missing.Count > 0 || record.Vanished: // it has reappeared
+		return t.save(ctx, present)
+	default:
+		return nil
+	}
+}
+
+// miss records that a job was not found where it should be.
+func (t *tick) miss(ctx context.Context, record jobs.Record) error {
+	now := t.now()
+	missing, vanished := record.Miss(now)
+	if !vanished && missing == record.Missing {
+		return nil
+	}
+	record.Missing, record.Vanished = missing, vanished
+	if vanished {
+		entry, err := event.EncodeVanished(record.ARN, record.Job, now)
+		if err != nil {
+			return err
+		}
+		record = record.Append(entry, jobs.Vanished)
+	}
+	return t.save(ctx, record)
+}
+
+// publish puts the events of a record's outbox on the bus, each only after the
+// one before it, so that a job's events never overtake each other, and removes
+// them from the outbox in one write. This is the only place that publishes
+// transitions.
+func (t *tick) publish(ctx context.Context, record jobs.Record) {
+	before := len(record.Outbox)
+	for len(record.Outbox) > 0 {
+		entry := record.Outbox[0]
+		err := t.Publisher.Publish(ctx, []jobs.Entry{entry})[0]
+		log := t.log().With("workflow", record.Job.Workflow, "job", record.Job.Job, "transitionId", entry.ID)
+		if errors.Is(err, jobs.ErrUnpublishable) {
+			t.count(func(r *Report) { r.Quarantined++ })
+			log.Error("event quarantined", "error", err.Error())
+			record = record.Refuse(err.Error())
+			continue
+		}
+		if err != nil {
+			t.problem(fmt.Errorf("publishing an event of job %s: %w", record.Job.Key, err))
+			log.Warn("event kept in the outbox", "error", err.Error())
+			break
+		}
+		t.count(func(r *Report) { r.Published++ })
+		record = record.Published(t.now())
+	}
+	if len(record.Outbox) == before && !record.Finished() {
+		return
+	}
+	if err := t.removePublished(ctx, record); err != nil {
+		// The next tick publishes the events again, under the same IDs.
+		t.keep(record)
+		t.note(record.Job.Workflow, fmt.Errorf("removing published events of job %s: %w", record.Job.Key, err))
+	}
+}
+
+// removePublished writes the record without the events that were published, and
+// moves a finished run to the archive. Where that is not possible now, an empty
+// outbox is worth a write of its own: the archive can wait for the next tick.
+func (t *tick) removePublished(ctx context.Context, record jobs.Record) error {
+	if !record.Finished() {
+		return t.save(ctx, record)
+	}
+	err := t.Store.Archive(ctx, record)
+	if err == nil {
+		stub := record.Stub()
+		stub.Version++
+		t.keep(stub)
+		return nil
+	}
+	if errors.Is(err, jobs.ErrConflict) {
+		return err
+	}
+	return errors.Join(err, t.save(ctx, record))
+}
+
+// save writes the record.
+func (t *tick) save(ctx context.Context, record jobs.Record) error {
+	known, _ := t.stored(record.Job.Key)
+	if err := t.Store.Save(ctx, record); err != nil {
+		return fmt.Errorf("saving job %s: %w", record.Job.Key, err)
+	}
+	record.Version++
+	t.keep(record)
+	for _, entry := range record.Outbox {
+		if slices.ContainsFunc(known.Outbox, func(e jobs.Entry) bool { return e.ID == entry.ID }) {
+			continue
+		}
+		t.count(func(r *Report) { r.Transitions++ })
+		t.log().Info("transition", "workflow", record.Job.Workflow, "job", record.Job.Job,
+			"status", record.Job.Status, "detailType", entry.DetailType, "transitionId", entry.ID)
+	}
+	return nil
+}
+
+func (t *tick) keep(record jobs.Record) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.records[record.Job.Key] = record
+}
+
+// drop removes a record that nothing depends on any more.
+func (t *tick) drop(ctx context.Context, record jobs.Record) error {
+	if err := t.Store.Delete(ctx, record); err != nil {
+		return fmt.Errorf("removing job %s: %w", record.Job.Key, err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.records, record.Job.Key)
+	return nil
+}
+
+func (t *tick) problem(err error) {
+	t.count(func(r *Report) { r.Problems = append(r.Problems, err.Error()) })
+}
