@@ -28,12 +28,9 @@ func (t *tick) followOne(ctx context.Context, record jobs.Record) error {
 		t.publish(ctx, record)
 		return nil
 	case !record.Tracked && !t.Watched.Has(record.Job.Workflow):
-		// The filter excludes the workflow now: what happened before still goes
-		// out, what happens later does not.
+		// The filter excludes the workflow now. What happened before still goes
+		// out, and the job is followed again when the workflow is included again.
 		t.publish(ctx, record)
-		if record, known := t.stored(record.Job.Key); known && len(record.Outbox) == 0 {
-			return t.drop(ctx, record)
-		}
 		return nil
 	default:
 		return t.observe(ctx, record, nil)
@@ -53,14 +50,15 @@ func (t *tick) observe(ctx context.Context, record jobs.Record, row *jobs.Job) e
 // record reads a job and records what has changed.
 func (t *tick) record(ctx context.Context, record jobs.Record, row *jobs.Job) error {
 	job, err := t.get(record.Job.Key)
+	followed := record.Version > 0 && record.Open()
 	switch {
-	case errors.Is(err, jobs.ErrNotFound) && row != nil && !record.Open():
+	case errors.Is(err, jobs.ErrNotFound) && followed:
+		return t.miss(ctx, record)
+	case errors.Is(err, jobs.ErrNotFound) && row != nil:
 		if record.Vanished && !row.Terminal() || !jobs.Appeared(*row, t.clock) {
 			return fmt.Errorf("getting listed job %s: %w", record.Job.Key, errNotYet)
 		}
 		job = *row
-	case errors.Is(err, jobs.ErrNotFound) && record.Version > 0 && record.Open():
-		return t.miss(ctx, record)
 	case err != nil:
 		return err
 	}

@@ -80,6 +80,11 @@ func (t *tick) cleanUp(ctx context.Context) {
 // includes it again, it is watched from then on.
 func (t *tick) unwatch(ctx context.Context, state jobs.WorkflowState) error {
 	if _, shown := t.list.Workflows[state.Workflow]; !shown {
+		for _, record := range t.sorted(func(r jobs.Record) bool { return r.Job.Workflow == state.Workflow && r.Open() && !r.Tracked }) {
+			if err := t.drop(ctx, record); err != nil {
+				return err
+			}
+		}
 		return t.forget(ctx, state)
 	}
 	known := jobs.WorkflowState{Workflow: state.Workflow, ARN: state.ARN, Version: state.Version}
