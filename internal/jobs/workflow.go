@@ -121,13 +121,11 @@ func (w WorkflowState) behind(start time.Time) bool {
 }
 
 // Obsolete reports whether a stub can be removed: its job's row is behind the
-// watermark, or the job vanished without ever having started.
+// watermark. The stub of a job that vanished before it was terminal stays as long
+// as its workflow does: the list may show the job again, however late, and its
+// terminal status has not been reported.
 func (w WorkflowState) Obsolete(stub Record) bool {
-	start := refOf(stub.Job).Start
-	if start.IsZero() && stub.Vanished {
-		start = stub.Missing.Since
-	}
-	return stub.Archived && w.behind(start)
+	return stub.Archived && stub.Job.Terminal() && w.behind(refOf(stub.Job).Start)
 }
 
 // backfillRuns is how many finished runs of a newly watched workflow are fetched

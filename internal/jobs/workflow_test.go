@@ -59,9 +59,7 @@ func TestStubIsObsoleteOnceItsRowIsBehindTheWatermark(t *testing.T) {
 		{"started after", stub(Job{Status: Failed, StartTime: noon.Add(time.Hour)}), false},
 		{"only an end time", stub(Job{Status: Failed, EndTime: noon.Add(-2 * time.Hour)}), true},
 		{"no times", stub(Job{Status: Failed}), false},
-		{"vanished while it was queued", Record{Job: Job{Status: Queued}, Archived: true, Vanished: true, Missing: Missing{3, noon.Add(-2 * time.Hour)}}, true},
-		{"vanished a moment ago", Record{Job: Job{Status: Queued}, Archived: true, Vanished: true, Missing: Missing{3, noon}}, false},
-		{"missing is no start of a job that did not vanish", Record{Job: Job{Status: Failed}, Archived: true, Missing: Missing{3, noon.Add(-2 * time.Hour)}}, false},
+		{"vanished while it was running", Record{Job: Job{Status: Running, StartTime: noon.Add(-48 * time.Hour)}, Archived: true, Vanished: true}, false},
 		{"no stub", Record{Job: Job{Status: Failed, StartTime: noon.Add(-2 * time.Hour)}}, false},
 	} {
 		if got := w.Obsolete(c.stub); got != c.want {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -13,11 +14,7 @@ import (
 // discover is the second pass: it reads each watched workflow's job list until
 // it proves that the remainder is known, and observes each new row.
 func (t *tick) discover(ctx context.Context) {
-	names := make([]string, 0, len(t.targets))
-	for name := range t.targets {
-		names = append(names, name)
-	}
-	each(names, func(workflow string) { t.discoverOne(ctx, workflow) })
+	each(slices.Collect(maps.Keys(t.targets)), func(workflow string) { t.discoverOne(ctx, workflow) })
 }
 
 func (t *tick) discoverOne(ctx context.Context, workflow string) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/idmapping/notifier/internal/event"
@@ -13,10 +14,15 @@ import (
 // follow is the first pass: it gets every open job and empties the outboxes, so
 // that a terminal status takes one tick to detect, however long the lists are.
 func (t *tick) follow(ctx context.Context, match func(jobs.Record) bool) {
-	records := t.sorted(func(r jobs.Record) bool { return match(r) && (r.Unreadable != nil || !r.Archived) })
-	each(records, func(record jobs.Record) {
-		workflow := record.Job.Workflow
-		t.note(workflow, t.isolate(workflow, func() error { return t.followOne(ctx, record) }))
+	byWorkflow := make(map[string][]jobs.Record)
+	for _, record := range t.sorted(func(r jobs.Record) bool { return match(r) && (r.Unreadable != nil || !r.Archived) }) {
+		byWorkflow[record.Job.Workflow] = append(byWorkflow[record.Job.Workflow], record)
+	}
+	each(slices.Collect(maps.Values(byWorkflow)), func(records []jobs.Record) {
+		for _, record := range records {
+			workflow := record.Job.Workflow
+			t.note(workflow, t.isolate(workflow, func() error { return t.followOne(ctx, record) }))
+		}
 	})
 }
 

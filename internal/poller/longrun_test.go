@@ -765,3 +765,25 @@ func TestTickStartsNothingInItsLastFiveSeconds(t *testing.T) {
 		}
 	})
 }
+
+func TestVanishedJobThatFinishedUnseenIsPublishedWhenItIsListedAgain(t *testing.T) {
+	w := newWorld(t)
+	w.job("crm", "a", jobs.Running)
+	w.tick(t)
+	a, _ := w.source.Get(jobs.Key{Workflow: "crm", Job: "a"})
+	w.source.Remove(a.Key)
+	for range 15 {
+		w.tick(t)
+	}
+	for i := range 5 { // the watermark passes it
+		w.now = w.now.Add(time.Hour)
+		w.job("crm", fmt.Sprint(i), jobs.Succeeded)
+		w.tick(t)
+	}
+	w.source.Put(a)
+	w.job("crm", "a", jobs.Failed)
+	w.tick(t)
+	if got := w.published(t); got[len(got)-1] != "crm/a FAILED" {
+		t.Errorf("published %q", got)
+	}
+}

@@ -248,7 +248,7 @@ func (p *watchedProduct) invoke(payload string) {
 	watched, _ := poller.NewFilter("*", "")
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Second)
 	defer cancel()
-	_, err := (&poller.Poller{Source: p.source, Store: p.store, Publisher: p.bus, Watched: watched, Retention: 90 * 24 * time.Hour,
+	_, err := (&poller.Poller{Source: p.source, Store: p.store, Publisher: p.bus, Watched: watched,
 		Log: quiet, Metrics: p.ours}).Handle(ctx, json.RawMessage(payload))
 	p.invoked("PollerFunction", err)
 }

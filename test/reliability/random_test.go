@@ -224,7 +224,7 @@ func (h *history) tick() {
 	// One tick may end while another is at work: the exhaustive test goes
 	// through that; here they follow each other.
 	_, _ = (&poller.Poller{Source: h.source, Store: h.store, Publisher: h.bus, Watched: watched,
-		Retention: 90 * 24 * time.Hour, Log: quiet}).Sweep(ctx)
+		Log: quiet}).Sweep(ctx)
 	h.dead = false
 }
 

@@ -109,7 +109,7 @@ func (c *cloud) tick(p *process) poller.Report {
 	}
 	watched, _ := poller.NewFilter("*", "")
 	report, _ := (&poller.Poller{Source: c.source, Store: c.store, Publisher: c.bus, Watched: watched,
-		Retention: 90 * 24 * time.Hour, Log: quiet, Now: func() time.Time { return c.now }}).Sweep(context.Background())
+		Log: quiet, Now: func() time.Time { return c.now }}).Sweep(context.Background())
 	c.source.Fault, _ = outer[0].(func(string) error)
 	c.store.Fault, _ = outer[1].(func(string) error)
 	c.bus.Fault, _ = outer[2].(func(string, jobs.Entry) error)
