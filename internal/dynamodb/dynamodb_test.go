@@ -16,7 +16,7 @@ import (
 
 	"github.com/idmapping/notifier/internal/dynamodb"
 	"github.com/idmapping/notifier/internal/fake"
-	"github.com/idmapping/notifier/internal/fakecloud"
+	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
 	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/notify"
 )
@@ -24,7 +24,7 @@ import (
 // table makes a table with the two keys and gives a client and its name.
 func table(t *testing.T, hash, sort string) (*awsdynamodb.Client, string) {
 	t.Helper()
-	client := awsdynamodb.NewFromConfig(fakecloud.MotoForTest(t).Config())
+	client := awsdynamodb.NewFromConfig(fakeaws.MotoForTest(t).Config())
 	name := hash + "-" + sort + "-" + time.Now().Format("150405.000000000")
 	_, err := client.CreateTable(context.Background(), &awsdynamodb.CreateTableInput{
 		TableName:   &name,
@@ -111,7 +111,7 @@ func item(t *testing.T, client *awsdynamodb.Client, table, workflow, job string)
 func TestACallThatFailsIsAnErrorThatSaysSo(t *testing.T) {
 	down := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }))
 	defer down.Close()
-	client := awsdynamodb.NewFromConfig(fakecloud.MotoForTest(t).Config(), func(o *awsdynamodb.Options) {
+	client := awsdynamodb.NewFromConfig(fakeaws.MotoForTest(t).Config(), func(o *awsdynamodb.Options) {
 		o.BaseEndpoint, o.Retryer = &down.URL, aws.NopRetryer{}
 	})
 	store, ledger := dynamodb.Jobs{Client: client, Table: "t"}, dynamodb.Deliveries{Client: client, Table: "t"}
@@ -232,7 +232,7 @@ func TestAnItemThatCannotBeReadSaysSoAndStopsNoOther(t *testing.T) {
 }
 
 func TestAMissingTableIsAnErrorThatNamesIt(t *testing.T) {
-	client := awsdynamodb.NewFromConfig(fakecloud.MotoForTest(t).Config())
+	client := awsdynamodb.NewFromConfig(fakeaws.MotoForTest(t).Config())
 	store := dynamodb.Jobs{Client: client, Table: "not-there", Retention: time.Hour}
 	if _, err := store.Watches(t.Context()); err == nil {
 		t.Error("no error")

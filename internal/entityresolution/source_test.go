@@ -17,7 +17,9 @@ import (
 
 	"github.com/idmapping/notifier/internal/entityresolution"
 	"github.com/idmapping/notifier/internal/fake"
-	"github.com/idmapping/notifier/internal/fakecloud"
+	"github.com/idmapping/notifier/internal/fakecloud/account"
+	fakeentityresolution "github.com/idmapping/notifier/internal/fakecloud/entityresolution"
+	"github.com/idmapping/notifier/internal/fakecloud/httpfault"
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
@@ -32,7 +34,7 @@ func source(t *testing.T, service http.Handler, rate float64) *entityresolution.
 	server := httptest.NewServer(service)
 	t.Cleanup(server.Close)
 	return entityresolution.New(aws.Config{
-		Region:       fakecloud.Region,
+		Region:       account.Region,
 		BaseEndpoint: &server.URL,
 		Credentials:  credentials.NewStaticCredentialsProvider("test", "test", ""),
 		HTTPClient:   &http.Client{Timeout: 600 * time.Millisecond},
@@ -48,12 +50,12 @@ func answering(body string) http.HandlerFunc {
 }
 
 func TestTheSourceHoldsTheContract(t *testing.T) {
-	service := &fakecloud.EntityResolution{}
+	service := &fakeentityresolution.Server{}
 	fake.SourceContract(t, source(t, service, fast), func(j jobs.Job) { service.Put(j) })
 }
 
 func TestEveryFieldOfAJobIsRead(t *testing.T) {
-	service := &fakecloud.EntityResolution{}
+	service := &fakeentityresolution.Server{}
 	key := jobs.Key{Workflow: "crm-to_ads", Job: "4f2a"}
 	want := jobs.Job{
 		Key: key, Type: "INCREMENTAL", Status: jobs.Failed,
@@ -138,7 +140,7 @@ func TestAnswersWithoutAStatusOrAnIDAreNotTakenForJobs(t *testing.T) {
 }
 
 func TestAListIsReadPageByPage(t *testing.T) {
-	service := &fakecloud.EntityResolution{Now: func() time.Time { return noon }}
+	service := &fakeentityresolution.Server{Now: func() time.Time { return noon }}
 	const n = 60
 	for i := range n {
 		service.Put(jobs.Job{Key: jobs.Key{Workflow: "crm", Job: fmt.Sprint(i)}, Status: jobs.Succeeded, Type: "BATCH",
@@ -188,11 +190,11 @@ func TestAPageWithoutADateHasNoTime(t *testing.T) {
 }
 
 func TestAllWorkflowsAreListedOverEveryPage(t *testing.T) {
-	service := &fakecloud.EntityResolution{}
+	service := &fakeentityresolution.Server{}
 	want := make(map[string]string)
 	for _, name := range []string{"crm", "ads", "a-b_C9"} {
 		service.AddWorkflow(name)
-		want[name] = fakecloud.WorkflowARN(name)
+		want[name] = fakeentityresolution.WorkflowARN(name)
 	}
 	if got, err := source(t, service, fast).Workflows(t.Context()); err != nil || !maps.Equal(got, want) {
 		t.Errorf("workflows are %v (%v), want %v", got, err, want)
@@ -225,11 +227,11 @@ func TestAPartOfTheWorkflowsIsNeverTakenForAll(t *testing.T) {
 }
 
 func TestRequestsStayAtTwoASecondWithTheirRetries(t *testing.T) {
-	service := &fakecloud.EntityResolution{}
+	service := &fakeentityresolution.Server{}
 	for _, w := range []string{"a", "b", "c"} {
 		service.AddWorkflow(w)
 	}
-	service.Inject(fakecloud.Fault{Times: 3, Status: 500, Code: "InternalServerException"})
+	service.Inject(httpfault.Fault{Times: 3, Status: 500, Code: "InternalServerException"})
 	s := source(t, service, entityresolution.DefaultRate)
 	done := make(chan error)
 	for _, w := range []string{"a", "b", "c"} { // three sweeps at a time
@@ -257,7 +259,7 @@ func TestRequestsStayAtTwoASecondWithTheirRetries(t *testing.T) {
 }
 
 func TestACallThatWouldWaitBeyondTheDeadlineReturnsAtOnce(t *testing.T) {
-	service := &fakecloud.EntityResolution{}
+	service := &fakeentityresolution.Server{}
 	service.AddWorkflow("crm")
 	s := source(t, service, 0.01)
 	if _, err := s.Page(t.Context(), "crm", ""); err != nil {
