@@ -67,7 +67,7 @@ fmt: ## Format the code
 .PHONY: golden
 golden: venv ## Write the golden files anew from what the code makes now
 	$(GO) test ./internal/event -update
-	$(GO) test ./internal/message ./internal/slack ./internal/email ./internal/template -update
+	$(GO) test ./internal/message ./internal/slack ./internal/email ./test/template -update
 
 .PHONY: pictures
 pictures: ## Take the pictures in docs anew (needs chromium)

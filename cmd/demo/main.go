@@ -18,6 +18,9 @@ import (
 
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/fakecloud"
+	"github.com/idmapping/notifier/internal/fakecloud/account"
+	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
+	fakeslack "github.com/idmapping/notifier/internal/fakecloud/slack"
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
@@ -62,8 +65,8 @@ func run(ctx context.Context, keep, verbose bool) error {
 		return err
 	}
 	defer c.Close()
-	c.Slack.OnMessage = func(m fakecloud.SlackMessage) { p.slack(m) }
-	c.Proxy.OnEmail = func(e fakecloud.Email) { p.line("email", strings.Join(e.To, ", "), e.Subject) }
+	c.Slack.OnMessage = func(m fakeslack.Message) { p.slack(m) }
+	c.Proxy.OnEmail = func(e fakeaws.Email) { p.line("email", strings.Join(e.To, ", "), e.Subject) }
 	if keep {
 		url, err := c.Inbox()
 		if err != nil {
@@ -78,7 +81,7 @@ func run(ctx context.Context, keep, verbose bool) error {
 	verdict := summary(ctx, c, events)
 	if keep && ctx.Err() == nil {
 		fmt.Println("\nIt goes on running. Look at the inbox page above; Ctrl-C ends it. From another terminal a test message goes the whole way with")
-		fmt.Printf("  AWS_ENDPOINT_URL=%s AWS_REGION=%s AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test make canary STACK=%s\n", c.ProxyURL, fakecloud.Region, fakecloud.Stack)
+		fmt.Printf("  AWS_ENDPOINT_URL=%s AWS_REGION=%s AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test make canary STACK=%s\n", c.ProxyURL, account.Region, fakecloud.Stack)
 		<-ctx.Done()
 		return verdict
 	}
@@ -130,8 +133,8 @@ func play(ctx context.Context, c *fakecloud.Cloud, p *printer) ([]event.Event, e
 // settle waits until the queues are empty.
 func settle(ctx context.Context, c *fakecloud.Cloud) error {
 	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); {
-		slack, err := c.Waiting(ctx, "SlackQueue")
-		email, err2 := c.Waiting(ctx, "EmailQueue")
+		slack, err := c.QueueLength(ctx, "SlackQueue")
+		email, err2 := c.QueueLength(ctx, "EmailQueue")
 		if err := errors.Join(err, err2, sleep(ctx, 200*time.Millisecond)); err != nil || slack+email == 0 {
 			return err
 		}
@@ -171,7 +174,7 @@ func (p *printer) line(kind, who, what string) {
 	fmt.Printf("%3.0f s  %-11s  %-22s  %s\n", elapsed.Seconds(), kind, who, what)
 }
 
-func (p *printer) slack(m fakecloud.SlackMessage) {
+func (p *printer) slack(m fakeslack.Message) {
 	kind, where := "Slack card", "#data-jobs"
 	switch {
 	case m.ThreadTS != "" && m.Broadcast:

@@ -3,7 +3,7 @@ package main
 import (
 	"time"
 
-	"github.com/idmapping/notifier/internal/fakecloud"
+	fakeentityresolution "github.com/idmapping/notifier/internal/fakecloud/entityresolution"
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
@@ -70,7 +70,7 @@ func at(j jobs.Job, status jobs.Status) jobs.Job {
 }
 
 // apply makes the scene the truth, at the service's own time.
-func apply(er *fakecloud.EntityResolution, sc scene, started map[jobs.Key]time.Time, now time.Time) {
+func apply(er *fakeentityresolution.Server, sc scene, started map[jobs.Key]time.Time, now time.Time) {
 	for _, j := range sc.jobs {
 		if j.Status == jobs.Running {
 			started[j.Key] = now

@@ -44,7 +44,7 @@ func summary(ctx context.Context, c *fakecloud.Cloud, events []event.Event) erro
 	}
 	dead := 0
 	for _, queue := range []string{"PollerDeadLetterQueue", "SlackDeadLetterQueue", "EmailDeadLetterQueue"} {
-		n, err := c.Waiting(ctx, queue)
+		n, err := c.QueueLength(ctx, queue)
 		problems = append(problems, err)
 		dead += n
 	}

@@ -4,16 +4,16 @@ import (
 	"os"
 	"testing"
 
-	"github.com/idmapping/notifier/internal/functiontest"
+	"github.com/idmapping/notifier/internal/fakecloud/lambda/lambdatest"
 )
 
-func TestMain(m *testing.M) { os.Exit(functiontest.Run(m)) }
+func TestMain(m *testing.M) { os.Exit(lambdatest.Run(m)) }
 
-type settings = functiontest.Settings
+type settings = lambdatest.Settings
 
 // deployed is what the template sets, but for somewhere to send to.
 var (
-	deployed = functiontest.AWS.With(settings{"DELIVERIES_TABLE": "deliveries", "RETENTION_DAYS": "90", "STACK_NAME": "s",
+	deployed = lambdatest.AWS.With(settings{"DELIVERIES_TABLE": "deliveries", "RETENTION_DAYS": "90", "STACK_NAME": "s",
 		"SLACK_QUEUE_URL": "https://sqs/slack", "SLACK_DEAD_LETTER_QUEUE_URL": "https://sqs/slack-dead",
 		"EMAIL_QUEUE_URL": "https://sqs/email", "EMAIL_DEAD_LETTER_QUEUE_URL": "https://sqs/email-dead"})
 	withBot     = settings{"SLACK_CHANNEL": "C0DATAJOBS", "SLACK_TOKEN_PARAMETER": "/idmapping/token"}
@@ -44,7 +44,7 @@ func TestTheNotifierSaysEverythingThatKeepsItFromStarting(t *testing.T) {
 			append(unset, "RETENTION_DAYS", "SlackMention", "SLACK_EDIT", "SLACK_THREAD", "SLACK_BROADCAST", "EmailFrom"),
 		},
 	} {
-		t.Run(name, func(t *testing.T) { functiontest.CannotStart(t, c.env, c.problems...) })
+		t.Run(name, func(t *testing.T) { lambdatest.CannotStart(t, c.env, c.problems...) })
 	}
 }
 
@@ -58,6 +58,6 @@ func TestTheNotifierStartsAndAsksForWork(t *testing.T) {
 		"with a webhook, email":  deployed.With(withWebhook).With(withEmail),
 		"with its own retention": deployed.With(withEmail).With(settings{"RETENTION_DAYS": "3650"}),
 	} {
-		t.Run(name, func(t *testing.T) { functiontest.Starts(t, env) })
+		t.Run(name, func(t *testing.T) { lambdatest.Starts(t, env) })
 	}
 }

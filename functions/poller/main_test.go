@@ -4,15 +4,15 @@ import (
 	"os"
 	"testing"
 
-	"github.com/idmapping/notifier/internal/functiontest"
+	"github.com/idmapping/notifier/internal/fakecloud/lambda/lambdatest"
 )
 
-func TestMain(m *testing.M) { os.Exit(functiontest.Run(m)) }
+func TestMain(m *testing.M) { os.Exit(lambdatest.Run(m)) }
 
-type settings = functiontest.Settings
+type settings = lambdatest.Settings
 
 // deployed is what the template sets.
-var deployed = functiontest.AWS.With(settings{"JOBS_TABLE": "jobs", "EVENT_BUS_NAME": "default", "WORKFLOW_EXCLUDE": "test-*", "RETENTION_DAYS": "90", "STACK_NAME": "s"})
+var deployed = lambdatest.AWS.With(settings{"JOBS_TABLE": "jobs", "EVENT_BUS_NAME": "default", "WORKFLOW_EXCLUDE": "test-*", "RETENTION_DAYS": "90", "STACK_NAME": "s"})
 
 func TestThePollerSaysEverythingThatKeepsItFromStarting(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -32,16 +32,16 @@ func TestThePollerSaysEverythingThatKeepsItFromStarting(t *testing.T) {
 			[]string{"JOBS_TABLE", "EVENT_BUS_NAME", "RETENTION_DAYS", "ENTITY_RESOLUTION_RATE", "WorkflowInclude", "WorkflowExclude", "AWS_REGION", "AWS_ACCESS_KEY_ID"},
 		},
 	} {
-		t.Run(name, func(t *testing.T) { functiontest.CannotStart(t, c.env, c.problems...) })
+		t.Run(name, func(t *testing.T) { lambdatest.CannotStart(t, c.env, c.problems...) })
 	}
 }
 
 func TestThePollerStartsAndAsksForWork(t *testing.T) {
 	for name, env := range map[string]settings{
 		"as deployed":              deployed,
-		"with as little as can be": functiontest.AWS.With(settings{"JOBS_TABLE": "jobs", "EVENT_BUS_NAME": "default"}),
+		"with as little as can be": lambdatest.AWS.With(settings{"JOBS_TABLE": "jobs", "EVENT_BUS_NAME": "default"}),
 		"with every setting":       deployed.With(settings{"ENTITY_RESOLUTION_RATE": "0.5", "WORKFLOW_INCLUDE": "crm-*,ads"}),
 	} {
-		t.Run(name, func(t *testing.T) { functiontest.Starts(t, env) })
+		t.Run(name, func(t *testing.T) { lambdatest.Starts(t, env) })
 	}
 }

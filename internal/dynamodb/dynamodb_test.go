@@ -15,7 +15,7 @@ import (
 
 	"github.com/idmapping/notifier/internal/dynamodb"
 	"github.com/idmapping/notifier/internal/fake"
-	"github.com/idmapping/notifier/internal/fakecloud"
+	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
 	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/notify"
 )
@@ -23,7 +23,7 @@ import (
 // table makes a table with the two keys and gives a client and its name.
 func table(t *testing.T, hash, sort string) (*awsdynamodb.Client, string) {
 	t.Helper()
-	client := awsdynamodb.NewFromConfig(fakecloud.MotoForTest(t).Config())
+	client := awsdynamodb.NewFromConfig(fakeaws.MotoForTest(t).Config())
 	name := hash + "-" + sort + "-" + time.Now().Format("150405.000000000")
 	_, err := client.CreateTable(context.Background(), &awsdynamodb.CreateTableInput{
 		TableName:   &name,
@@ -51,7 +51,7 @@ func TestTheDeliveriesTableHoldsTheContract(t *testing.T) {
 func TestACallThatFailsIsAnErrorThatSaysSo(t *testing.T) {
 	down := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }))
 	defer down.Close()
-	client := awsdynamodb.NewFromConfig(fakecloud.MotoForTest(t).Config(), func(o *awsdynamodb.Options) {
+	client := awsdynamodb.NewFromConfig(fakeaws.MotoForTest(t).Config(), func(o *awsdynamodb.Options) {
 		o.BaseEndpoint, o.Retryer = &down.URL, aws.NopRetryer{}
 	})
 	ledger := dynamodb.Deliveries{Client: client, Table: "t"}

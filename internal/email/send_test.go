@@ -18,7 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 
-	"github.com/idmapping/notifier/internal/fakecloud"
+	"github.com/idmapping/notifier/internal/fakecloud/account"
+	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
 	"github.com/idmapping/notifier/internal/message"
 	"github.com/idmapping/notifier/internal/notify"
 )
@@ -26,10 +27,10 @@ import (
 const sender = `"ID mapping" <notifier@verified.example.com>`
 
 // ses is moto's SES with a verified domain, behind a proxy that records.
-func ses(t *testing.T) (aws.Config, *fakecloud.Proxy) {
+func ses(t *testing.T) (aws.Config, *fakeaws.Proxy) {
 	t.Helper()
-	moto := fakecloud.MotoForTest(t)
-	proxy, err := fakecloud.NewProxy(moto.URL)
+	moto := fakeaws.MotoForTest(t)
+	proxy, err := fakeaws.NewProxy(moto.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +188,7 @@ func TestEveryErrorOfSESIsSorted(t *testing.T) {
 			}
 		}))
 		t.Cleanup(server.Close)
-		r := New(aws.Config{Region: fakecloud.Region, BaseEndpoint: &server.URL, HTTPClient: &http.Client{Timeout: 600 * time.Millisecond},
+		r := New(aws.Config{Region: account.Region, BaseEndpoint: &server.URL, HTTPClient: &http.Client{Timeout: 600 * time.Millisecond},
 			Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}, sender, "a@example.com")
 		running.Go(func() {
 			err := r.Send(t.Context(), notify.Delivery{Message: about("1", "r", "w", "j", "FAILED")}, nil)
@@ -225,7 +226,7 @@ func TestAnEmailThatWasThrottledIsSentByTheNextAttempt(t *testing.T) {
 		_, _ = io.WriteString(w, `{"MessageId":"1"}`)
 	}))
 	defer server.Close()
-	r := New(aws.Config{Region: fakecloud.Region, BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}, sender, "a@example.com")
+	r := New(aws.Config{Region: account.Region, BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}, sender, "a@example.com")
 	if err := r.Send(t.Context(), notify.Delivery{Message: about("1", "r", "w", "j", "FAILED")}, nil); err != nil || calls.Load() != 2 {
 		t.Errorf("%d calls (%v)", calls.Load(), err)
 	}

@@ -10,7 +10,8 @@ import (
 	"time"
 
 	"github.com/idmapping/notifier/internal/entityresolution"
-	"github.com/idmapping/notifier/internal/fakecloud"
+	fakeentityresolution "github.com/idmapping/notifier/internal/fakecloud/entityresolution"
+	"github.com/idmapping/notifier/internal/fakecloud/httpfault"
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
@@ -39,35 +40,35 @@ func TestFaultsAreClassified(t *testing.T) {
 	defer running.Wait()
 	for _, c := range []struct {
 		name     string
-		fault    fakecloud.Fault
+		fault    httpfault.Fault
 		want     error
 		attempts int
 	}{
-		{"429", fakecloud.Fault{Status: 429, Code: "ThrottlingException"}, jobs.ErrThrottled, 3},
-		{"429 of the gateway", fakecloud.Fault{Status: 429, Code: "TooManyRequestsException"}, jobs.ErrThrottled, 3},
-		{"429 without a code", fakecloud.Fault{Status: 429, Body: `{"message":"Too Many Requests"}`}, jobs.ErrThrottled, 1},
-		{"400 throttled", fakecloud.Fault{Status: 400, Code: "ThrottlingException"}, jobs.ErrThrottled, 3},
-		{"403", fakecloud.Fault{Status: 403, Code: "AccessDeniedException"}, jobs.ErrDenied, 1},
-		{"403 for the token", fakecloud.Fault{Status: 403, Code: "UnrecognizedClientException"}, jobs.ErrDenied, 1},
-		{"403 for an old token", fakecloud.Fault{Status: 403, Code: "ExpiredTokenException"}, jobs.ErrDenied, 1},
-		{"403 for the signature", fakecloud.Fault{Status: 403, Code: "InvalidSignatureException"}, jobs.ErrDenied, 1},
-		{"403 without a code", fakecloud.Fault{Status: 403, Body: `{"message":"Forbidden"}`}, jobs.ErrDenied, 1},
-		{"401 without a code", fakecloud.Fault{Status: 401, Body: "who are you?"}, jobs.ErrDenied, 1},
-		{"404", fakecloud.Fault{Status: 404, Code: "ResourceNotFoundException"}, jobs.ErrNotFound, 1},
-		{"404 of something else", fakecloud.Fault{Status: 404, Body: "no such page"}, jobs.ErrUnavailable, 1},
-		{"400", fakecloud.Fault{Status: 400, Code: "ValidationException"}, jobs.ErrRejected, 1},
-		{"400 with a new code", fakecloud.Fault{Status: 400, Code: "LaterException"}, jobs.ErrUnavailable, 1},
-		{"500", fakecloud.Fault{Status: 500, Code: "InternalServerException"}, jobs.ErrUnavailable, 3},
-		{"502", fakecloud.Fault{Status: 502, Body: "<html>bad gateway</html>"}, jobs.ErrUnavailable, 3},
-		{"503", fakecloud.Fault{Status: 503, Code: "ServiceUnavailableException"}, jobs.ErrUnavailable, 3},
-		{"200 truncated", fakecloud.Fault{Status: 200, Body: `{"jobs":[{"jobId":"1","sta`}, jobs.ErrUnavailable, 1},
-		{"200 not JSON", fakecloud.Fault{Status: 200, Body: "<html>hello</html>"}, jobs.ErrUnavailable, 1},
-		{"200 of another shape", fakecloud.Fault{Status: 200, Body: `{"jobs":"none","jobId":7,"workflowSummaries":3}`}, jobs.ErrUnavailable, 1},
-		{"hang", fakecloud.Fault{Status: 200, Delay: 5 * time.Second}, jobs.ErrUnavailable, 3},
-		{"reset", fakecloud.Fault{Reset: true}, jobs.ErrUnavailable, 3},
+		{"429", httpfault.Fault{Status: 429, Code: "ThrottlingException"}, jobs.ErrThrottled, 3},
+		{"429 of the gateway", httpfault.Fault{Status: 429, Code: "TooManyRequestsException"}, jobs.ErrThrottled, 3},
+		{"429 without a code", httpfault.Fault{Status: 429, Body: `{"message":"Too Many Requests"}`}, jobs.ErrThrottled, 1},
+		{"400 throttled", httpfault.Fault{Status: 400, Code: "ThrottlingException"}, jobs.ErrThrottled, 3},
+		{"403", httpfault.Fault{Status: 403, Code: "AccessDeniedException"}, jobs.ErrDenied, 1},
+		{"403 for the token", httpfault.Fault{Status: 403, Code: "UnrecognizedClientException"}, jobs.ErrDenied, 1},
+		{"403 for an old token", httpfault.Fault{Status: 403, Code: "ExpiredTokenException"}, jobs.ErrDenied, 1},
+		{"403 for the signature", httpfault.Fault{Status: 403, Code: "InvalidSignatureException"}, jobs.ErrDenied, 1},
+		{"403 without a code", httpfault.Fault{Status: 403, Body: `{"message":"Forbidden"}`}, jobs.ErrDenied, 1},
+		{"401 without a code", httpfault.Fault{Status: 401, Body: "who are you?"}, jobs.ErrDenied, 1},
+		{"404", httpfault.Fault{Status: 404, Code: "ResourceNotFoundException"}, jobs.ErrNotFound, 1},
+		{"404 of something else", httpfault.Fault{Status: 404, Body: "no such page"}, jobs.ErrUnavailable, 1},
+		{"400", httpfault.Fault{Status: 400, Code: "ValidationException"}, jobs.ErrRejected, 1},
+		{"400 with a new code", httpfault.Fault{Status: 400, Code: "LaterException"}, jobs.ErrUnavailable, 1},
+		{"500", httpfault.Fault{Status: 500, Code: "InternalServerException"}, jobs.ErrUnavailable, 3},
+		{"502", httpfault.Fault{Status: 502, Body: "<html>bad gateway</html>"}, jobs.ErrUnavailable, 3},
+		{"503", httpfault.Fault{Status: 503, Code: "ServiceUnavailableException"}, jobs.ErrUnavailable, 3},
+		{"200 truncated", httpfault.Fault{Status: 200, Body: `{"jobs":[{"jobId":"1","sta`}, jobs.ErrUnavailable, 1},
+		{"200 not JSON", httpfault.Fault{Status: 200, Body: "<html>hello</html>"}, jobs.ErrUnavailable, 1},
+		{"200 of another shape", httpfault.Fault{Status: 200, Body: `{"jobs":"none","jobId":7,"workflowSummaries":3}`}, jobs.ErrUnavailable, 1},
+		{"hang", httpfault.Fault{Status: 200, Delay: 5 * time.Second}, jobs.ErrUnavailable, 3},
+		{"reset", httpfault.Fault{Reset: true}, jobs.ErrUnavailable, 3},
 	} {
 		for operation, call := range operations {
-			service := &fakecloud.EntityResolution{}
+			service := &fakeentityresolution.Server{}
 			service.Put(jobs.Job{Key: jobs.Key{Workflow: "crm", Job: "1"}, Status: jobs.Running})
 			service.Inject(c.fault)
 			s := source(t, service, fast)
@@ -90,8 +91,8 @@ func TestFaultsAreClassified(t *testing.T) {
 }
 
 func TestDeadlineIsNoFaultOfTheService(t *testing.T) {
-	service := &fakecloud.EntityResolution{}
-	service.Inject(fakecloud.Fault{Status: 200, Delay: 5 * time.Second})
+	service := &fakeentityresolution.Server{}
+	service.Inject(httpfault.Fault{Status: 200, Delay: 5 * time.Second})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := source(t, service, fast).Page(ctx, "crm", ""); !errors.Is(err, jobs.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
@@ -105,13 +106,13 @@ func TestDeadlineIsNoFaultOfTheService(t *testing.T) {
 }
 
 func TestTransientFaultIsRetried(t *testing.T) {
-	for _, fault := range []fakecloud.Fault{
+	for _, fault := range []httpfault.Fault{
 		{Times: 1, Status: 500, Code: "InternalServerException"}, {Times: 1, Status: 429, Code: "ThrottlingException"},
 		{Times: 1, Reset: true}, {Times: 1, Status: http.StatusOK, Delay: time.Second},
 	} {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
-			service := &fakecloud.EntityResolution{}
+			service := &fakeentityresolution.Server{}
 			service.Put(jobs.Job{Key: jobs.Key{Workflow: "crm", Job: "1"}, Status: jobs.Running})
 			service.Inject(fault)
 			if page, err := source(t, service, fast).Page(t.Context(), "crm", ""); err != nil || len(page.Rows) != 1 {

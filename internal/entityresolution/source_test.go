@@ -16,7 +16,8 @@ import (
 
 	"github.com/idmapping/notifier/internal/entityresolution"
 	"github.com/idmapping/notifier/internal/fake"
-	"github.com/idmapping/notifier/internal/fakecloud"
+	"github.com/idmapping/notifier/internal/fakecloud/account"
+	fakeentityresolution "github.com/idmapping/notifier/internal/fakecloud/entityresolution"
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
@@ -31,7 +32,7 @@ func source(t *testing.T, service http.Handler, rate float64) *entityresolution.
 	server := httptest.NewServer(service)
 	t.Cleanup(server.Close)
 	return entityresolution.New(aws.Config{
-		Region:       fakecloud.Region,
+		Region:       account.Region,
 		BaseEndpoint: &server.URL,
 		Credentials:  credentials.NewStaticCredentialsProvider("test", "test", ""),
 		HTTPClient:   &http.Client{Timeout: 600 * time.Millisecond},
@@ -47,12 +48,12 @@ func answering(body string) http.HandlerFunc {
 }
 
 func TestSourceHoldsTheContract(t *testing.T) {
-	service := &fakecloud.EntityResolution{}
+	service := &fakeentityresolution.Server{}
 	fake.SourceContract(t, source(t, service, fast), func(j jobs.Job) { service.Put(j) })
 }
 
 func TestJobIsReadWithEveryField(t *testing.T) {
-	service := &fakecloud.EntityResolution{}
+	service := &fakeentityresolution.Server{}
 	key := jobs.Key{Workflow: "crm-to_ads", Job: "4f2a"}
 	want := jobs.Job{
 		Key: key, Type: "INCREMENTAL", Status: jobs.Failed,
@@ -137,7 +138,7 @@ func TestAnswersWithoutStatusOrIDAreNoJobs(t *testing.T) {
 }
 
 func TestListIsReadPageByPage(t *testing.T) {
-	service := &fakecloud.EntityResolution{Now: func() time.Time { return noon }}
+	service := &fakeentityresolution.Server{Now: func() time.Time { return noon }}
 	const n = 60
 	for i := range n {
 		service.Put(jobs.Job{Key: jobs.Key{Workflow: "crm", Job: fmt.Sprint(i)}, Status: jobs.Succeeded, Type: "BATCH",
@@ -187,11 +188,11 @@ func TestPageWithoutDateHasNoTime(t *testing.T) {
 }
 
 func TestWorkflowsAreListedOverEveryPage(t *testing.T) {
-	service := &fakecloud.EntityResolution{Now: func() time.Time { return noon }}
+	service := &fakeentityresolution.Server{Now: func() time.Time { return noon }}
 	want := make(map[string]jobs.Workflow)
 	for _, name := range []string{"crm", "ads", "a-b_C9"} {
 		service.AddWorkflow(name)
-		want[name] = jobs.Workflow{Name: name, ARN: fakecloud.WorkflowARN(name), CreatedAt: noon}
+		want[name] = jobs.Workflow{Name: name, ARN: fakeentityresolution.WorkflowARN(name), CreatedAt: noon}
 	}
 	if got, err := source(t, service, fast).Workflows(t.Context()); err != nil || !reflect.DeepEqual(got, jobs.WorkflowList{Workflows: want, At: noon}) {
 		t.Errorf("workflows are %v (%v), want %v", got, err, want)

@@ -17,7 +17,8 @@ import (
 
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/eventbridge"
-	"github.com/idmapping/notifier/internal/fakecloud"
+	"github.com/idmapping/notifier/internal/fakecloud/account"
+	fakeentityresolution "github.com/idmapping/notifier/internal/fakecloud/entityresolution"
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
@@ -86,7 +87,7 @@ func publisher(t *testing.T, b *bus) *eventbridge.Publisher {
 	server := httptest.NewServer(b)
 	t.Cleanup(server.Close)
 	return eventbridge.New(aws.Config{
-		Region:       fakecloud.Region,
+		Region:       account.Region,
 		BaseEndpoint: &server.URL,
 		Credentials:  credentials.NewStaticCredentialsProvider("test", "test", ""),
 		HTTPClient:   &http.Client{Timeout: 600 * time.Millisecond},
@@ -98,19 +99,19 @@ func entries(n, bytes int) []jobs.Entry {
 	var all []jobs.Entry
 	for i := range n {
 		all = append(all, jobs.Entry{ID: fmt.Sprint(i), DetailType: event.StateChange, Time: noon,
-			Resource: fakecloud.WorkflowARN("crm"), Detail: fmt.Sprintf(`{"i":%d,"pad":%q}`, i, strings.Repeat("x", bytes))})
+			Resource: fakeentityresolution.WorkflowARN("crm"), Detail: fmt.Sprintf(`{"i":%d,"pad":%q}`, i, strings.Repeat("x", bytes))})
 	}
 	return all
 }
 
 func TestAnEntryIsPutAsTheContractSays(t *testing.T) {
 	b := &bus{}
-	in := jobs.Entry{DetailType: event.Vanished, Time: noon, Resource: fakecloud.WorkflowARN("crm"), Detail: `{"version":"1"}`}
+	in := jobs.Entry{DetailType: event.Vanished, Time: noon, Resource: fakeentityresolution.WorkflowARN("crm"), Detail: `{"version":"1"}`}
 	if errs := publisher(t, b).Publish(t.Context(), []jobs.Entry{in}); len(errs) != 1 || errs[0] != nil {
 		t.Fatal(errs)
 	}
 	want := put{EventBusName: "the-bus", Source: "idmapping.notifier", DetailType: "ID Mapping Job Vanished",
-		Detail: `{"version":"1"}`, Resources: []string{fakecloud.WorkflowARN("crm")}, Time: float64(noon.Unix())}
+		Detail: `{"version":"1"}`, Resources: []string{fakeentityresolution.WorkflowARN("crm")}, Time: float64(noon.Unix())}
 	if got := b.calls[0][0]; fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("put\n%+v, want\n%+v", got, want)
 	}

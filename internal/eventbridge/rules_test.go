@@ -19,7 +19,9 @@ import (
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/eventbridge"
 	"github.com/idmapping/notifier/internal/fake"
-	"github.com/idmapping/notifier/internal/fakecloud"
+	"github.com/idmapping/notifier/internal/fakecloud/account"
+	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
+	fakeentityresolution "github.com/idmapping/notifier/internal/fakecloud/entityresolution"
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
@@ -35,7 +37,7 @@ func subscribe(t *testing.T, cfg aws.Config, bus, name, pattern string) string {
 	if _, err := client.PutRule(t.Context(), &awseventbridge.PutRuleInput{Name: &name, EventBusName: &bus, EventPattern: &pattern}); err != nil {
 		t.Fatal(err)
 	}
-	arn := fmt.Sprintf("arn:aws:sqs:%s:%s:%s", fakecloud.Region, fakecloud.Account, name)
+	arn := fmt.Sprintf("arn:aws:sqs:%s:%s:%s", account.Region, account.ID, name)
 	_, err = client.PutTargets(t.Context(), &awseventbridge.PutTargetsInput{Rule: &name, EventBusName: &bus, Targets: []types.Target{{Id: &name, Arn: &arn}}})
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +78,7 @@ func newBus(t *testing.T, cfg aws.Config) string {
 }
 
 func TestThePublisherHoldsTheContract(t *testing.T) {
-	cfg := fakecloud.MotoForTest(t).Config()
+	cfg := fakeaws.MotoForTest(t).Config()
 	bus := newBus(t, cfg)
 	url := subscribe(t, cfg, bus, "contract", `{"source":["idmapping.notifier"]}`)
 	fake.PublisherContract(t, eventbridge.New(cfg, bus), func() (ids []string) {
@@ -88,12 +90,12 @@ func TestThePublisherHoldsTheContract(t *testing.T) {
 }
 
 func TestAnEventArrivesAtASubscribersQueueAsItWasEncoded(t *testing.T) {
-	cfg := fakecloud.MotoForTest(t).Config()
+	cfg := fakeaws.MotoForTest(t).Config()
 	bus := newBus(t, cfg)
 	url := subscribe(t, cfg, bus, "all", `{"source":["idmapping.notifier"]}`)
 	job := jobs.Job{Key: jobs.Key{Workflow: "crm", Job: "4f2a"}, Type: "BATCH", Status: jobs.Failed, StartTime: noon, EndTime: noon.Add(time.Hour),
 		Metrics: jobs.Metrics{jobs.InputRecords: 7}, Error: "Accès refusé: <b> & \"x\"", Outputs: []jobs.Output{{S3Path: "s3://out/a b/"}}}
-	entry, err := event.Encode(fakecloud.WorkflowARN("crm"), jobs.Transition{Job: job, Previous: jobs.Running}, noon.Add(2*time.Hour))
+	entry, err := event.Encode(fakeentityresolution.WorkflowARN("crm"), jobs.Transition{Job: job, Previous: jobs.Running}, noon.Add(2*time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +107,7 @@ func TestAnEventArrivesAtASubscribersQueueAsItWasEncoded(t *testing.T) {
 		t.Fatalf("%d events arrived, want 1", len(got))
 	}
 	e, d := got[0], got[0].Detail // moto leaves out the account
-	if e.DetailType != event.StateChange || e.Region != fakecloud.Region || !e.Time.Equal(noon.Add(time.Hour)) || e.ID == "" {
+	if e.DetailType != event.StateChange || e.Region != account.Region || !e.Time.Equal(noon.Add(time.Hour)) || e.ID == "" {
 		t.Errorf("the envelope is %+v", e)
 	}
 	if d.TransitionID != entry.ID || d.Status != jobs.Failed || d.PreviousStatus != jobs.Running || *d.Duration != 3600 ||
@@ -123,7 +125,7 @@ func kinds(t *testing.T) map[string]jobs.Entry {
 		if job.Terminal() {
 			job.EndTime = noon.Add(time.Hour)
 		}
-		entry, err := event.Encode(fakecloud.WorkflowARN(workflow), jobs.Transition{Job: job}, noon)
+		entry, err := event.Encode(fakeentityresolution.WorkflowARN(workflow), jobs.Transition{Job: job}, noon)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +147,7 @@ func kinds(t *testing.T) map[string]jobs.Entry {
 		add(workflow+" failed 0%", workflow, jobs.Failed, mapped(0))
 		for _, status := range []jobs.Status{jobs.Running, jobs.Failed} {
 			name := fmt.Sprintf("%s vanished while %s", workflow, status)
-			entry, err := event.EncodeVanished(fakecloud.WorkflowARN(workflow), jobs.Job{Key: jobs.Key{Workflow: workflow, Job: name}, Status: status}, noon)
+			entry, err := event.EncodeVanished(fakeentityresolution.WorkflowARN(workflow), jobs.Job{Key: jobs.Key{Workflow: workflow, Job: name}, Status: status}, noon)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -171,7 +173,7 @@ func TestTheExampleRulesMatchExactlyTheEventsTheyAreFor(t *testing.T) {
 	if err != nil || len(files) != len(wanted) {
 		t.Fatalf("%d example rules, want %d (%v)", len(files), len(wanted), err)
 	}
-	cfg := fakecloud.MotoForTest(t).Config()
+	cfg := fakeaws.MotoForTest(t).Config()
 	bus := newBus(t, cfg)
 	queues := make(map[string]string)
 	for _, file := range files {

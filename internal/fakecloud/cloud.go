@@ -1,3 +1,6 @@
+// Package fakecloud is the cloud that the demo and the tests run on: moto for
+// AWS, fakes of Entity Resolution and Slack, and a host for the real Lambda
+// binaries. It deploys the real template.yaml. No Lambda function imports it.
 package fakecloud
 
 import (
@@ -32,12 +35,18 @@ import (
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"github.com/idmapping/notifier/internal/event"
-	"github.com/idmapping/notifier/internal/template"
+	"github.com/idmapping/notifier/internal/fakecloud/account"
+	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
+	fakeentityresolution "github.com/idmapping/notifier/internal/fakecloud/entityresolution"
+	"github.com/idmapping/notifier/internal/fakecloud/inbox"
+	fakelambda "github.com/idmapping/notifier/internal/fakecloud/lambda"
+	"github.com/idmapping/notifier/internal/fakecloud/sam"
+	fakeslack "github.com/idmapping/notifier/internal/fakecloud/slack"
 )
 
-// What the stand-in Slack and SES know, unless Options say otherwise.
+// What the fake Slack and SES accept, and the name of the deployed stack.
 const (
-	SlackToken     = "xoxb-0000000000-standin"
+	SlackToken     = "xoxb-0000000000-fake"
 	SlackChannel   = "C0DATAJOBS"
 	TokenParameter = "/idmapping/slack-token"
 	URLParameter   = "/idmapping/slack-webhook"
@@ -45,34 +54,34 @@ const (
 	Stack          = "idmapping"
 )
 
-// Options are how to deploy.
+// Options are the settings of a deployment. The functions may be nil.
 type Options struct {
 	Parameters map[string]string            // of template.yaml
-	Progress   func(string)                 // told of each step; may be nil
-	Log        func(name, line string)      // what the functions write; may be nil
-	Problem    func(error)                  // told of failed invocations; may be nil
-	Bootstraps map[string]string            // folders with prebuilt executables by logical id; built when empty
-	Env        map[string]map[string]string // more environment by logical id
+	Progress   func(step string)            // receives each step
+	Log        func(name, line string)      // receives what the functions write
+	Problem    func(error)                  // receives the errors of failed invocations
+	Bootstraps map[string]string            // folders with prebuilt executables by logical ID; built when empty
+	Env        map[string]map[string]string // more environment by logical ID
 }
 
 // Cloud is a deployed product.
 type Cloud struct {
-	Moto             *Moto
-	Proxy            *Proxy
-	EntityResolution *EntityResolution
-	Slack            *Slack
-	Poller           *Lambda
-	Notifier         *Lambda
-	Resources        map[string]string // physical ids by logical id
+	Moto             *fakeaws.Moto
+	Proxy            *fakeaws.Proxy
+	EntityResolution *fakeentityresolution.Server
+	Slack            *fakeslack.Server
+	Poller           *fakelambda.Function
+	Notifier         *fakelambda.Function
+	Resources        map[string]string // physical IDs by logical ID
 
-	SlackURL string // base URL of the stand-in Slack
-	ProxyURL string // AWS_ENDPOINT_URL of whoever uses the cloud
+	SlackURL string // base URL of the fake Slack
+	ProxyURL string // AWS_ENDPOINT_URL for the cloud's clients
 
-	config  aws.Config
-	stop    context.CancelFunc
-	running sync.WaitGroup
-	closers []func()
-	tapURL  string
+	config    aws.Config
+	stop      context.CancelFunc
+	running   sync.WaitGroup
+	closers   []func()
+	eventsURL string
 
 	connections sync.Map // of net.Conn
 }
@@ -81,28 +90,29 @@ type Cloud struct {
 // binaries built for this machine. It takes some seconds.
 func Deploy(ctx context.Context, o Options) (cloud *Cloud, err error) {
 	c := &Cloud{Resources: make(map[string]string),
-		EntityResolution: &EntityResolution{}, Slack: &Slack{Token: SlackToken, Channels: []string{SlackChannel}, Gap: 900 * time.Millisecond}}
+		EntityResolution: &fakeentityresolution.Server{},
+		Slack:            &fakeslack.Server{Token: SlackToken, Channels: []string{SlackChannel}, MinInterval: 900 * time.Millisecond}}
 	defer func() {
 		if err != nil {
 			c.Close()
 		}
 	}()
-	say := func(text string) {
+	progress := func(step string) {
 		if o.Progress != nil {
-			o.Progress(text)
+			o.Progress(step)
 		}
 	}
-	say("building the two functions")
+	progress("building the two functions")
 	dirs, err := bootstraps(ctx, c, o.Bootstraps)
 	if err != nil {
 		return nil, err
 	}
-	say("starting moto, the stand-in for AWS")
-	if c.Moto, err = StartMoto(ctx); err != nil {
+	progress("starting moto, the local AWS")
+	if c.Moto, err = fakeaws.StartMoto(ctx); err != nil {
 		return nil, err
 	}
 	c.config = c.Moto.Config()
-	if c.Proxy, err = NewProxy(c.Moto.URL); err != nil {
+	if c.Proxy, err = fakeaws.NewProxy(c.Moto.URL); err != nil {
 		return nil, err
 	}
 	if c.ProxyURL, err = c.serve(c.Proxy); err != nil {
@@ -115,16 +125,17 @@ func Deploy(ctx context.Context, o Options) (cloud *Cloud, err error) {
 	if c.SlackURL, err = c.serve(c.Slack); err != nil {
 		return nil, err
 	}
-	say("deploying template.yaml")
-	if err := c.secrets(ctx); err != nil {
+	progress("deploying template.yaml")
+	if err := c.createPrerequisites(ctx); err != nil {
 		return nil, err
 	}
 	if err := c.createStack(ctx, o.Parameters); err != nil {
 		return nil, err
 	}
 	extra := map[string]string{
-		"AWS_REGION": Region, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+		"AWS_REGION": account.Region, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
 		"AWS_ENDPOINT_URL": c.ProxyURL, "AWS_ENDPOINT_URL_ENTITYRESOLUTION": erURL, "SLACK_API_URL": c.SlackURL + "/api/",
+		"ALLOW_LOOPBACK": "true",
 	}
 	if c.Poller, err = c.function(ctx, "PollerFunction", dirs, extra, o); err != nil {
 		return nil, err
@@ -132,19 +143,19 @@ func Deploy(ctx context.Context, o Options) (cloud *Cloud, err error) {
 	if c.Notifier, err = c.function(ctx, "NotifierFunction", dirs, extra, o); err != nil {
 		return nil, err
 	}
-	c.Proxy.Functions = map[string]*Lambda{c.Poller.Name: c.Poller, c.Notifier.Name: c.Notifier}
-	if err := c.tap(ctx); err != nil {
+	c.Proxy.Functions = map[string]*fakelambda.Function{c.Poller.Name: c.Poller, c.Notifier.Name: c.Notifier}
+	if err := c.subscribe(ctx); err != nil {
 		return nil, err
 	}
 	return c, c.mapSources(ctx, o.Problem)
 }
 
-// Close ends everything.
+// Close stops everything.
 func (c *Cloud) Close() {
 	if c.stop != nil {
 		c.stop()
 	}
-	for _, f := range []*Lambda{c.Poller, c.Notifier} {
+	for _, f := range []*fakelambda.Function{c.Poller, c.Notifier} {
 		if f != nil {
 			f.Close()
 		}
@@ -158,7 +169,7 @@ func (c *Cloud) Close() {
 	}
 }
 
-// Tick invokes the poller as the schedule does.
+// Tick invokes the poller as the schedule does, and returns its report.
 func (c *Cloud) Tick(ctx context.Context) (string, error) {
 	return c.Poll(ctx, `{"version":"0","id":"tick","detail-type":"Scheduled Event","source":"aws.scheduler","detail":"{}"}`)
 }
@@ -169,12 +180,12 @@ func (c *Cloud) Poll(ctx context.Context, payload string) (string, error) {
 	return string(body), err
 }
 
-// Events takes what has come over the bus since the last call.
+// Events returns the events that were published since the last call.
 func (c *Cloud) Events(ctx context.Context) ([]event.Event, error) {
 	client := sqs.NewFromConfig(c.config)
 	var all []event.Event
 	for {
-		out, err := client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &c.tapURL, MaxNumberOfMessages: 10})
+		out, err := client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &c.eventsURL, MaxNumberOfMessages: 10})
 		if err != nil {
 			return all, fmt.Errorf("reading the bus: %w", err)
 		}
@@ -187,16 +198,16 @@ func (c *Cloud) Events(ctx context.Context) ([]event.Event, error) {
 				return all, fmt.Errorf("reading the bus: %w", err)
 			}
 			all = append(all, e)
-			if _, err := client.DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: &c.tapURL, ReceiptHandle: m.ReceiptHandle}); err != nil {
+			if _, err := client.DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: &c.eventsURL, ReceiptHandle: m.ReceiptHandle}); err != nil {
 				return all, fmt.Errorf("reading the bus: %w", err)
 			}
 		}
 	}
 }
 
-// Waiting is how many messages are in a queue, hidden ones included; the queue
-// is named by its logical id.
-func (c *Cloud) Waiting(ctx context.Context, queue string) (int, error) {
+// QueueLength returns the number of messages in a queue, hidden ones included.
+// The queue is named by its logical ID.
+func (c *Cloud) QueueLength(ctx context.Context, queue string) (int, error) {
 	url := c.Resources[queue]
 	out, err := sqs.NewFromConfig(c.config).GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
 		QueueUrl: &url, AttributeNames: []sqstypes.QueueAttributeName{sqstypes.QueueAttributeNameAll}})
@@ -209,7 +220,12 @@ func (c *Cloud) Waiting(ctx context.Context, queue string) (int, error) {
 	return visible + hidden, nil
 }
 
-// Config is how clients reach the cloud without the proxy.
+// Inbox serves the inbox on loopback until Close and returns its URL.
+func (c *Cloud) Inbox() (string, error) {
+	return c.serve(inbox.Handler{Messages: c.Slack.Messages, Emails: c.Proxy.Emails})
+}
+
+// Config is the configuration of clients that bypass the proxy.
 func (c *Cloud) Config() aws.Config { return c.config }
 
 func (c *Cloud) serve(h http.Handler) (string, error) {
@@ -217,14 +233,14 @@ func (c *Cloud) serve(h http.Handler) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("listening on loopback: %w", err)
 	}
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ConnState: c.follow}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ConnState: c.track}
 	go func() { _ = server.Serve(listener) }()
 	c.closers = append(c.closers, func() { _ = server.Close() })
 	return "http://" + listener.Addr().String(), nil
 }
 
-// follow keeps account of the open connections.
-func (c *Cloud) follow(conn net.Conn, state http.ConnState) {
+// track keeps the set of open connections.
+func (c *Cloud) track(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		c.connections.Store(conn, nil)
@@ -233,9 +249,9 @@ func (c *Cloud) follow(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// Cut breaks every open connection to the cloud, as they break while a function
-// is frozen, and returns how many there were.
-func (c *Cloud) Cut() int {
+// CloseConnections closes every open connection to the cloud, as happens while a
+// function is frozen, and returns their number.
+func (c *Cloud) CloseConnections() int {
 	n := 0
 	c.connections.Range(func(conn, _ any) bool {
 		_ = conn.(net.Conn).Close()
@@ -245,14 +261,14 @@ func (c *Cloud) Cut() int {
 	return n
 }
 
-// bootstraps builds the functions with the Makefile's own targets.
+// bootstraps builds the functions with the Makefile's targets.
 func bootstraps(ctx context.Context, c *Cloud, prebuilt map[string]string) (map[string]string, error) {
 	dirs := make(map[string]string)
-	root, err := template.Root()
+	root, err := sam.Root()
 	if err != nil {
 		return nil, err
 	}
-	if err := lookAtSources(root); err != nil {
+	if err := statSources(root); err != nil {
 		return nil, err
 	}
 	for _, id := range []string{"PollerFunction", "NotifierFunction"} {
@@ -274,9 +290,9 @@ func bootstraps(ctx context.Context, c *Cloud, prebuilt map[string]string) (map[
 	return dirs, nil
 }
 
-// lookAtSources has `go test` know what the functions are built from: it takes a
-// result from its cache unless a file changed that the test itself has looked at.
-func lookAtSources(root string) error {
+// statSources makes test results depend on the functions' sources: `go test`
+// reuses a cached result unless a file changed that the test itself looked at.
+func statSources(root string) error {
 	for _, dir := range []string{"cmd", "functions", "internal"} {
 		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, _ fs.DirEntry, err error) error {
 			if err == nil && filepath.Ext(path) == ".go" {
@@ -285,17 +301,17 @@ func lookAtSources(root string) error {
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("looking at the functions' sources: %w", err)
+			return fmt.Errorf("reading the functions' sources: %w", err)
 		}
 	}
 	return nil
 }
 
-// secrets makes what a user makes before deploying: the SSM parameters and the
-// verified sender.
-func (c *Cloud) secrets(ctx context.Context) error {
+// createPrerequisites creates what a user creates before deploying: the SSM
+// parameters and the verified sender.
+func (c *Cloud) createPrerequisites(ctx context.Context) error {
 	client := ssm.NewFromConfig(c.config)
-	for name, value := range map[string]string{TokenParameter: SlackToken, URLParameter: c.SlackURL + WebhookPath} {
+	for name, value := range map[string]string{TokenParameter: SlackToken, URLParameter: c.SlackURL + fakeslack.WebhookPath} {
 		if _, err := client.PutParameter(ctx, &ssm.PutParameterInput{Name: &name, Value: &value, Type: ssmtypes.ParameterTypeSecureString}); err != nil {
 			return fmt.Errorf("putting the parameter %s: %w", name, err)
 		}
@@ -312,20 +328,20 @@ func (c *Cloud) createStack(ctx context.Context, parameters map[string]string) e
 	var archive bytes.Buffer
 	z := zip.NewWriter(&archive)
 	if f, err := z.Create("bootstrap"); err == nil {
-		_, _ = f.Write([]byte("run by the stand-in's own host")) // moto only stores it
+		_, _ = f.Write([]byte("the fake cloud runs the real binary itself")) // moto only stores this
 	}
 	if err := z.Close(); err != nil {
 		return err
 	}
 	store := s3.NewFromConfig(c.config, func(o *s3.Options) { o.UsePathStyle = true })
 	if _, err := store.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String(bucket)}); err != nil {
-		return fmt.Errorf("making the bucket: %w", err)
+		return fmt.Errorf("creating the bucket: %w", err)
 	}
 	if _, err := store.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String(key), Body: bytes.NewReader(archive.Bytes())}); err != nil {
 		return fmt.Errorf("putting the code: %w", err)
 	}
 	uri := "s3://" + bucket + "/" + key
-	body, err := template.Translate(ctx, map[string]string{"PollerFunction": uri, "NotifierFunction": uri})
+	body, err := sam.Translate(ctx, account.Region, map[string]string{"PollerFunction": uri, "NotifierFunction": uri})
 	if err != nil {
 		return err
 	}
@@ -355,14 +371,14 @@ func (c *Cloud) createStack(ctx context.Context, parameters map[string]string) e
 	return nil
 }
 
-// function makes the host of a function from what the stack says of it.
-func (c *Cloud) function(ctx context.Context, id string, dirs map[string]string, extra map[string]string, o Options) (*Lambda, error) {
+// function returns the host of a function, configured as in the stack.
+func (c *Cloud) function(ctx context.Context, id string, dirs map[string]string, extra map[string]string, o Options) (*fakelambda.Function, error) {
 	name := c.Resources[id]
 	out, err := lambda.NewFromConfig(c.config).GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &name})
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration of %s: %w", id, err)
 	}
-	f := &Lambda{Name: name, Dir: dirs[id], Env: make(map[string]string), Timeout: time.Duration(aws.ToInt32(out.Timeout)) * time.Second}
+	f := &fakelambda.Function{Name: name, Dir: dirs[id], Env: make(map[string]string), Timeout: time.Duration(aws.ToInt32(out.Timeout)) * time.Second}
 	if out.Environment != nil {
 		for k, v := range out.Environment.Variables {
 			f.Env[k] = v
@@ -379,29 +395,28 @@ func (c *Cloud) function(ctx context.Context, id string, dirs map[string]string,
 	return f, nil
 }
 
-// tap makes a rule of its own on the bus, as any subscriber can.
-func (c *Cloud) tap(ctx context.Context) error {
+// subscribe creates a rule of its own on the bus, as any subscriber can.
+func (c *Cloud) subscribe(ctx context.Context) error {
 	queues := sqs.NewFromConfig(c.config)
-	queue, err := queues.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: aws.String("tap")})
+	queue, err := queues.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: aws.String("events")})
 	if err != nil {
-		return fmt.Errorf("tapping the bus: %w", err)
+		return fmt.Errorf("subscribing to the bus: %w", err)
 	}
-	c.tapURL = aws.ToString(queue.QueueUrl)
+	c.eventsURL = aws.ToString(queue.QueueUrl)
 	bus := eventbridge.NewFromConfig(c.config)
 	pattern, _ := json.Marshal(map[string][]string{"source": {event.Source}})
-	if _, err := bus.PutRule(ctx, &eventbridge.PutRuleInput{Name: aws.String("tap"), EventPattern: aws.String(string(pattern))}); err != nil {
-		return fmt.Errorf("tapping the bus: %w", err)
+	if _, err := bus.PutRule(ctx, &eventbridge.PutRuleInput{Name: aws.String("events"), EventPattern: aws.String(string(pattern))}); err != nil {
+		return fmt.Errorf("subscribing to the bus: %w", err)
 	}
-	arn := fmt.Sprintf("arn:aws:sqs:%s:%s:tap", Region, Account)
-	if _, err := bus.PutTargets(ctx, &eventbridge.PutTargetsInput{Rule: aws.String("tap"), Targets: []ebtypes.Target{{Id: aws.String("tap"), Arn: &arn}}}); err != nil {
-		return fmt.Errorf("tapping the bus: %w", err)
+	arn := fmt.Sprintf("arn:aws:sqs:%s:%s:events", account.Region, account.ID)
+	if _, err := bus.PutTargets(ctx, &eventbridge.PutTargetsInput{Rule: aws.String("events"), Targets: []ebtypes.Target{{Id: aws.String("events"), Arn: &arn}}}); err != nil {
+		return fmt.Errorf("subscribing to the bus: %w", err)
 	}
 	return nil
 }
 
-// mapSources starts the event source mappings that the stack has, and takes
-// them over from moto, which would invoke the functions in Docker and count
-// every message as received once more.
+// mapSources runs the stack's event source mappings instead of moto, which would
+// invoke the functions in Docker and increase every receive count.
 func (c *Cloud) mapSources(ctx context.Context, problem func(error)) error {
 	functions := lambda.NewFromConfig(c.config)
 	out, err := functions.ListEventSourceMappings(ctx, &lambda.ListEventSourceMappingsInput{})
@@ -416,7 +431,7 @@ func (c *Cloud) mapSources(ctx context.Context, problem func(error)) error {
 	c.stop = stop
 	for _, m := range out.EventSourceMappings {
 		if _, err := functions.UpdateEventSourceMapping(ctx, &lambda.UpdateEventSourceMappingInput{UUID: m.UUID, Enabled: aws.Bool(false)}); err != nil {
-			return fmt.Errorf("taking over an event source mapping: %w", err)
+			return fmt.Errorf("disabling an event source mapping of moto: %w", err)
 		}
 		if aws.ToString(m.State) == "Disabled" {
 			continue
@@ -426,9 +441,9 @@ func (c *Cloud) mapSources(ctx context.Context, problem func(error)) error {
 		if err != nil {
 			return fmt.Errorf("finding the queue %s: %w", arn, err)
 		}
-		source := &eventSource{sqs: queues, queueURL: aws.ToString(url.QueueUrl), queueARN: arn,
-			batchSize: aws.ToInt32(m.BatchSize), function: c.Notifier, problem: problem}
-		c.running.Go(func() { source.run(polling) })
+		source := &fakeaws.EventSource{SQS: queues, QueueURL: aws.ToString(url.QueueUrl), QueueARN: arn,
+			BatchSize: aws.ToInt32(m.BatchSize), Function: c.Notifier, Problem: problem}
+		c.running.Go(func() { source.Run(polling) })
 	}
 	return nil
 }

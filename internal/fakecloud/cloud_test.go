@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	fakeslack "github.com/idmapping/notifier/internal/fakecloud/slack"
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
@@ -96,7 +97,7 @@ func TestAWebhookIsToldTheEndsOnlyAndOnce(t *testing.T) {
 	if got := c.Slack.Messages(); len(got) != 1 || got[0].Channel != "webhook" || !strings.HasPrefix(got[0].Text, "SUCCEEDED: crm") {
 		t.Errorf("told %+v, want one message of the end", got)
 	}
-	if secret := c.Slack.Token; strings.Contains(c.Notifier.Dump(), secret) || strings.Contains(c.Notifier.Dump(), WebhookPath) {
+	if secret := c.Slack.Token; strings.Contains(c.Notifier.Environment(), secret) || strings.Contains(c.Notifier.Environment(), fakeslack.WebhookPath) {
 		t.Error("a secret is in the function's environment")
 	}
 }

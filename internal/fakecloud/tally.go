@@ -6,22 +6,22 @@ import (
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
-// Tally is how often a job's status was told.
+// Tally is how often one status of a job was delivered.
 type Tally struct {
-	Cards   int            // cards that showed it; how often one was edited nobody sees
+	Cards   int            // cards that shown it, however often each was edited
 	Replies int            // in the card's thread
 	Emails  map[string]int // by recipient
 }
 
-// Tally counts how often a job's status was told on each channel.
+// Tally counts how often a status of a job was delivered on each channel.
 func (c *Cloud) Tally(key jobs.Key, status jobs.Status) Tally {
 	t := Tally{Emails: make(map[string]int)}
 	headline := string(status) + ": " + key.Workflow
 	cards := make(map[string]bool) // the job's cards by ts
-	showed := make(map[string]bool)
+	shown := make(map[string]bool)
 	log := c.Slack.Log()
 	for _, m := range log {
-		if m.ThreadTS == "" && m.mentionsJob(key.Job) {
+		if m.ThreadTS == "" && m.MentionsJob(key.Job) {
 			cards[m.TS] = true
 		}
 	}
@@ -31,10 +31,10 @@ func (c *Cloud) Tally(key jobs.Key, status jobs.Status) Tally {
 		case m.ThreadTS != "" && cards[m.ThreadTS]:
 			t.Replies++
 		case m.ThreadTS == "" && cards[m.TS]:
-			showed[m.TS] = true
+			shown[m.TS] = true
 		}
 	}
-	t.Cards = len(showed)
+	t.Cards = len(shown)
 	for _, e := range c.Proxy.Emails() {
 		if strings.HasPrefix(e.Subject, "["+string(status)+"] "+key.Workflow) && strings.Contains(e.Text, "job "+key.Job) {
 			for _, to := range e.To {
@@ -43,16 +43,4 @@ func (c *Cloud) Tally(key jobs.Key, status jobs.Status) Tally {
 		}
 	}
 	return t
-}
-
-// mentionsJob tells whether the message's small print names the job.
-func (m SlackMessage) mentionsJob(id string) bool {
-	for _, b := range m.Blocks {
-		for _, e := range b.Elements {
-			if strings.Contains(e.Text, "job "+id) {
-				return true
-			}
-		}
-	}
-	return false
 }

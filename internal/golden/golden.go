@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/idmapping/notifier/internal/template"
+	"github.com/idmapping/notifier/internal/fakecloud/sam"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -39,7 +39,7 @@ func Check(t *testing.T, name string, got []byte) {
 // Events are the example events by name, as EventBridge delivers them.
 func Events(t testing.TB) map[string][]byte {
 	t.Helper()
-	root, err := template.Root()
+	root, err := sam.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
-	"github.com/idmapping/notifier/internal/fakecloud"
+	"github.com/idmapping/notifier/internal/fakecloud/account"
+	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
 )
 
 const value = "xoxb-the-secret-value"
@@ -77,7 +78,7 @@ func parameter(t *testing.T, s *store) (*Parameter, *clock) {
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	p := New(aws.Config{
-		Region: fakecloud.Region, BaseEndpoint: &server.URL,
+		Region: account.Region, BaseEndpoint: &server.URL,
 		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
 		Retryer:     func() aws.Retryer { return aws.NopRetryer{} },
 	}, "/idmapping/slack-token")
@@ -188,7 +189,7 @@ func TestNoErrorHoldsTheValue(t *testing.T) {
 		`{"Parameter":{"Value":["` + value + `"]}}`, `{"Parameter":"` + value + `"}`, `"` + value + `"`, value,
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }))
-		p := New(aws.Config{Region: fakecloud.Region, BaseEndpoint: &server.URL,
+		p := New(aws.Config{Region: account.Region, BaseEndpoint: &server.URL,
 			Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
 			Retryer:     func() aws.Retryer { return aws.NopRetryer{} }}, "/p")
 		_, err := p.Value(t.Context())
@@ -254,7 +255,7 @@ func TestTheDeadlineOfOneWhoAsksIsKept(t *testing.T) {
 }
 
 func TestASecureStringIsReadDecryptedAndReadAnewAfterItsRotation(t *testing.T) {
-	cfg := fakecloud.MotoForTest(t).Config()
+	cfg := fakeaws.MotoForTest(t).Config()
 	name := "/idmapping/" + t.Name()
 	write := func(value string) {
 		t.Helper()
@@ -279,7 +280,7 @@ func TestASecureStringIsReadDecryptedAndReadAnewAfterItsRotation(t *testing.T) {
 	if got, err := p.Refresh(t.Context()); err != nil || got != "rotated" {
 		t.Errorf("after the rotation: %q (%v)", got, err)
 	}
-	arn := fmt.Sprintf("arn:aws:ssm:%s:%s:parameter%s", fakecloud.Region, fakecloud.Account, name)
+	arn := fmt.Sprintf("arn:aws:ssm:%s:%s:parameter%s", account.Region, account.ID, name)
 	if got, err := New(cfg, arn).Value(t.Context()); err != nil || got != "rotated" {
 		t.Errorf("by its ARN: %q (%v)", got, err)
 	}

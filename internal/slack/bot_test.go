@@ -17,7 +17,8 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/idmapping/notifier/internal/fake"
-	"github.com/idmapping/notifier/internal/fakecloud"
+	"github.com/idmapping/notifier/internal/fakecloud/httpfault"
+	fakeslack "github.com/idmapping/notifier/internal/fakecloud/slack"
 	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/message"
 	"github.com/idmapping/notifier/internal/notify"
@@ -42,7 +43,7 @@ var (
 
 // workspace is the stand-in Slack with a bot in one channel.
 type workspace struct {
-	*fakecloud.Slack
+	*fakeslack.Server
 	bot  *Bot
 	card notify.MessageRef // as saved last
 
@@ -53,14 +54,14 @@ type workspace struct {
 
 func newWorkspace(t *testing.T, set func(*BotOptions)) *workspace {
 	t.Helper()
-	w := &workspace{Slack: &fakecloud.Slack{Token: token, Channels: []string{channel}}, current: token}
-	server := httptest.NewServer(w.Slack)
+	w := &workspace{Server: &fakeslack.Server{Token: token, Channels: []string{channel}}, current: token}
+	server := httptest.NewServer(w.Server)
 	t.Cleanup(server.Close)
 	options := BotOptions{
 		Token: func(context.Context) (string, error) { return w.current, w.tokenErr },
 		Refresh: func(context.Context) (string, error) {
 			w.refreshes++
-			return w.Slack.Token, w.tokenErr
+			return w.Server.Token, w.tokenErr
 		},
 		APIURL: server.URL + "/api", Channel: channel, Mention: "<!here>", Edit: true, Thread: true, Broadcast: true,
 	}
@@ -116,7 +117,7 @@ func reasonOf(t *testing.T, err error) notify.Reason {
 }
 
 // mentions tells whether a message mentions whom the setting names.
-func mentions(t *testing.T, m fakecloud.SlackMessage) bool {
+func mentions(t *testing.T, m fakeslack.Message) bool {
 	t.Helper()
 	blocks, err := json.Marshal(m.Blocks)
 	if err != nil {
@@ -238,7 +239,7 @@ func TestACardThatIsGoneIsPostedAnew(t *testing.T) {
 				t.Fatal(err)
 			}
 			old := w.card
-			w.Inject(fakecloud.Fault{Operation: c.operation, Times: 1, Status: 200, Body: `{"ok":false,"error":"` + c.code + `"}`}, nil)
+			w.Inject(httpfault.Fault{Operation: c.operation, Times: 1, Status: 200, Body: `{"ok":false,"error":"` + c.code + `"}`})
 			if err := w.send(t, isBad, true); err != nil {
 				t.Fatal(err)
 			}
@@ -261,7 +262,7 @@ func TestRefusedBlocksAreSaidOnceMoreInPlainText(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			w.Inject(fakecloud.Fault{Operation: operation, Times: 1, Status: 200, Body: `{"ok":false,"error":"` + code + `"}`}, nil)
+			w.Inject(httpfault.Fault{Operation: operation, Times: 1, Status: 200, Body: `{"ok":false,"error":"` + code + `"}`})
 			if err := w.send(t, isBad, true); err != nil {
 				t.Errorf("%s, %s: %v", operation, code, err)
 				continue
@@ -279,7 +280,7 @@ func TestACardInAChannelThatIsNoLongerThereIsASettingToBeMended(t *testing.T) {
 	if err := w.send(t, isRunning, true); err != nil {
 		t.Fatal(err)
 	}
-	w.Inject(fakecloud.Fault{Status: 200, Body: `{"ok":false,"error":"channel_not_found"}`}, nil)
+	w.Inject(httpfault.Fault{Status: 200, Body: `{"ok":false,"error":"channel_not_found"}`})
 	if reason := reasonOf(t, w.send(t, isBad, true)); reason != notify.Misconfigured || w.saves != 1 {
 		t.Errorf("%s after %d saves, want misconfigured after 1", reason, w.saves)
 	}
@@ -314,7 +315,7 @@ func TestATokenThatWasRotatedIsReadAnewAndTheMessageDelivered(t *testing.T) {
 	for _, code := range []string{"", "not_authed", "token_revoked", "token_expired", "account_inactive"} {
 		w := newWorkspace(t, nil)
 		if w.current = "xoxb-old"; code != "" {
-			w.Inject(fakecloud.Fault{Times: 1, Status: 200, Body: `{"ok":false,"error":"` + code + `"}`}, nil)
+			w.Inject(httpfault.Fault{Times: 1, Status: 200, Body: `{"ok":false,"error":"` + code + `"}`})
 		}
 		if err := w.send(t, isBad, true); err != nil || w.did(0) != "post F" || w.refreshes != 1 {
 			t.Errorf("%q: Slack was told: %s after %d refreshes (%v)", code, w.did(0), w.refreshes, err)
@@ -369,7 +370,7 @@ func TestAReplyThatFailsIsSaidByTheNextTryOfTheWholeStep(t *testing.T) {
 	if err := w.send(t, isRunning, true); err != nil {
 		t.Fatal(err)
 	}
-	w.Inject(fakecloud.Fault{Operation: "chat.postMessage", Times: 1, Status: 503}, nil)
+	w.Inject(httpfault.Fault{Operation: "chat.postMessage", Times: 1, Status: 503})
 	if reason := reasonOf(t, w.send(t, isBad, true)); reason != notify.Unavailable {
 		t.Errorf("reason is %q", reason)
 	}
@@ -386,7 +387,7 @@ func TestAnEditThatFailsIsNotPassedOver(t *testing.T) {
 	if err := w.send(t, isRunning, true); err != nil {
 		t.Fatal(err)
 	}
-	w.Inject(fakecloud.Fault{Operation: "chat.update", Times: 1, Status: 503}, nil)
+	w.Inject(httpfault.Fault{Operation: "chat.update", Times: 1, Status: 503})
 	if reason := reasonOf(t, w.send(t, isBad, true)); reason != notify.Unavailable {
 		t.Errorf("reason is %q", reason)
 	}
@@ -402,7 +403,7 @@ func TestErrorsOfTheWebAPINameItsCodeAndNothingElse(t *testing.T) {
 		`{"ok":true}`: "unavailable: calling Slack: the answer cannot be understood",
 	} {
 		w := newWorkspace(t, nil)
-		w.Inject(fakecloud.Fault{Status: 200, Body: answer}, nil)
+		w.Inject(httpfault.Fault{Status: 200, Body: answer})
 		if err := w.send(t, isBad, true); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", answer, err, want)
 		}
@@ -525,7 +526,7 @@ func TestASecretThatCannotBeReadIsASettingOnlyWhereSSMSaysSo(t *testing.T) {
 
 func TestACheckShowsNothingAndFailsAsATellingWould(t *testing.T) {
 	hook := func(w *workspace, path string) notify.Reason {
-		server := httptest.NewServer(w.Slack)
+		server := httptest.NewServer(w.Server)
 		defer server.Close()
 		u := func(context.Context) (string, error) { return server.URL + path, nil }
 		return reasonOf(t, NewWebhook(WebhookOptions{URL: u, Refresh: u}).Send(t.Context(), notify.Delivery{Message: isRunning, DryRun: true}, nil))
@@ -537,7 +538,7 @@ func TestACheckShowsNothingAndFailsAsATellingWould(t *testing.T) {
 	if got := bot(w); got != "" {
 		t.Errorf("bot: %s", got)
 	}
-	if got := hook(w, fakecloud.WebhookPath); got != "" {
+	if got := hook(w, fakeslack.WebhookPath); got != "" {
 		t.Errorf("webhook: %s", got)
 	}
 	if got := hook(w, "/services/gone"); got != notify.Misconfigured {
@@ -547,7 +548,7 @@ func TestACheckShowsNothingAndFailsAsATellingWould(t *testing.T) {
 	if got := bot(w); got != "" || w.refreshes != 1 {
 		t.Errorf("after a rotation: %q, %d refreshes", got, w.refreshes)
 	}
-	w.Inject(fakecloud.Fault{Times: 1, Status: 503}, nil)
+	w.Inject(httpfault.Fault{Times: 1, Status: 503})
 	if got := bot(w); got != notify.Unavailable {
 		t.Errorf("in an outage: %q", got)
 	}

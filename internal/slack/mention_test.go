@@ -9,7 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/idmapping/notifier/internal/template"
+	"github.com/idmapping/notifier/internal/fakecloud/sam"
 )
 
 func TestMentionsAreReadInEveryFormThatPeopleWrite(t *testing.T) {
@@ -62,7 +62,7 @@ func TestWhoeverIsNobodyIsNotMentioned(t *testing.T) {
 // pattern is the AllowedPattern of template.yaml's SlackMention.
 func pattern(t *testing.T) string {
 	t.Helper()
-	root, err := template.Root()
+	root, err := sam.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

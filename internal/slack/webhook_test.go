@@ -7,16 +7,17 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/idmapping/notifier/internal/fakecloud"
+	"github.com/idmapping/notifier/internal/fakecloud/httpfault"
+	fakeslack "github.com/idmapping/notifier/internal/fakecloud/slack"
 	"github.com/idmapping/notifier/internal/message"
 	"github.com/idmapping/notifier/internal/notify"
 )
 
 func TestAWebhookTellsEachStepInAMessageOfItsOwn(t *testing.T) {
-	s := &fakecloud.Slack{}
+	s := &fakeslack.Server{}
 	server := httptest.NewServer(s)
 	defer server.Close()
-	u := func(context.Context) (string, error) { return server.URL + fakecloud.WebhookPath, nil }
+	u := func(context.Context) (string, error) { return server.URL + fakeslack.WebhookPath, nil }
 	w := NewWebhook(WebhookOptions{URL: u, Refresh: u, Mention: "<!here>"})
 	save := func(context.Context, notify.MessageRef) error { return errors.New("a webhook has no card to save") }
 	for _, m := range []message.Message{isRunning, isBad} {
@@ -40,10 +41,10 @@ func TestAWebhookTellsEachStepInAMessageOfItsOwn(t *testing.T) {
 
 func TestAMessageThatAWebhookRefusesIsSaidOnceMoreInPlainText(t *testing.T) {
 	for _, code := range []string{"invalid_payload", "invalid_blocks", "no_text"} {
-		s := &fakecloud.Slack{}
+		s := &fakeslack.Server{}
 		server := httptest.NewServer(s)
-		s.Inject(fakecloud.Fault{Times: 1, Status: 400, Body: code}, nil)
-		u := func(context.Context) (string, error) { return server.URL + fakecloud.WebhookPath, nil }
+		s.Inject(httpfault.Fault{Times: 1, Status: 400, Body: code})
+		u := func(context.Context) (string, error) { return server.URL + fakeslack.WebhookPath, nil }
 		if err := NewWebhook(WebhookOptions{URL: u, Refresh: u}).Send(t.Context(), notify.Delivery{Message: isBad}, nil); err != nil {
 			t.Errorf("%s: %v", code, err)
 		} else if got := s.Messages()[0]; len(got.Blocks) != 0 || !strings.HasPrefix(got.Text, "FAILED: crm\n") || !strings.Contains(got.Text, "no access") {
@@ -54,7 +55,7 @@ func TestAMessageThatAWebhookRefusesIsSaidOnceMoreInPlainText(t *testing.T) {
 }
 
 func TestAWebhookThatWasRotatedIsReadAnewAndTheMessageDelivered(t *testing.T) {
-	s := &fakecloud.Slack{}
+	s := &fakeslack.Server{}
 	server := httptest.NewServer(s)
 	defer server.Close()
 	refreshes := 0
@@ -65,7 +66,7 @@ func TestAWebhookThatWasRotatedIsReadAnewAndTheMessageDelivered(t *testing.T) {
 		err   error
 		want  notify.Reason
 	}{
-		{"to a good one", server.URL + fakecloud.WebhookPath, nil, ""},
+		{"to a good one", server.URL + fakeslack.WebhookPath, nil, ""},
 		{"not at all", server.URL + "/services/T0/B0/OLD", nil, notify.Misconfigured},
 		{"to a wrong one", server.URL + "/services/T0/B0/NEW", nil, notify.Misconfigured},
 		{"to none", "", errors.New("reading SSM parameter /p: no"), notify.Misconfigured},

@@ -13,14 +13,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/idmapping/notifier/internal/fake"
-	"github.com/idmapping/notifier/internal/fakecloud"
+	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
 	"github.com/idmapping/notifier/internal/sqs"
 )
 
 // queue makes a queue and returns a raw client and its URL.
 func queue(t *testing.T) (*awssqs.Client, string) {
 	t.Helper()
-	client := awssqs.NewFromConfig(fakecloud.MotoForTest(t).Config())
+	client := awssqs.NewFromConfig(fakeaws.MotoForTest(t).Config())
 	out, err := client.CreateQueue(t.Context(), &awssqs.CreateQueueInput{QueueName: aws.String(fmt.Sprintf("q-%d", time.Now().UnixNano()))})
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +46,7 @@ func TestTheQueueHoldsTheContract(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	fake.QueueContract(t, sqs.New(fakecloud.MotoForTest(t).Config()), url, deadURL, put, func() (all []events.SQSMessage) {
+	fake.QueueContract(t, sqs.New(fakeaws.MotoForTest(t).Config()), url, deadURL, put, func() (all []events.SQSMessage) {
 		for _, m := range receive(t, client, url) {
 			all = append(all, events.SQSMessage{Body: aws.ToString(m.Body), ReceiptHandle: aws.ToString(m.ReceiptHandle)})
 		}
@@ -62,7 +62,7 @@ func TestTheQueueHoldsTheContract(t *testing.T) {
 func TestADeadMessageTellsWhyItDiedAndWhichOneItWas(t *testing.T) {
 	client, url := queue(t)
 	const body = `{"source":"somebody.else","detail":{"é":"<!channel>"}}`
-	if err := sqs.New(fakecloud.MotoForTest(t).Config()).DeadLetter(t.Context(), url, body, "source is \"somebody.else\"", "id-1"); err != nil {
+	if err := sqs.New(fakeaws.MotoForTest(t).Config()).DeadLetter(t.Context(), url, body, "source is \"somebody.else\"", "id-1"); err != nil {
 		t.Fatal(err)
 	}
 	got := receive(t, client, url)
@@ -84,7 +84,7 @@ func allowed(r rune) bool {
 
 func TestWhateverTheReasonAMessageCanDieOfIt(t *testing.T) {
 	client, url := queue(t)
-	c := sqs.New(fakecloud.MotoForTest(t).Config())
+	c := sqs.New(fakeaws.MotoForTest(t).Config())
 	for _, test := range []struct{ name, reason, want string }{
 		{"control characters", "a\x00b\x1bc\x7fd\ne", "a b c d e"},
 		{"empty", "", "unknown"},
@@ -119,7 +119,7 @@ func TestWhateverTheReasonAMessageCanDieOfIt(t *testing.T) {
 func TestWhateverItsBodyAMessageCanDie(t *testing.T) {
 	client, url := queue(t)
 	for name, body := range map[string]string{"empty": "", "not JSON": "hello", "large": strings.Repeat("é", 100_000)} {
-		if err := sqs.New(fakecloud.MotoForTest(t).Config()).DeadLetter(t.Context(), url, body, "reason", "id"); err != nil {
+		if err := sqs.New(fakeaws.MotoForTest(t).Config()).DeadLetter(t.Context(), url, body, "reason", "id"); err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
@@ -132,7 +132,7 @@ func TestWhateverItsBodyAMessageCanDie(t *testing.T) {
 
 func TestAMessageIsHiddenAsLongAsAsked(t *testing.T) {
 	client, url := queue(t)
-	c := sqs.New(fakecloud.MotoForTest(t).Config())
+	c := sqs.New(fakeaws.MotoForTest(t).Config())
 	if _, err := client.SendMessage(t.Context(), &awssqs.SendMessageInput{QueueUrl: &url, MessageBody: aws.String("body")}); err != nil {
 		t.Fatal(err)
 	}
@@ -170,8 +170,8 @@ func TestAMessageIsHiddenAsLongAsAsked(t *testing.T) {
 }
 
 func TestErrorsSayWhatWasBeingDone(t *testing.T) {
-	c := sqs.New(fakecloud.MotoForTest(t).Config())
-	gone := fakecloud.MotoForTest(t).URL + "/123456789012/not-there"
+	c := sqs.New(fakeaws.MotoForTest(t).Config())
+	gone := fakeaws.MotoForTest(t).URL + "/123456789012/not-there"
 	if err := c.DeadLetter(t.Context(), gone, "body", "reason", "id"); err == nil || !strings.HasPrefix(err.Error(), "sending to the dead-letter queue: ") {
 		t.Errorf("error is %v", err)
 	}

@@ -14,10 +14,10 @@ import (
 	"time"
 
 	"github.com/idmapping/notifier/internal/fake"
+	"github.com/idmapping/notifier/internal/fakecloud/sam"
 	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/notify"
 	"github.com/idmapping/notifier/internal/poller"
-	"github.com/idmapping/notifier/internal/template"
 )
 
 // TestEachPermanentFaultRaisesAnAlarm runs the product for hours of virtual time
@@ -132,7 +132,7 @@ type alarm struct {
 
 func templateAlarms(t *testing.T) map[string]alarm {
 	t.Helper()
-	body, err := template.Translate(t.Context(), nil)
+	body, err := sam.Translate(t.Context(), "us-east-1", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

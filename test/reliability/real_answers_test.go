@@ -15,12 +15,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/idmapping/notifier/internal/fakecloud"
+	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
+	"github.com/idmapping/notifier/internal/fakecloud/httpfault"
+	fakelambda "github.com/idmapping/notifier/internal/fakecloud/lambda"
+	fakeslack "github.com/idmapping/notifier/internal/fakecloud/slack"
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
 // hooked is a notifier of the real binary that has a webhook instead of the bot
 // and is invoked by hand.
-func (r *real) hooked() *fakecloud.Lambda {
+func (r *real) hooked() *fakelambda.Function {
 	return r.another(r.Notifier, map[string]string{"SLACK_TOKEN_PARAMETER": "", "SLACK_CHANNEL": "", "SLACK_WEBHOOK_PARAMETER": fakecloud.URLParameter})
 }
 
@@ -33,7 +37,7 @@ func (r *real) rest(destination string) {
 }
 
 // tell hands the function a message about a failure of its own.
-func (r *real) tell(f *fakecloud.Lambda, id string) {
+func (r *real) tell(f *fakelambda.Function, id string) {
 	r.t.Helper()
 	r.rest("slack-webhook") // from what an earlier answer asked for
 	body, _ := json.Marshal(`{"source":"idmapping.notifier","detail-type":"ID Mapping Job State Change","detail":{"version":"1","transitionId":"` + id +
@@ -46,12 +50,13 @@ func (r *real) tell(f *fakecloud.Lambda, id string) {
 // webhookSecrets has a webhook answer everything that it can, for the log.
 func webhookSecrets(r *real) {
 	f := r.hooked()
-	for i, fault := range []fakecloud.Fault{
-		{Status: http.StatusFound, Body: fakecloud.WebhookPath}, {Status: http.StatusNotFound, Body: "no_service"},
-		{Status: http.StatusOK, Body: "<html>" + fakecloud.WebhookPath}, {Status: http.StatusInternalServerError, Body: fakecloud.WebhookPath}, {Reset: true},
+	for i, fault := range []httpfault.Fault{
+		{Status: http.StatusFound, Body: fakeslack.WebhookPath}, {Status: http.StatusNotFound, Body: "no_service"},
+		{Status: http.StatusOK, Body: "<html>" + fakeslack.WebhookPath}, {Status: http.StatusInternalServerError, Body: fakeslack.WebhookPath}, {Reset: true},
 	} {
 		r.Slack.Clear()
-		r.Slack.Inject(fault, http.Header{"Location": {fakecloud.WebhookPath}})
+		fault.Header = http.Header{"Location": {fakeslack.WebhookPath}}
+		r.Slack.Inject(fault)
 		before := len(r.log.since(0))
 		r.tell(f, fmt.Sprint("hook-", i))
 		if r.log.count(before, "not told") == 0 && r.log.count(before, "dead-letter") == 0 {
@@ -75,7 +80,7 @@ func hiding(body []byte) (receiptHandle string, wait time.Duration) {
 func everyRetryAfter(r *real) {
 	f := r.hooked()
 	hidden := -1 * time.Second // for how long the last message was
-	r.Proxy.Inject(fakecloud.ProxyFault{Operation: "AmazonSQS.ChangeMessageVisibility", Match: func(body []byte) bool {
+	r.Proxy.Inject(fakeaws.Fault{Operation: "AmazonSQS.ChangeMessageVisibility", Match: func(body []byte) bool {
 		_, hidden = hiding(body)
 		return false
 	}})
@@ -92,7 +97,7 @@ func everyRetryAfter(r *real) {
 			headers.Set("Retry-After", c.header)
 		}
 		r.Slack.Clear()
-		r.Slack.Inject(fakecloud.Fault{Status: http.StatusTooManyRequests, Body: "rate_limited"}, headers)
+		r.Slack.Inject(httpfault.Fault{Status: http.StatusTooManyRequests, Body: "rate_limited", Header: headers})
 		hidden = -1
 		r.tell(f, fmt.Sprint("after-", i))
 		if hidden < c.want || hidden > c.want+time.Second {
@@ -100,7 +105,7 @@ func everyRetryAfter(r *real) {
 		}
 	}
 	r.Slack.Clear()
-	r.Slack.Inject(fakecloud.Fault{Status: http.StatusOK, Body: strings.Repeat("ok ", 30<<20)}, nil)
+	r.Slack.Inject(httpfault.Fault{Status: http.StatusOK, Body: strings.Repeat("ok ", 30<<20)})
 	begin := time.Now()
 	r.tell(f, "endless")
 	if took := time.Since(begin); took > 6*time.Second {
@@ -118,8 +123,8 @@ func everyRetryAfter(r *real) {
 
 func secretsAndQuota(r *real) {
 	r.watch("cold")
-	r.Proxy.Inject(fakecloud.ProxyFault{Operation: "AmazonSSM.GetParameter", Refuse: http.StatusInternalServerError, Code: "InternalServerError"})
-	r.Proxy.Inject(fakecloud.ProxyFault{Operation: "SES.SendEmail", Times: 4, Refuse: http.StatusTooManyRequests, Code: "TooManyRequestsException", Message: "Maximum sending rate exceeded."})
+	r.Proxy.Inject(fakeaws.Fault{Operation: "AmazonSSM.GetParameter", Refuse: http.StatusInternalServerError, Code: "InternalServerError"})
+	r.Proxy.Inject(fakeaws.Fault{Operation: "SES.SendEmail", Times: 4, Refuse: http.StatusTooManyRequests, Code: "TooManyRequestsException", Message: "Maximum sending rate exceeded."})
 	r.Notifier.Deploy(r.Notifier.Dir) // a cold start
 	key := r.end("cold", "cold-1", jobs.Failed, "x")
 	before := len(r.log.since(0))

@@ -12,6 +12,8 @@ import (
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/fake"
 	"github.com/idmapping/notifier/internal/fakecloud"
+	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
+	"github.com/idmapping/notifier/internal/fakecloud/httpfault"
 	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/notify"
 )
@@ -26,7 +28,7 @@ func sixHours(r *real) {
 	begin := time.Now()
 	now := begin
 	queue := &fake.Queue{Name: path.Base(r.Resources["SlackQueue"]), MaxReceive: 600, Now: func() time.Time { return now }}
-	r.Proxy.Inject(fakecloud.ProxyFault{Operation: "AmazonSQS.ChangeMessageVisibility", Refuse: http.StatusOK, Match: func(body []byte) bool {
+	r.Proxy.Inject(fakeaws.Fault{Operation: "AmazonSQS.ChangeMessageVisibility", Refuse: http.StatusOK, Match: func(body []byte) bool {
 		handle, wait := hiding(body)
 		return strings.HasPrefix(handle, queue.Name) && queue.ChangeVisibility(r.ctx, "", handle, wait) == nil
 	}})
@@ -48,7 +50,7 @@ func sixHours(r *real) {
 		invocations++
 		queue.Delete(batch, response.BatchItemFailures)
 	}
-	r.Slack.Inject(fakecloud.Fault{Status: http.StatusServiceUnavailable, Body: "down"}, nil)
+	r.Slack.Inject(httpfault.Fault{Status: http.StatusServiceUnavailable, Body: "down"})
 	n := *outageEvents
 	var keys []jobs.Key
 	for now.Sub(begin) < outage {

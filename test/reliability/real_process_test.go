@@ -12,9 +12,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
-	"github.com/idmapping/notifier/internal/fakecloud"
+	"github.com/idmapping/notifier/internal/fakecloud/httpfault"
+	"github.com/idmapping/notifier/internal/fakecloud/sam"
 	"github.com/idmapping/notifier/internal/jobs"
-	"github.com/idmapping/notifier/internal/template"
 )
 
 // must ends the test for an error that is no part of any fault.
@@ -28,7 +28,7 @@ func (r *real) must(err error) {
 func frozenPoller(r *real) {
 	r.watch("ice")
 	second := r.another(r.Poller, nil)
-	r.EntityResolution.Inject(fakecloud.Fault{Operation: "GetIdMappingJob", Workflow: "ice", Times: 1, Delay: 2 * time.Second, Reset: true})
+	r.EntityResolution.Inject(httpfault.Fault{Operation: "GetIdMappingJob", Workflow: "ice", Times: 1, Delay: 2 * time.Second, Reset: true})
 	key := r.end("ice", "ice-1", jobs.Failed, "x")
 	done := make(chan string)
 	go func() { done <- r.tick() }()
@@ -37,7 +37,7 @@ func frozenPoller(r *real) {
 	_, err := second.Invoke(r.ctx, []byte(`{}`))
 	r.must(err)
 	time.Sleep(2 * time.Second)
-	r.Cut()
+	r.CloseConnections()
 	r.must(r.Poller.Thaw())
 	if report := <-done; !strings.Contains(report, `"failed":0`) {
 		r.t.Errorf("thawed, it reports %s", report)
@@ -54,7 +54,7 @@ func frozenBetween(r *real) {
 	r.told(first, jobs.Succeeded, 40*time.Second)
 	r.must(r.Poller.Freeze())
 	r.must(r.Notifier.Freeze())
-	if r.Cut() == 0 {
+	if r.CloseConnections() == 0 {
 		r.t.Error("no connection was open: nothing is tried here")
 	}
 	time.Sleep(500 * time.Millisecond)
@@ -70,8 +70,8 @@ func frozenBetween(r *real) {
 
 func hangingSlack(r *real) {
 	r.watch("hang")
-	r.Slack.Inject(fakecloud.Fault{Times: 1, Delay: time.Minute, Status: http.StatusOK, Body: "{}"}, nil)
-	r.Slack.Inject(fakecloud.Fault{Times: 1, Drip: time.Second, Status: http.StatusOK, Body: `{"ok":true,"channel":"C","ts":"1.1"}`}, nil)
+	r.Slack.Inject(httpfault.Fault{Times: 1, Delay: time.Minute, Status: http.StatusOK, Body: "{}"})
+	r.Slack.Inject(httpfault.Fault{Times: 1, Drip: time.Second, Status: http.StatusOK, Body: `{"ok":true,"channel":"C","ts":"1.1"}`})
 	keys := []jobs.Key{r.end("hang", "hang-1", jobs.Failed, "x"), r.end("hang", "hang-2", jobs.Failed, "x")}
 	r.tick()
 	r.await(20*time.Second, "both are mailed while Slack hangs", func() bool {
@@ -95,7 +95,7 @@ func upgrade(r *real) {
 	}
 	old := r.Notifier.Dir
 	defer r.Notifier.Deploy(old) // next's folder goes with the test
-	r.Slack.Inject(fakecloud.Fault{Status: http.StatusServiceUnavailable, Body: "down"}, nil)
+	r.Slack.Inject(httpfault.Fault{Status: http.StatusServiceUnavailable, Body: "down"})
 	keys := []jobs.Key{r.end("up", "up-0", jobs.Failed, "x"), r.end("up", "up-1", jobs.Failed, "x")}
 	r.tick()
 	r.await(20*time.Second, "an end is mailed while Slack is down", func() bool { return r.mailed(keys[1], jobs.Failed) })
@@ -112,7 +112,7 @@ func upgrade(r *real) {
 			r.must(err)
 		}
 	}
-	root, err := template.Root()
+	root, err := sam.Root()
 	r.must(err)
 	next := r.t.TempDir()
 	build := exec.Command("make", "-s", "build-NotifierFunction", "ARTIFACTS_DIR="+next, "GOARCH="+runtime.GOARCH, "VERSION=next")

@@ -17,8 +17,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/idmapping/notifier/internal/fakecloud"
+	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
+	"github.com/idmapping/notifier/internal/fakecloud/httpfault"
+	fakelambda "github.com/idmapping/notifier/internal/fakecloud/lambda"
+	"github.com/idmapping/notifier/internal/fakecloud/sam"
 	"github.com/idmapping/notifier/internal/jobs"
-	"github.com/idmapping/notifier/internal/template"
 )
 
 // real is the deployed product: the real binaries and the real template, over
@@ -133,10 +136,10 @@ func (r *real) await(within time.Duration, what string, done func() bool) {
 
 // another is a second process of a function's real binary, invoked by hand,
 // until the test ends.
-func (r *real) another(of *fakecloud.Lambda, env map[string]string) *fakecloud.Lambda {
+func (r *real) another(of *fakelambda.Function, env map[string]string) *fakelambda.Function {
 	merged := maps.Clone(of.Env)
 	maps.Copy(merged, env)
-	f := &fakecloud.Lambda{Name: "another", Dir: of.Dir, Env: merged, Timeout: time.Minute, Log: func(line string) { r.log.add("", line) }}
+	f := &fakelambda.Function{Name: "another", Dir: of.Dir, Env: merged, Timeout: time.Minute, Log: func(line string) { r.log.add("", line) }}
 	r.t.Cleanup(f.Close)
 	return f
 }
@@ -172,7 +175,7 @@ func (r *real) dead() int {
 	r.t.Helper()
 	total := 0
 	for _, queue := range []string{"SlackDeadLetterQueue", "EmailDeadLetterQueue"} {
-		n, err := r.Waiting(r.ctx, queue)
+		n, err := r.QueueLength(r.ctx, queue)
 		if err != nil {
 			r.t.Fatal(err)
 		}
@@ -225,7 +228,7 @@ func deniedAmongTen(r *real) {
 		names = append(names, fmt.Sprintf("ten-%d", i))
 	}
 	r.watch(names...)
-	r.EntityResolution.Inject(fakecloud.Fault{Workflow: "ten-3", Status: http.StatusForbidden, Code: "AccessDeniedException"})
+	r.EntityResolution.Inject(httpfault.Fault{Workflow: "ten-3", Status: http.StatusForbidden, Code: "AccessDeniedException"})
 	var keys []jobs.Key
 	for _, name := range names {
 		keys = append(keys, r.end(name, "j-"+name, jobs.Succeeded, ""))
@@ -268,7 +271,7 @@ func megabyteOfMarkup(r *real) {
 
 func partialPutEvents(r *real) {
 	r.watch("part")
-	r.Proxy.Inject(fakecloud.ProxyFault{Operation: "AWSEvents.PutEvents", Times: 1, Rewrite: func([]byte) []byte {
+	r.Proxy.Inject(fakeaws.Fault{Operation: "AWSEvents.PutEvents", Times: 1, Rewrite: func([]byte) []byte {
 		return []byte(`{"FailedEntryCount":1,"Entries":[{"ErrorCode":"InternalFailure","ErrorMessage":"try again"}]}`)
 	}})
 	key := r.end("part", "part-1", jobs.Succeeded, "")
@@ -283,7 +286,7 @@ func partialPutEvents(r *real) {
 
 func answerLost(r *real) {
 	r.watch("lost")
-	r.Proxy.Inject(fakecloud.ProxyFault{Operation: "AWSEvents.PutEvents", Times: 1, Applied: true})
+	r.Proxy.Inject(fakeaws.Fault{Operation: "AWSEvents.PutEvents", Times: 1, Applied: true})
 	key := r.end("lost", "lost-1", jobs.Failed, "x")
 	if _, err := r.Events(r.ctx); err != nil {
 		r.t.Fatal(err)
@@ -310,7 +313,7 @@ func answerLost(r *real) {
 
 func writeAnswerLost(r *real) {
 	r.watch("cas")
-	r.Proxy.Inject(fakecloud.ProxyFault{Operation: "DynamoDB.UpdateItem", Times: 1, Applied: true,
+	r.Proxy.Inject(fakeaws.Fault{Operation: "DynamoDB.UpdateItem", Times: 1, Applied: true,
 		Match: func(body []byte) bool { return bytes.Contains(body, []byte("cas-1")) }})
 	key := r.end("cas", "cas-1", jobs.Succeeded, "")
 	r.tick()
@@ -321,7 +324,7 @@ func writeAnswerLost(r *real) {
 
 func throttledWrites(r *real) {
 	r.watch("slow")
-	r.Proxy.Inject(fakecloud.ProxyFault{Operation: "DynamoDB.UpdateItem", Refuse: 400, Code: "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+	r.Proxy.Inject(fakeaws.Fault{Operation: "DynamoDB.UpdateItem", Refuse: 400, Code: "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
 		Match: func(body []byte) bool { return bytes.Contains(body, []byte("slow-1")) }})
 	key := r.end("slow", "slow-1", jobs.Succeeded, "")
 	r.tick()
@@ -340,7 +343,7 @@ func throttledWrites(r *real) {
 func recordedLate(r *real) {
 	r.watch("late")
 	var tries atomic.Int32
-	r.Proxy.Inject(fakecloud.ProxyFault{Operation: "DynamoDB.UpdateItem", Refuse: 400, Code: "com.amazonaws.dynamodb.v20120810#ThrottlingException",
+	r.Proxy.Inject(fakeaws.Fault{Operation: "DynamoDB.UpdateItem", Refuse: 400, Code: "com.amazonaws.dynamodb.v20120810#ThrottlingException",
 		Match: func(body []byte) bool {
 			return bytes.Contains(body, []byte("ADD told")) && bytes.Contains(body, []byte("late-1")) &&
 				bytes.Contains(body, []byte(fakecloud.SlackChannel)) && tries.Add(1) < 5
@@ -462,14 +465,14 @@ func slackOutage(r *real) {
 	for i := range 3 {
 		keys = append(keys, r.end("out", fmt.Sprintf("out-%d", i), jobs.Failed, "x"))
 	}
-	r.Slack.Inject(fakecloud.Fault{Status: http.StatusServiceUnavailable, Body: "down"}, nil)
+	r.Slack.Inject(httpfault.Fault{Status: http.StatusServiceUnavailable, Body: "down"})
 	r.tick()
 	for _, key := range keys {
 		r.await(10*time.Second, fmt.Sprintf("%s is mailed while Slack is down", key), func() bool { return r.mailed(key, jobs.Failed) })
 	}
 	time.Sleep(2 * time.Second)
 	r.Slack.Clear()
-	r.Slack.Inject(fakecloud.Fault{Status: http.StatusTooManyRequests, Times: 1, Body: "{}"}, http.Header{"Retry-After": {"2"}})
+	r.Slack.Inject(httpfault.Fault{Status: http.StatusTooManyRequests, Times: 1, Body: "{}", Header: http.Header{"Retry-After": {"2"}}})
 	r.toldOnce(keys, jobs.Failed, 90*time.Second)
 	if n := r.dead() - dead; n != 0 {
 		r.t.Errorf("%d dead letters", n)
@@ -479,7 +482,7 @@ func slackOutage(r *real) {
 // callsAllowed compares what was really called, faults and all, with the IAM
 // statements. The template's own tests compare them with the code.
 func callsAllowed(r *real) {
-	body, err := template.Translate(r.ctx, nil)
+	body, err := sam.Translate(r.ctx, "us-east-1", nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -13,13 +13,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/idmapping/notifier/internal/fakecloud"
+	"github.com/idmapping/notifier/internal/fakecloud/account"
+	"github.com/idmapping/notifier/internal/fakecloud/httpfault"
+	"github.com/idmapping/notifier/internal/fakecloud/sam"
+	fakeslack "github.com/idmapping/notifier/internal/fakecloud/slack"
 	"github.com/idmapping/notifier/internal/jobs"
-	"github.com/idmapping/notifier/internal/template"
 )
 
 // arnOf is a queue's ARN.
 func (r *real) arnOf(queue string) string {
-	return "arn:aws:sqs:" + fakecloud.Region + ":" + fakecloud.Account + ":" + path.Base(r.Resources[queue])
+	return "arn:aws:sqs:" + account.Region + ":" + account.ID + ":" + path.Base(r.Resources[queue])
 }
 
 // purge empties Slack's queue of what waits there for a setting to be mended:
@@ -43,7 +46,7 @@ func (r *real) notices() map[string]int {
 
 func brokenChannel(r *real) {
 	r.watch("broke")
-	r.Slack.Inject(fakecloud.Fault{Status: http.StatusOK, Body: `{"ok":false,"error":"channel_not_found"}`}, nil)
+	r.Slack.Inject(httpfault.Fault{Status: http.StatusOK, Body: `{"ok":false,"error":"channel_not_found"}`})
 	before := len(r.log.since(0))
 	for _, id := range []string{"broke-1", "broke-2", "broke-3"} { // each with a refusal of its own
 		r.end("broke", id, jobs.Failed, "x")
@@ -92,12 +95,12 @@ func silentCanary(r *real) {
 }
 
 func canaryByHand(r *real) {
-	root, err := template.Root()
+	root, err := sam.Root()
 	r.must(err)
 	run := func(timeout string) (string, error) {
 		cmd := exec.CommandContext(r.ctx, "go", "run", "./cmd/canary", "-stack", fakecloud.Stack, "-timeout", timeout)
 		cmd.Dir = root
-		cmd.Env = append(os.Environ(), "AWS_ENDPOINT_URL="+r.ProxyURL, "AWS_REGION="+fakecloud.Region, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
+		cmd.Env = append(os.Environ(), "AWS_ENDPOINT_URL="+r.ProxyURL, "AWS_REGION="+account.Region, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}
@@ -119,7 +122,7 @@ func canaryByHand(r *real) {
 	if seen != 1 {
 		r.t.Errorf("%d messages in Slack, want 1", seen)
 	}
-	r.Slack.Inject(fakecloud.Fault{Status: http.StatusOK, Body: `{"ok":false,"error":"channel_not_found"}`}, nil)
+	r.Slack.Inject(httpfault.Fault{Status: http.StatusOK, Body: `{"ok":false,"error":"channel_not_found"}`})
 	if out, err = run("5s"); err == nil || !strings.Contains(out, "not told: slack:"+fakecloud.SlackChannel+".") {
 		r.t.Errorf("with a broken channel: %v, %s", err, out)
 	}
@@ -127,12 +130,12 @@ func canaryByHand(r *real) {
 }
 
 func noSecrets(r *real) {
-	secrets := []string{fakecloud.SlackToken, fakecloud.WebhookPath, strings.TrimPrefix(fakecloud.WebhookPath, "/services/")}
+	secrets := []string{fakecloud.SlackToken, fakeslack.WebhookPath, strings.TrimPrefix(fakeslack.WebhookPath, "/services/")}
 	lines := r.log.since(0)
 	if len(lines) < 100 {
 		r.t.Errorf("only %d lines were written", len(lines))
 	}
-	texts := append(lines, r.Poller.Dump(), r.Notifier.Dump())
+	texts := append(lines, r.Poller.Environment(), r.Notifier.Environment())
 	client := sqs.NewFromConfig(r.Config())
 	for _, queue := range []string{"SlackDeadLetterQueue", "EmailDeadLetterQueue"} {
 		url := r.Resources[queue]

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/idmapping/notifier/internal/template"
+	"github.com/idmapping/notifier/internal/fakecloud/sam"
 )
 
 var (
@@ -17,7 +17,7 @@ var (
 )
 
 func TestTheTableOfFaultsHasNoEmptyRowAndNamesTestsThatAreThere(t *testing.T) {
-	root, err := template.Root()
+	root, err := sam.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

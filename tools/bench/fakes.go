@@ -15,6 +15,9 @@ import (
 
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/fakecloud"
+	"github.com/idmapping/notifier/internal/fakecloud/account"
+	fakeentityresolution "github.com/idmapping/notifier/internal/fakecloud/entityresolution"
+	fakeslack "github.com/idmapping/notifier/internal/fakecloud/slack"
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
@@ -22,14 +25,14 @@ import (
 // the functions. moto would be slower than they are.
 type fakeAWS struct {
 	url, erURL, slackURL string
-	er                   *fakecloud.EntityResolution
+	er                   *fakeentityresolution.Server
 	arrived              chan time.Time // when messages reached Slack
 	servers              []*httptest.Server
 }
 
 func newFakeAWS() *fakeAWS {
-	a := &fakeAWS{er: &fakecloud.EntityResolution{}}
-	slack := &fakecloud.Slack{Token: fakecloud.SlackToken, Channels: []string{fakecloud.SlackChannel}}
+	a := &fakeAWS{er: &fakeentityresolution.Server{}}
+	slack := &fakeslack.Server{Token: fakecloud.SlackToken, Channels: []string{fakecloud.SlackChannel}}
 	serve := func(h http.Handler) string {
 		s := httptest.NewServer(h)
 		a.servers = append(a.servers, s)
@@ -72,7 +75,7 @@ func (a *fakeAWS) thousandJobs(after time.Duration) {
 		at := start.Add(time.Duration(i) * time.Minute)
 		a.er.Put(jobs.Job{Key: jobs.Key{Workflow: "crm", Job: strconv.Itoa(i)}, Status: jobs.Succeeded, StartTime: at, EndTime: at.Add(30 * time.Second)})
 	}
-	a.er.Slow = after
+	a.er.Latency = after
 }
 
 // batch is an SQS event with one failed job's event.
@@ -81,12 +84,12 @@ func batch(url string, i int) []byte {
 	job := jobs.Job{Key: jobs.Key{Workflow: "crm", Job: strconv.Itoa(i)}, Type: "BATCH", Status: jobs.Failed,
 		StartTime: now.Add(-time.Hour), EndTime: now, Error: "Access Denied",
 		Metrics: jobs.Metrics{jobs.InputRecords: 1_000_000, jobs.TotalRecordsProcessed: 990_000, jobs.TotalMappedRecords: 880_000}}
-	entry, err := event.Encode(fakecloud.WorkflowARN("crm"), jobs.Transition{Job: job}, now)
+	entry, err := event.Encode(fakeentityresolution.WorkflowARN("crm"), jobs.Transition{Job: job}, now)
 	if err != nil {
 		panic(err)
 	}
 	body, _ := json.Marshal(map[string]any{"id": strconv.Itoa(i), "source": event.Source, "detail-type": entry.DetailType,
-		"account": fakecloud.Account, "region": fakecloud.Region, "time": entry.Time, "detail": json.RawMessage(entry.Detail)})
+		"account": account.ID, "region": account.Region, "time": entry.Time, "detail": json.RawMessage(entry.Detail)})
 	payload, _ := json.Marshal(events.SQSEvent{Records: []events.SQSMessage{{
 		MessageId: strconv.Itoa(i), ReceiptHandle: "r", Body: string(body), EventSource: "aws:sqs",
 		EventSourceARN: "arn:aws:sqs:us-east-1:1:slack", Attributes: map[string]string{"ApproximateReceiveCount": "1"},

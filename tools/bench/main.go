@@ -20,7 +20,8 @@ import (
 	"time"
 
 	"github.com/idmapping/notifier/internal/fakecloud"
-	"github.com/idmapping/notifier/internal/template"
+	fakelambda "github.com/idmapping/notifier/internal/fakecloud/lambda"
+	"github.com/idmapping/notifier/internal/fakecloud/sam"
 )
 
 func main() {
@@ -92,7 +93,7 @@ func number(v float64) string { return strconv.FormatFloat(v, 'f', 1, 64) }
 
 // build builds a function just as the Makefile does.
 func build(pkg, dir, arch string) (string, error) {
-	root, err := template.Root()
+	root, err := sam.Root()
 	if err != nil {
 		return "", err
 	}
@@ -139,7 +140,7 @@ func zipped(path string) (float64, error) {
 func startOnce(name, dir string, aws *fakeAWS) (ms, mib float64, err error) {
 	f := function(name, dir, aws)
 	defer f.Close()
-	took, err := f.Warm()
+	took, err := f.Start()
 	if err != nil {
 		return 0, 0, err
 	}
@@ -153,8 +154,8 @@ func startOnce(name, dir string, aws *fakeAWS) (ms, mib float64, err error) {
 	return took.Seconds() * 1000, kib / 1024, nil
 }
 
-func function(name, dir string, aws *fakeAWS) *fakecloud.Lambda {
-	return &fakecloud.Lambda{Name: name, Dir: dir, Timeout: time.Minute, Env: map[string]string{
+func function(name, dir string, aws *fakeAWS) *fakelambda.Function {
+	return &fakelambda.Function{Name: name, Dir: dir, Timeout: time.Minute, Env: map[string]string{
 		"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_ENDPOINT_URL": aws.url,
 		"AWS_ENDPOINT_URL_ENTITYRESOLUTION": aws.erURL, "SLACK_API_URL": aws.slackURL + "/api/",
 		"GOGC": "400", "GOMEMLIMIT": "96MiB", "STACK_NAME": "bench", "REQUESTS_PER_SECOND": "1000",
@@ -173,7 +174,7 @@ func sweep(dir string, aws *fakeAWS) error {
 	defer f.Close()
 	var calls, cpu []float64
 	for range 6 {
-		if _, err := f.Warm(); err != nil && f.PID() == 0 {
+		if _, err := f.Start(); err != nil && f.PID() == 0 {
 			return err
 		}
 		before, used := len(aws.er.Calls()), cpuMillis(f.PID())

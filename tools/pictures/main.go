@@ -16,11 +16,12 @@ import (
 
 	"github.com/idmapping/notifier/internal/email"
 	"github.com/idmapping/notifier/internal/event"
-	"github.com/idmapping/notifier/internal/fakecloud"
+	"github.com/idmapping/notifier/internal/fakecloud/inbox"
+	"github.com/idmapping/notifier/internal/fakecloud/sam"
+	fakeslack "github.com/idmapping/notifier/internal/fakecloud/slack"
 	"github.com/idmapping/notifier/internal/message"
 	"github.com/idmapping/notifier/internal/messagetest"
 	"github.com/idmapping/notifier/internal/slack"
-	"github.com/idmapping/notifier/internal/template"
 )
 
 func main() {
@@ -53,7 +54,7 @@ func run(browser string) error {
 	if err != nil {
 		return fmt.Errorf("%s is not there: install chromium, or name it with -chromium: %w", browser, err)
 	}
-	root, err := template.Root()
+	root, err := sam.Root()
 	if err != nil {
 		return err
 	}
@@ -104,7 +105,7 @@ func compose(root, name string) (message.Message, error) {
 }
 
 // posted is a rendering as the channel has it.
-func posted(r slack.Rendered, m fakecloud.SlackMessage) (fakecloud.SlackMessage, error) {
+func posted(r slack.Rendered, m fakeslack.Message) (fakeslack.Message, error) {
 	m.Channel, m.Text = "C", r.Text
 	blocks, err := json.Marshal(r.Blocks)
 	if err != nil {
@@ -121,15 +122,15 @@ func card(name, mention string) func(string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		p, err := posted(slack.Card(m, mention), fakecloud.SlackMessage{At: morning, TS: "1"})
-		return fakecloud.Page(name, "") + fakecloud.RenderSlack([]fakecloud.SlackMessage{p}), err
+		p, err := posted(slack.Card(m, mention), fakeslack.Message{At: morning, TS: "1"})
+		return inbox.Page(name, "") + inbox.Slack([]fakeslack.Message{p}), err
 	}
 }
 
 func notice(name string) func(string) (string, error) {
 	return func(string) (string, error) {
-		p, err := posted(slack.Card(messagetest.Notices()[name], ""), fakecloud.SlackMessage{At: morning, TS: "1"})
-		return fakecloud.Page(name, "") + fakecloud.RenderSlack([]fakecloud.SlackMessage{p}), err
+		p, err := posted(slack.Card(messagetest.Notices()[name], ""), fakeslack.Message{At: morning, TS: "1"})
+		return inbox.Page(name, "") + inbox.Slack([]fakeslack.Message{p}), err
 	}
 }
 
@@ -143,12 +144,12 @@ func thread(root string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	root1, err1 := posted(slack.Card(failed, ""), fakecloud.SlackMessage{At: morning.Add(-15 * time.Minute), TS: "1", Edits: 2})
+	root1, err1 := posted(slack.Card(failed, ""), fakeslack.Message{At: morning.Add(-15 * time.Minute), TS: "1", Edits: 2})
 	root1.Blocks = root1.Blocks[:2] // the rest is on the picture of the card
-	first, err2 := posted(slack.Reply(running, ""), fakecloud.SlackMessage{At: morning.Add(-14 * time.Minute), TS: "2", ThreadTS: "1"})
-	last, err3 := posted(slack.Reply(failed, "<!subteam^S0DATATEAM>"), fakecloud.SlackMessage{At: morning, TS: "3", ThreadTS: "1", Broadcast: true})
-	page := fakecloud.RenderSlack([]fakecloud.SlackMessage{root1, first, last})
-	return fakecloud.Page("thread", "") + page, errors.Join(err1, err2, err3)
+	first, err2 := posted(slack.Reply(running, ""), fakeslack.Message{At: morning.Add(-14 * time.Minute), TS: "2", ThreadTS: "1"})
+	last, err3 := posted(slack.Reply(failed, "<!subteam^S0DATATEAM>"), fakeslack.Message{At: morning, TS: "3", ThreadTS: "1", Broadcast: true})
+	page := inbox.Slack([]fakeslack.Message{root1, first, last})
+	return inbox.Page("thread", "") + page, errors.Join(err1, err2, err3)
 }
 
 func mail(name string) func(string) (string, error) {

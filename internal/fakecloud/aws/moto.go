@@ -1,8 +1,7 @@
-// Package standin is the cloud that the demo and the tests run on: the moto
-// server for AWS, stand-ins of ours for Entity Resolution and Slack, and a host
-// that runs the real Lambda binaries. It deploys the real template.yaml. No
-// Lambda function imports it.
-package fakecloud
+// Package aws is the part of AWS that the fake cloud takes from moto: the moto
+// server, a proxy in front of it that records calls and injects faults, and the
+// event source mapping from SQS to a function.
+package aws
 
 import (
 	"context"
@@ -12,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,13 +19,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
-	"github.com/idmapping/notifier/internal/template"
-)
-
-// Region and Account are where the stand-in cloud lies. The account is moto's.
-const (
-	Region  = "us-east-1"
-	Account = "123456789012"
+	"github.com/idmapping/notifier/internal/fakecloud/account"
+	"github.com/idmapping/notifier/internal/fakecloud/process"
+	"github.com/idmapping/notifier/internal/fakecloud/sam"
 )
 
 // Moto is a moto server on loopback.
@@ -35,13 +29,13 @@ type Moto struct {
 	URL    string
 	cmd    *exec.Cmd
 	done   chan struct{}
-	stderr *tail
+	stderr *process.Tail
 }
 
-// StartMoto starts a moto server on a free port and waits until it answers. Its
-// error tells what to run when Python or moto are not there.
+// StartMoto starts a moto server on a free port and waits until it responds. Its
+// error names the command to run when Python or moto is missing.
 func StartMoto(ctx context.Context) (*Moto, error) {
-	python, err := template.Python()
+	python, err := sam.Python()
 	if err != nil {
 		return nil, err
 	}
@@ -50,12 +44,12 @@ func StartMoto(ctx context.Context) (*Moto, error) {
 		return nil, err
 	}
 	host, port, _ := net.SplitHostPort(address)
-	m := &Moto{URL: "http://" + address, done: make(chan struct{}), stderr: &tail{}}
+	m := &Moto{URL: "http://" + address, done: make(chan struct{}), stderr: &process.Tail{}}
 	m.cmd = exec.Command(python, "-c", "from moto.server import main; main(['-H', '"+host+"', '-p', '"+port+"'])")
 	m.cmd.Stderr = m.stderr
-	// moto looks for Lambda's Docker and for credentials unless it is told not to.
-	m.cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_DEFAULT_REGION="+Region)
-	bind(m.cmd)
+	// Without these variables moto looks for credentials elsewhere.
+	m.cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_DEFAULT_REGION="+account.Region)
+	process.Bind(m.cmd)
 	if err := m.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting moto: %w", err)
 	}
@@ -81,26 +75,26 @@ func (m *Moto) wait(ctx context.Context) error {
 		}
 		select {
 		case <-m.done:
-			return fmt.Errorf("starting moto: it ended at once: %s", m.stderr)
+			return fmt.Errorf("starting moto: it exited at once: %s", m.stderr)
 		case <-ctx.Done():
-			return errors.New("starting moto: it does not answer")
+			return errors.New("starting moto: it does not respond")
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
-// Close ends the server.
+// Close stops the server.
 func (m *Moto) Close() {
 	_ = m.cmd.Process.Kill()
 	<-m.done
 }
 
-// Config is how clients reach the server.
+// Config is the configuration of clients that call the server.
 func (m *Moto) Config() aws.Config { return configFor(m.URL) }
 
 func configFor(url string) aws.Config {
 	return aws.Config{
-		Region:       Region,
+		Region:       account.Region,
 		BaseEndpoint: aws.String(url),
 		Credentials:  credentials.NewStaticCredentialsProvider("test", "test", ""),
 		Retryer: func() aws.Retryer {
@@ -115,8 +109,8 @@ var shared struct {
 	err  error
 }
 
-// MotoForTest gives the test binary's moto server, which is started once and
-// dies with it. Tests keep apart by the names they use.
+// MotoForTest returns the moto server that all tests of one binary share. The
+// server dies with the binary. Tests use distinct names to keep apart.
 func MotoForTest(t *testing.T) *Moto {
 	t.Helper()
 	shared.once.Do(func() { shared.moto, shared.err = StartMoto(context.Background()) })
@@ -126,45 +120,12 @@ func MotoForTest(t *testing.T) *Moto {
 	return shared.moto
 }
 
-// freeAddress is a loopback address with a port that nobody listens on.
+// freeAddress returns a loopback address with an unused port.
 func freeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", fmt.Errorf("looking for a free port: %w", err)
+		return "", fmt.Errorf("finding a free port: %w", err)
 	}
 	defer l.Close()
 	return l.Addr().String(), nil
-}
-
-// tail keeps the last lines that were written to it, and hands each on.
-type tail struct {
-	sink func(string)
-
-	mu    sync.Mutex
-	part  string
-	lines []string
-}
-
-const tailLines = 20
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	all := strings.Split(t.part+string(p), "\n")
-	t.part = all[len(all)-1]
-	for _, line := range all[:len(all)-1] {
-		t.lines = append(t.lines, line)
-		if t.sink != nil {
-			t.sink(line)
-		}
-	}
-	t.lines = t.lines[max(0, len(t.lines)-tailLines):]
-	return len(p), nil
-}
-
-// String is the lines that were kept.
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return strings.Join(append(t.lines[:len(t.lines):len(t.lines)], t.part), "\n")
 }

@@ -1,4 +1,5 @@
-package fakecloud
+// Package inbox shows sent messages as people see them.
+package inbox
 
 import (
 	"fmt"
@@ -6,26 +7,23 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+
+	"github.com/idmapping/notifier/internal/fakecloud/aws"
+	"github.com/idmapping/notifier/internal/fakecloud/slack"
 )
 
-// Inbox is a page that shows what arrived as people will see it: Slack's
-// channel with its threads, and the emails.
-type Inbox struct {
-	Slack *Slack
-	Proxy *Proxy
-}
-
-// Inbox serves the cloud's inbox on loopback until Close and returns its URL.
-func (c *Cloud) Inbox() (string, error) {
-	return c.serve(Inbox{c.Slack, c.Proxy})
+// Handler serves a page with a Slack channel, its threads and the emails.
+type Handler struct {
+	Messages func() []slack.Message
+	Emails   func() []aws.Email
 }
 
 // ServeHTTP serves the page, and under /email/N the HTML of the Nth email.
-func (i Inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	// What came from outside is escaped; this is for the day that it is not.
+	// All text is escaped. The policy limits the damage should that ever fail.
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-src 'self'")
-	emails := i.Proxy.Emails()
+	emails := h.Emails()
 	var n int
 	if _, err := fmt.Sscanf(r.URL.Path, "/email/%d", &n); err == nil && n >= 0 && n < len(emails) {
 		_, _ = fmt.Fprint(w, emails[n].HTML)
@@ -38,7 +36,7 @@ func (i Inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var b strings.Builder
 	b.WriteString(Page("ID mapping notifier: inbox", `<meta http-equiv="refresh" content="5">`))
 	b.WriteString(`<main class="two"><section><h1># data-jobs</h1>`)
-	b.WriteString(RenderSlack(i.Slack.Messages()))
+	b.WriteString(Slack(h.Messages()))
 	b.WriteString(`</section><section><h1>Email</h1>`)
 	for n := len(emails) - 1; n >= 0; n-- {
 		b.WriteString(renderEmail(n, emails[n]))
@@ -47,7 +45,7 @@ func (i Inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprint(w, b.String())
 }
 
-func renderEmail(n int, e Email) string {
+func renderEmail(n int, e aws.Email) string {
 	esc := html.EscapeString
 	var headers strings.Builder
 	for name, value := range e.Headers {
@@ -59,7 +57,8 @@ func renderEmail(n int, e Email) string {
 		n, esc(headers.String()), esc(e.Text))
 }
 
-// Page is the head of a page in Slack's looks; head is more for its <head>.
+// Page returns the start of an HTML page with Slack's style; head is added to
+// its <head>.
 func Page(title, head string) string {
 	return `<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>` + html.EscapeString(title) + `</title>` + head + `<style>` + style + `</style></head><body>`
 }
@@ -78,8 +77,8 @@ code{background:#f8f8f8;border:1px solid #ddd;border-radius:3px;padding:1px 3px;
 iframe{width:100%;height:560px;border:0;border-top:1px solid #ddd}details{padding:8px 12px}details pre{white-space:pre-wrap;font-size:12px}
 `
 
-// RenderSlack shows a channel's messages, each with its thread below it.
-func RenderSlack(messages []SlackMessage) string {
+// Slack renders a channel's messages, each with its thread below it.
+func Slack(messages []slack.Message) string {
 	var b strings.Builder
 	for _, m := range messages {
 		if m.ThreadTS != "" && !m.Broadcast {
@@ -99,16 +98,16 @@ func RenderSlack(messages []SlackMessage) string {
 				thread.WriteString(renderMessage(reply, also))
 			}
 		}
-		below := ""
+		replies := ""
 		if thread.Len() > 0 {
-			below = `<div class="thread">` + thread.String() + `</div>`
+			replies = `<div class="thread">` + thread.String() + `</div>`
 		}
-		b.WriteString(renderMessage(m, below))
+		b.WriteString(renderMessage(m, replies))
 	}
 	return b.String()
 }
 
-func renderMessage(m SlackMessage, below string) string {
+func renderMessage(m slack.Message, below string) string {
 	var b strings.Builder
 	edited := ""
 	if m.Edits > 0 {
@@ -126,7 +125,7 @@ func renderMessage(m SlackMessage, below string) string {
 	return b.String()
 }
 
-func renderBlock(block Block) string {
+func renderBlock(block slack.Block) string {
 	var b strings.Builder
 	switch block.Type {
 	case "header":
@@ -152,7 +151,7 @@ func renderBlock(block Block) string {
 	return b.String()
 }
 
-func textHTML(t BlockText) string {
+func textHTML(t slack.BlockText) string {
 	if t.Type == "plain_text" {
 		return strings.ReplaceAll(html.EscapeString(html.UnescapeString(t.Text)), "\n", "<br>")
 	}
@@ -168,8 +167,8 @@ var (
 	emoji     = strings.NewReplacer(":x:", "❌", ":white_check_mark:", "✅", ":large_blue_circle:", "🔵")
 )
 
-// mrkdwnHTML shows the part of mrkdwn that the product uses. Entities stay as
-// they are: they mean the same in HTML.
+// mrkdwnHTML renders the part of mrkdwn that the product uses. Entities stay:
+// they mean the same in HTML.
 func mrkdwnHTML(s string) string {
 	var blocks []string
 	s = codeBlock.ReplaceAllStringFunc(s, func(m string) string {

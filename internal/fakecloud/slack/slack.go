@@ -1,4 +1,5 @@
-package fakecloud
+// Package slack is a fake of Slack's Web API and incoming webhooks.
+package slack
 
 import (
 	"encoding/json"
@@ -10,41 +11,43 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/idmapping/notifier/internal/fakecloud/httpfault"
 )
 
-// Slack speaks the part of Slack's Web API that posts messages, under /api/,
-// and incoming webhooks under /services/. It refuses what Slack refuses.
-type Slack struct {
+// Server serves the methods of the Web API that post messages, under /api/, and
+// an incoming webhook under /services/. It refuses what Slack refuses.
+type Server struct {
 	Token    string   // the one bot token that is valid
 	Channels []string // ids and names that exist
-	// Gap, if set, is the least time between two messages in a channel: what
-	// comes sooner is answered 429.
-	Gap time.Duration
-	// OnMessage, if set, is told of every message, edit and reply.
-	OnMessage func(SlackMessage)
+	// MinInterval, if set, is the least time between two messages in a channel.
+	// An earlier one gets a 429.
+	MinInterval time.Duration
+	// OnMessage, if set, receives every message, edit and reply.
+	OnMessage func(Message)
+
+	httpfault.Set
 
 	mu       sync.Mutex
-	messages []*SlackMessage
-	log      []SlackMessage
-	faults   []*Fault
-	headers  http.Header
+	messages []*Message
+	log      []Message
 	last     map[string]time.Time
 	n        int
 }
 
-// SlackMessage is a message in a channel as it stands.
-type SlackMessage struct {
-	At        time.Time // of the posting, or in the log of the edit
-	Channel   string    // "webhook" for one that came by a webhook
+// Message is a message in a channel in its current form.
+type Message struct {
+	At        time.Time // of the post, or in the log of the edit
+	Channel   string    // "webhook" for one posted by a webhook
 	TS        string
 	ThreadTS  string // of a reply
-	Broadcast bool   // a reply that the channel was told of too
+	Broadcast bool   // a reply that was also sent to the channel
 	Edits     int
 	Text      string
 	Blocks    []Block
 }
 
-// Block is a Block Kit block, of the kinds that the product uses.
+// Block is a Block Kit block of a type that the product uses.
 type Block struct {
 	Type     string      `json:"type"`
 	Text     *BlockText  `json:"text,omitempty"`
@@ -58,84 +61,55 @@ type BlockText struct {
 	Text string `json:"text"`
 }
 
-// WebhookPath is the path of the stand-in's incoming webhook.
+// WebhookPath is the path of the incoming webhook.
 const WebhookPath = "/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX"
 
-// Messages are the channels' messages as they stand, in the order of posting.
-func (s *Slack) Messages() []SlackMessage {
+// Messages returns the messages in their current form, in the order of posting.
+func (s *Server) Messages() []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []SlackMessage
+	var all []Message
 	for _, m := range s.messages {
 		all = append(all, *m)
 	}
 	return all
 }
 
-// Log is every message, edit and reply that was taken, in order.
-func (s *Slack) Log() []SlackMessage {
+// Log returns every accepted message, edit and reply, in order.
+func (s *Server) Log() []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.log)
 }
 
-// Inject makes requests fail; headers go with the answer. Fault.Operation is
-// "chat.postMessage", "chat.update" or "webhook".
-func (s *Slack) Inject(f Fault, headers http.Header) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults, s.headers = append(s.faults, &f), headers
-}
-
-// Clear ends every injected fault.
-func (s *Slack) Clear() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults = nil
-}
-
-func (s *Slack) fault(operation string) *Fault {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, f := range s.faults {
-		if (f.Operation == "" || f.Operation == operation) && (f.Times == 0 || f.used < f.Times) {
-			f.used++
-			return f
-		}
-	}
-	return nil
-}
-
-// ServeHTTP answers /api/chat.postMessage, /api/chat.update and the webhook.
-func (s *Slack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP serves /api/chat.postMessage, /api/chat.update and the
+// webhook. A fault's Operation is "chat.postMessage", "chat.update" or "webhook".
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	operation := strings.TrimPrefix(r.URL.Path, "/api/")
 	if strings.HasPrefix(r.URL.Path, "/services/") {
 		operation = "webhook"
 	}
-	if f := s.fault(operation); f != nil {
-		for name, values := range s.headers {
-			w.Header()[name] = values
-		}
-		f.answer(w, r)
+	if fault, ok := s.Take(operation, ""); ok {
+		fault.ServeHTTP(w, r)
 		return
 	}
 	if operation == "webhook" {
 		s.webhook(w, r)
 		return
 	}
-	answer, wait := s.call(operation, r)
+	response, wait := s.call(operation, r)
 	w.Header().Set("Content-Type", "application/json")
 	if wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
 		w.WriteHeader(http.StatusTooManyRequests)
-		answer = map[string]any{"ok": false, "error": "ratelimited"}
+		response = map[string]any{"ok": false, "error": "ratelimited"}
 	}
-	_ = json.NewEncoder(w).Encode(answer)
+	_ = json.NewEncoder(w).Encode(response)
 }
 
 func refused(code string) map[string]any { return map[string]any{"ok": false, "error": code} }
 
-func (s *Slack) call(operation string, r *http.Request) (answer map[string]any, wait time.Duration) {
+func (s *Server) call(operation string, r *http.Request) (response map[string]any, wait time.Duration) {
 	if err := r.ParseForm(); err != nil {
 		return refused("invalid_form_data"), 0
 	}
@@ -146,7 +120,7 @@ func (s *Slack) call(operation string, r *http.Request) (answer map[string]any, 
 	if token != s.Token {
 		return refused("invalid_auth"), 0
 	}
-	m := SlackMessage{Channel: r.Form.Get("channel"), Text: r.Form.Get("text"),
+	m := Message{Channel: r.Form.Get("channel"), Text: r.Form.Get("text"),
 		ThreadTS: r.Form.Get("thread_ts"), Broadcast: r.Form.Get("reply_broadcast") == "true", At: time.Now()}
 	if !slices.Contains(s.Channels, m.Channel) {
 		return refused("channel_not_found"), 0
@@ -154,7 +128,7 @@ func (s *Slack) call(operation string, r *http.Request) (answer map[string]any, 
 	if raw := r.Form.Get("blocks"); raw != "" && json.Unmarshal([]byte(raw), &m.Blocks) != nil {
 		return refused("invalid_blocks_format"), 0
 	}
-	if code := m.broken(); code != "" {
+	if code := m.invalid(); code != "" {
 		return refused(code), 0
 	}
 	switch operation {
@@ -167,7 +141,7 @@ func (s *Slack) call(operation string, r *http.Request) (answer map[string]any, 
 	}
 }
 
-func (s *Slack) post(m SlackMessage) (map[string]any, time.Duration) {
+func (s *Server) post(m Message) (map[string]any, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if wait := s.tooSoon(m.Channel); wait > 0 {
@@ -176,36 +150,36 @@ func (s *Slack) post(m SlackMessage) (map[string]any, time.Duration) {
 	if m.ThreadTS != "" && s.find(m.Channel, m.ThreadTS) == nil {
 		return refused("thread_not_found"), 0
 	}
-	s.keep(m)
+	s.add(m)
 	return map[string]any{"ok": true, "channel": m.Channel, "ts": s.messages[len(s.messages)-1].TS, "message": map[string]string{"text": m.Text}}, 0
 }
 
-func (s *Slack) tooSoon(channel string) time.Duration {
+func (s *Server) tooSoon(channel string) time.Duration {
 	if s.last == nil {
 		s.last = make(map[string]time.Time)
 	}
-	if wait := s.Gap - time.Since(s.last[channel]); wait > 0 && s.Gap > 0 {
+	if wait := s.MinInterval - time.Since(s.last[channel]); wait > 0 && s.MinInterval > 0 {
 		return wait
 	}
 	s.last[channel] = time.Now()
 	return 0
 }
 
-func (s *Slack) keep(m SlackMessage) {
+func (s *Server) add(m Message) {
 	s.n++
 	m.TS = fmt.Sprintf("%d.%06d", m.At.Unix(), s.n)
 	s.messages = append(s.messages, &m)
-	s.tell(m)
+	s.publish(m)
 }
 
-func (s *Slack) tell(m SlackMessage) {
+func (s *Server) publish(m Message) {
 	s.log = append(s.log, m)
 	if s.OnMessage != nil {
 		s.OnMessage(m)
 	}
 }
 
-func (s *Slack) update(m SlackMessage, ts string) map[string]any {
+func (s *Server) update(m Message, ts string) map[string]any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.find(m.Channel, ts)
@@ -216,11 +190,11 @@ func (s *Slack) update(m SlackMessage, ts string) map[string]any {
 	old.Edits++
 	edited := *old
 	edited.At = m.At
-	s.tell(edited)
+	s.publish(edited)
 	return map[string]any{"ok": true, "channel": m.Channel, "ts": ts, "text": m.Text}
 }
 
-func (s *Slack) find(channel, ts string) *SlackMessage {
+func (s *Server) find(channel, ts string) *Message {
 	for _, m := range s.messages {
 		if m.Channel == channel && m.TS == ts {
 			return m
@@ -229,43 +203,43 @@ func (s *Slack) find(channel, ts string) *SlackMessage {
 	return nil
 }
 
-func (s *Slack) webhook(w http.ResponseWriter, r *http.Request) {
-	say := func(status int, text string) {
+func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
+	respond := func(status int, text string) {
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, text)
 	}
 	if r.URL.Path != WebhookPath {
-		say(http.StatusNotFound, "no_service")
+		respond(http.StatusNotFound, "no_service")
 		return
 	}
-	m := SlackMessage{Channel: "webhook", At: time.Now()}
+	m := Message{Channel: "webhook", At: time.Now()}
 	var in struct {
 		Text   string  `json:"text"`
 		Blocks []Block `json:"blocks"`
 	}
 	if json.NewDecoder(r.Body).Decode(&in) != nil {
-		say(http.StatusBadRequest, "invalid_payload")
+		respond(http.StatusBadRequest, "invalid_payload")
 		return
 	}
 	m.Text, m.Blocks = in.Text, in.Blocks
-	if code := m.broken(); code != "" {
-		say(http.StatusBadRequest, code)
+	if code := m.invalid(); code != "" {
+		respond(http.StatusBadRequest, code)
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if wait := s.tooSoon(m.Channel); wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
-		say(http.StatusTooManyRequests, "rate_limited")
+		respond(http.StatusTooManyRequests, "rate_limited")
 		return
 	}
-	s.keep(m)
-	say(http.StatusOK, "ok")
+	s.add(m)
+	respond(http.StatusOK, "ok")
 }
 
-// broken is Slack's error for a message that breaks a limit ("Block Kit"
-// reference; chat.postMessage, Errors), or empty.
-func (m SlackMessage) broken() string {
+// invalid returns Slack's error for a message that exceeds a limit ("Block Kit"
+// reference; chat.postMessage, Errors), or an empty string.
+func (m Message) invalid() string {
 	if m.Text == "" && len(m.Blocks) == 0 {
 		return "no_text"
 	}
@@ -276,26 +250,26 @@ func (m SlackMessage) broken() string {
 		return "invalid_blocks"
 	}
 	total := 0
-	over := func(text string, most int) bool {
+	tooLong := func(text string, limit int) bool {
 		n := len([]rune(text))
 		total += n
-		return n == 0 || n > most
+		return n == 0 || n > limit
 	}
 	for _, b := range m.Blocks {
 		switch b.Type {
 		case "header":
-			if b.Text == nil || b.Text.Type != "plain_text" || over(b.Text.Text, 150) {
+			if b.Text == nil || b.Text.Type != "plain_text" || tooLong(b.Text.Text, 150) {
 				return "invalid_blocks"
 			}
 		case "section":
-			if b.Text == nil && len(b.Fields) == 0 || len(b.Fields) > 10 || b.Text != nil && over(b.Text.Text, 3000) {
+			if b.Text == nil && len(b.Fields) == 0 || len(b.Fields) > 10 || b.Text != nil && tooLong(b.Text.Text, 3000) {
 				return "invalid_blocks"
 			}
-			if slices.ContainsFunc(b.Fields, func(f BlockText) bool { return over(f.Text, 2000) }) {
+			if slices.ContainsFunc(b.Fields, func(f BlockText) bool { return tooLong(f.Text, 2000) }) {
 				return "invalid_blocks"
 			}
 		case "context":
-			if len(b.Elements) == 0 || len(b.Elements) > 10 || slices.ContainsFunc(b.Elements, func(e BlockText) bool { return over(e.Text, 3000) }) {
+			if len(b.Elements) == 0 || len(b.Elements) > 10 || slices.ContainsFunc(b.Elements, func(e BlockText) bool { return tooLong(e.Text, 3000) }) {
 				return "invalid_blocks"
 			}
 		case "divider":
@@ -307,4 +281,16 @@ func (m SlackMessage) broken() string {
 		return "msg_blocks_too_long"
 	}
 	return ""
+}
+
+// MentionsJob reports whether the message's context blocks name the job.
+func (m Message) MentionsJob(id string) bool {
+	for _, b := range m.Blocks {
+		for _, e := range b.Elements {
+			if strings.Contains(e.Text, "job "+id) {
+				return true
+			}
+		}
+	}
+	return false
 }

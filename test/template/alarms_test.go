@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/idmapping/notifier/internal/emf"
+	"github.com/idmapping/notifier/internal/fakecloud/sam"
 	"github.com/idmapping/notifier/internal/notify"
 	"github.com/idmapping/notifier/internal/poller"
 )
@@ -174,7 +175,7 @@ func dashboard(t *testing.T, s stack) dashboardBody {
 }
 
 func TestTheRunbookKnowsEveryAlarm(t *testing.T) {
-	root, err := Root()
+	root, err := sam.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

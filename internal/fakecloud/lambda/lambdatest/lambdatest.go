@@ -1,6 +1,6 @@
-// Package functiontest tests a Lambda function as what it is deployed as: an
-// executable that reads its environment. No Lambda function imports it.
-package functiontest
+// Package lambdatest tests a Lambda function in the form in which it is deployed:
+// an executable that reads its environment.
+package lambdatest
 
 import (
 	"context"
@@ -21,10 +21,10 @@ import (
 // Settings are environment variables by name.
 type Settings map[string]string
 
-// AWS is what Lambda and the SDK need.
+// AWS holds the variables that Lambda and the SDK need.
 var AWS = Settings{"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret-key", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
 
-// With is s with changes; an empty value takes a setting away.
+// With returns s with changes; an empty value removes a setting.
 func (s Settings) With(changes Settings) Settings {
 	all := Settings{}
 	for _, from := range []Settings{s, changes} {
@@ -37,13 +37,13 @@ func (s Settings) With(changes Settings) Settings {
 	return all
 }
 
-// patience is how long a function may take to start or to give up.
-const patience = 20 * time.Second
+// startTimeout is how long a function may take to start or to exit.
+const startTimeout = 20 * time.Second
 
 var executable string
 
-// Run builds the function whose package is tested, runs its tests, and returns
-// what TestMain has to exit with.
+// Run builds the function in the tested package, runs the tests, and returns the
+// exit code for TestMain.
 func Run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "function-")
 	if err != nil {
@@ -68,29 +68,29 @@ func command(ctx context.Context, env Settings) *exec.Cmd {
 	return cmd
 }
 
-// CannotStart checks that the function exits with an error that names each of
-// the problems, in one line of JSON.
+// CannotStart checks that the function exits with one line of JSON that names
+// each of the problems.
 func CannotStart(t *testing.T, env Settings, problems ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
 	defer cancel()
 	out, err := command(ctx, env.With(Settings{"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:1"})).CombinedOutput()
 	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
-		t.Errorf("ended with %v, want exit status 1", err)
+		t.Errorf("exited with %v, want exit status 1", err)
 	}
-	var said struct {
+	var report struct {
 		Level, Msg string
 		Problems   []string
 	}
-	if err := json.Unmarshal(out, &said); err != nil || said.Level != "ERROR" || !strings.HasSuffix(said.Msg, " cannot start") {
-		t.Errorf("does not say that it cannot start, in one line of JSON (%v):\n%s", err, out)
+	if err := json.Unmarshal(out, &report); err != nil || report.Level != "ERROR" || !strings.HasSuffix(report.Msg, " cannot start") {
+		t.Errorf("reports no failed start in one line of JSON (%v):\n%s", err, out)
 	}
 	for _, problem := range problems {
-		if !slices.ContainsFunc(said.Problems, func(p string) bool { return strings.Contains(p, problem) }) {
+		if !slices.ContainsFunc(report.Problems, func(p string) bool { return strings.Contains(p, problem) }) {
 			t.Errorf("does not name %s:\n%s", problem, out)
 		}
 	}
-	if n := len(said.Problems); n != len(problems) {
+	if n := len(report.Problems); n != len(problems) {
 		t.Errorf("names %d problems, want %d:\n%s", n, len(problems), out)
 	}
 	if strings.Contains(string(out), AWS["AWS_SECRET_ACCESS_KEY"]) {
@@ -98,19 +98,19 @@ func CannotStart(t *testing.T, env Settings, problems ...string) {
 	}
 }
 
-// Starts checks that the function comes up and asks Lambda for work.
+// Starts checks that the function starts and requests an event.
 func Starts(t *testing.T, env Settings) {
 	t.Helper()
-	asked := make(chan string, 1)
+	requested := make(chan string, 1)
 	lambda := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		select {
-		case asked <- r.URL.Path:
+		case requested <- r.URL.Path:
 		default:
 		}
 		<-r.Context().Done()
 	}))
 	defer lambda.Close()
-	ctx, stop := context.WithTimeout(t.Context(), patience)
+	ctx, stop := context.WithTimeout(t.Context(), startTimeout)
 	defer stop()
 	cmd := command(ctx, env.With(Settings{"AWS_LAMBDA_RUNTIME_API": strings.TrimPrefix(lambda.URL, "http://")}))
 	var out strings.Builder
@@ -118,16 +118,16 @@ func Starts(t *testing.T, env Settings) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	exited := make(chan error, 1)
+	go func() { exited <- cmd.Wait() }()
 	select {
-	case path := <-asked:
+	case path := <-requested:
 		if !strings.HasSuffix(path, "/runtime/invocation/next") {
-			t.Errorf("asked for %s", path)
+			t.Errorf("requested %s", path)
 		}
 		stop()
-		<-ended
-	case err := <-ended:
-		t.Errorf("ended with %v:\n%s", err, out.String())
+		<-exited
+	case err := <-exited:
+		t.Errorf("exited with %v:\n%s", err, out.String())
 	}
 }

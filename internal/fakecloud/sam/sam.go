@@ -1,8 +1,7 @@
-// Package template turns the real template.yaml into the CloudFormation that
-// AWS makes of it, so that tests and the stand-in cloud work on what a
-// deployment creates and not on a copy of it. Its own tests prove what the
-// template promises. No Lambda function imports it.
-package template
+// Package sam turns the real template.yaml into the CloudFormation that AWS makes
+// of it, so that tests and the fake cloud use what a deployment creates and not a
+// copy of it.
+package sam
 
 import (
 	"bytes"
@@ -18,19 +17,9 @@ import (
 	"strings"
 )
 
-// Translate runs the SAM translator over template.yaml and returns
-// CloudFormation JSON for a region of the aws partition.
-//
-// codeURIs maps a function's logical id to the s3://bucket/key its code lies
-// at, as `sam package` would have written it; a function left out gets a
-// made-up one. An id that is no function of the template is an error.
-func Translate(ctx context.Context, codeURIs map[string]string) ([]byte, error) {
-	return translate(ctx, "us-east-1", codeURIs)
-}
-
 // Python returns the path of the interpreter that has requirements.txt
-// installed: IDMAPPING_PYTHON if set, else the one `make venv` makes. The
-// error says what to run when there is none.
+// installed: IDMAPPING_PYTHON if set, otherwise the one that `make venv` creates.
+// The error names the command to run when there is none.
 func Python() (string, error) {
 	if path := os.Getenv("IDMAPPING_PYTHON"); path != "" {
 		return path, nil
@@ -41,17 +30,17 @@ func Python() (string, error) {
 	}
 	path := filepath.Join(root, ".venv", "bin", "python")
 	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("looking for python: %w: run `make venv` first", err)
+		return "", fmt.Errorf("finding python: %w: run `make venv` first", err)
 	}
 	return path, nil
 }
 
 // Root returns the folder that holds go.mod and template.yaml: the working
-// directory or the nearest above it.
+// directory or the nearest folder above it.
 func Root() (string, error) {
 	start, err := os.Getwd()
 	if err != nil {
-		return "", fmt.Errorf("looking for the module's root: %w", err)
+		return "", fmt.Errorf("finding the module's root: %w", err)
 	}
 	for dir := start; ; dir = filepath.Dir(dir) {
 		_, err := os.Stat(filepath.Join(dir, "go.mod"))
@@ -59,7 +48,7 @@ func Root() (string, error) {
 			return dir, nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
-			return "", fmt.Errorf("looking for go.mod in %s and above: %w", start, err)
+			return "", fmt.Errorf("finding go.mod in %s and above: %w", start, err)
 		}
 	}
 }
@@ -67,10 +56,16 @@ func Root() (string, error) {
 //go:embed translate.py
 var script string
 
-// translate reads the template itself and hands it over: go test knows then
-// that its results depend on it, which it cannot know of a file that only
-// python opens.
-func translate(ctx context.Context, region string, codeURIs map[string]string) ([]byte, error) {
+// Translate runs the SAM translator on template.yaml and returns CloudFormation
+// JSON for the region.
+//
+// codeURIs maps a function's logical ID to the s3://bucket/key of its code, as
+// `sam package` writes it; a function without one gets a placeholder. An ID that
+// is no function of the template is an error.
+//
+// Translate reads the template itself: `go test` caches a result by the files
+// that Go opens, and would miss a file that only Python opens.
+func Translate(ctx context.Context, region string, codeURIs map[string]string) ([]byte, error) {
 	root, err := Root()
 	if err != nil {
 		return nil, err

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/idmapping/notifier/internal/fakecloud/sam"
 )
 
 // A statement of an IAM policy, with its actions sorted.
@@ -202,7 +204,7 @@ func callsInCode(t *testing.T) map[string][]string {
 // built from, by its path from the module's root.
 func sources(t *testing.T) map[string]string {
 	t.Helper()
-	root, err := Root()
+	root, err := sam.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +214,7 @@ func sources(t *testing.T) map[string]string {
 			if err != nil {
 				return err
 			}
-			if entry.IsDir() && slices.Contains([]string{"standin", "storetest", "template"}, entry.Name()) {
+			if entry.IsDir() && slices.Contains([]string{"fake", "fakecloud"}, entry.Name()) {
 				return fs.SkipDir
 			}
 			if strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {

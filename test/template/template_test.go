@@ -11,37 +11,6 @@ import (
 
 var regions = []string{"us-east-1", "cn-north-1", "us-gov-west-1"} // one of each partition
 
-func TestTranslatePutsTheCodeWhereItIsTold(t *testing.T) {
-	body, err := Translate(t.Context(), map[string]string{"PollerFunction": "s3://bucket/poller.zip"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var document struct {
-		Resources map[string]struct {
-			Properties struct {
-				Code struct{ S3Bucket, S3Key string }
-			}
-		}
-	}
-	if err := json.Unmarshal(body, &document); err != nil {
-		t.Fatal(err)
-	}
-	code := document.Resources["PollerFunction"].Properties.Code
-	if code.S3Bucket != "bucket" || code.S3Key != "poller.zip" {
-		t.Errorf("the poller's code is at %+v", code)
-	}
-	if document.Resources["NotifierFunction"].Properties.Code.S3Key == "" {
-		t.Error("a function that was not named has no code")
-	}
-}
-
-func TestTranslateNamesAFunctionThatIsNotThere(t *testing.T) {
-	_, err := Translate(t.Context(), map[string]string{"OtherFunction": "s3://bucket/key"})
-	if err == nil || !strings.Contains(err.Error(), "OtherFunction") {
-		t.Errorf("the error is %v", err)
-	}
-}
-
 func TestTheOnlyFunctionsArePollerAndNotifier(t *testing.T) {
 	for _, region := range regions {
 		functions := deploy(t, region, toSlackAndEmail).resources("AWS::Lambda::Function")

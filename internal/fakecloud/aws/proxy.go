@@ -1,4 +1,4 @@
-package fakecloud
+package aws
 
 import (
 	"bytes"
@@ -13,41 +13,45 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/idmapping/notifier/internal/fakecloud/httpfault"
+	"github.com/idmapping/notifier/internal/fakecloud/lambda"
 )
 
-// Proxy stands between the functions and moto. It records which AWS operations
-// were called and every email, and can let calls go wrong.
+// Proxy stands between the functions and moto. It records the AWS operations
+// that are called and every email, and injects faults.
 type Proxy struct {
-	// OnEmail, if set, is told of every email that was sent.
+	// OnEmail, if set, receives every email sent.
 	OnEmail func(Email)
-	// Functions by name can be invoked: moto would run them in Docker.
-	Functions map[string]*Lambda
+	// Functions, by name, are the ones that the proxy invokes itself: moto would
+	// run them in Docker.
+	Functions map[string]*lambda.Function
 
 	next   *httputil.ReverseProxy
 	mu     sync.Mutex
-	faults []*ProxyFault
+	faults []*Fault
 	calls  map[string]int
 	emails []Email
 }
 
-// ProxyFault is what goes wrong with the next calls of an operation.
-type ProxyFault struct {
+// Fault is how the next calls of an operation fail.
+type Fault struct {
 	Operation string // "DynamoDB.UpdateItem", "AWSEvents.PutEvents", "AmazonSQS.SendMessage", "SES.SendEmail"
 	Times     int    // 0: until cleared
-	Refuse    int    // answer with this status, and Code as the error
+	Refuse    int    // respond with this status, and Code as the error
 	Code      string
 	Message   string
-	Applied   bool // let the call take effect, and break the connection before the answer
+	Applied   bool // let the call take effect, and close the connection before the response
 	Delay     time.Duration
-	// Rewrite changes the answer of a call that took effect.
+	// Rewrite changes the response to a call that took effect.
 	Rewrite func(body []byte) []byte
-	// Match limits the fault to calls whose request it likes.
+	// Match, if set, limits the fault to requests for which it returns true.
 	Match func(body []byte) bool
 
 	used int
 }
 
-// Email is one email as it was given to SES.
+// Email is one email as SES received it.
 type Email struct {
 	At      time.Time
 	From    string
@@ -65,25 +69,25 @@ func NewProxy(target string) (*Proxy, error) {
 		return nil, err
 	}
 	next := httputil.NewSingleHostReverseProxy(u)
-	next.ErrorLog = log.New(io.Discard, "", 0) // a killed function's calls end in the middle
+	next.ErrorLog = log.New(io.Discard, "", 0) // a killed function's calls break off
 	return &Proxy{next: next, calls: make(map[string]int)}, nil
 }
 
-// Inject makes calls go wrong.
-func (p *Proxy) Inject(f ProxyFault) {
+// Inject makes calls fail.
+func (p *Proxy) Inject(f Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.faults = append(p.faults, &f)
 }
 
-// Clear ends every injected fault.
+// Clear removes every injected fault.
 func (p *Proxy) Clear() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.faults = nil
 }
 
-// Calls are the operations that were called, with how often.
+// Calls returns how often each operation was called.
 func (p *Proxy) Calls() map[string]int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -94,7 +98,7 @@ func (p *Proxy) Calls() map[string]int {
 	return calls
 }
 
-// Emails are the emails sent so far, in order.
+// Emails returns the emails sent so far, in order.
 func (p *Proxy) Emails() []Email {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -115,18 +119,18 @@ func operation(r *http.Request) string {
 	return r.Method + " " + r.URL.Path
 }
 
-// ServeHTTP passes a call on, or does to it what was injected.
+// ServeHTTP forwards a call, or applies the fault that it meets.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		reset(w)
+		httpfault.Reset(w)
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	name := operation(r)
-	fault := p.note(name, body)
+	fault := p.record(name, body)
 	if fault != nil && fault.Delay > 0 {
-		pause(r.Context(), fault.Delay)
+		httpfault.Pause(r.Context(), fault.Delay)
 	}
 	if fault != nil && fault.Refuse > 0 {
 		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
@@ -145,12 +149,12 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.email(body)
 	}
 	if fault != nil && fault.Applied {
-		reset(w)
+		httpfault.Reset(w)
 		return
 	}
-	answer := kept.body.Bytes()
+	response := kept.body.Bytes()
 	if fault != nil && fault.Rewrite != nil {
-		answer = fault.Rewrite(answer)
+		response = fault.Rewrite(response)
 		kept.header.Del("Content-Length")
 		kept.header.Del("X-Amz-Crc32")
 	}
@@ -158,11 +162,11 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header()[key] = values
 	}
 	w.WriteHeader(kept.status)
-	_, _ = w.Write(answer)
+	_, _ = w.Write(response)
 }
 
-// invoked is the function that a call invokes (Lambda API, Invoke), or nil.
-func (p *Proxy) invoked(r *http.Request) *Lambda {
+// invoked returns the function that a call invokes (Lambda API, Invoke), or nil.
+func (p *Proxy) invoked(r *http.Request) *lambda.Function {
 	name, ok := strings.CutPrefix(r.URL.Path, "/2015-03-31/functions/")
 	if name, found := strings.CutSuffix(name, "/invocations"); ok && found && r.Method == http.MethodPost {
 		return p.Functions[name]
@@ -170,7 +174,7 @@ func (p *Proxy) invoked(r *http.Request) *Lambda {
 	return nil
 }
 
-func (p *Proxy) note(name string, body []byte) *ProxyFault {
+func (p *Proxy) record(name string, body []byte) *Fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.calls[name]++
@@ -206,27 +210,27 @@ func (p *Proxy) email(body []byte) {
 	}
 	p.mu.Lock()
 	p.emails = append(p.emails, e)
-	tell := p.OnEmail
+	onEmail := p.OnEmail
 	p.mu.Unlock()
-	if tell != nil {
-		tell(e)
+	if onEmail != nil {
+		onEmail(e)
 	}
 }
 
-// recorder keeps an answer.
+// recorder keeps a response.
 type recorder struct {
 	header http.Header
 	status int
 	body   bytes.Buffer
 }
 
-func (r *recorder) invoke(ctx context.Context, function *Lambda, payload []byte) {
-	answer, err := function.Invoke(ctx, payload)
+func (r *recorder) invoke(ctx context.Context, function *lambda.Function, payload []byte) {
+	response, err := function.Invoke(ctx, payload)
 	if err != nil {
 		r.header.Set("X-Amz-Function-Error", "Unhandled")
-		answer, _ = json.Marshal(map[string]string{"errorMessage": err.Error()})
+		response, _ = json.Marshal(map[string]string{"errorMessage": err.Error()})
 	}
-	r.body.Write(answer)
+	r.body.Write(response)
 }
 
 func (r *recorder) Header() http.Header         { return r.header }

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/idmapping/notifier/internal/fakecloud/sam"
 )
 
 var update = flag.Bool("update", false, "put docs/event.schema.json into template.yaml anew")
@@ -54,7 +56,7 @@ func putSchema(t *testing.T, schema string) {
 		key, _, _ := strings.Cut(old, "\n")
 		return key + "\n        " + layout(t, json.RawMessage(schema), "        ") + "\n"
 	})
-	root, err := Root()
+	root, err := sam.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/idmapping/notifier/internal/fakecloud/sam"
 )
 
 // A stack is the translated template with its parameters filled in: what
@@ -30,7 +32,7 @@ var toSlackAndEmail = map[string]string{
 func deploy(t *testing.T, region string, parameters map[string]string) stack {
 	t.Helper()
 	once, _ := translations.LoadOrStore(region, sync.OnceValues(func() ([]byte, error) {
-		return translate(t.Context(), region, nil)
+		return sam.Translate(t.Context(), region, nil)
 	}))
 	body, err := once.(func() ([]byte, error))()
 	if err != nil {

@@ -9,13 +9,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/idmapping/notifier/internal/fakecloud/sam"
 )
 
 // readFromRoot returns a file of the module's root. Reading it here also tells
 // go test that the results depend on it.
 func readFromRoot(t *testing.T, name string) string {
 	t.Helper()
-	root, err := Root()
+	root, err := sam.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +31,7 @@ func readFromRoot(t *testing.T, name string) string {
 // command returns a command that runs in the module's root.
 func command(t *testing.T, name string, arguments ...string) *exec.Cmd {
 	t.Helper()
-	root, err := Root()
+	root, err := sam.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +49,7 @@ func TestCfnLintFindsNothingAndIsToldToOverlookNothing(t *testing.T) {
 	if strings.Contains(readFromRoot(t, "template.yaml"), "cfn-lint") {
 		t.Error("the template switches a check off")
 	}
-	python, err := Python()
+	python, err := sam.Python()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/idmapping/notifier/internal/fakecloud/sam"
 )
 
 // The names are a contract with everyone who deploys.
@@ -115,7 +117,7 @@ func TestPatternsTakeWhatIsMeantAndRefuseWhatIsPastedWrongly(t *testing.T) {
 // runPython gives a script JSON and reads back JSON.
 func runPython(t *testing.T, script string, in, out any) {
 	t.Helper()
-	python, err := Python()
+	python, err := sam.Python()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,3 @@
+// Package template tests what template.yaml promises: its resources, permissions,
+// parameters and alarms, in each AWS partition.
+package template
