@@ -18,7 +18,7 @@ import (
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/fakecloud"
 	"github.com/idmapping/notifier/internal/message"
-	"github.com/idmapping/notifier/internal/messagetest"
+	"github.com/idmapping/notifier/internal/message/messagetest"
 	"github.com/idmapping/notifier/internal/slack"
 	"github.com/idmapping/notifier/internal/template"
 )
