@@ -32,7 +32,7 @@ func main() {
 
 func newPoller() (*poller.Poller, error) {
 	var env config.Reader
-	table, bus := env.Required("JOBS_TABLE"), env.Required("EVENT_BUS_NAME")
+	table, bus, stack := env.Required("JOBS_TABLE"), env.Required("EVENT_BUS_NAME"), env.Required("STACK_NAME")
 	retention := time.Duration(env.Int("RETENTION_DAYS", 90, 1, 3650)) * 24 * time.Hour
 	rate := env.Float("ENTITY_RESOLUTION_RATE", entityresolution.DefaultRate)
 	watched, err := poller.NewFilter(env.Text("WORKFLOW_INCLUDE"), env.Text("WORKFLOW_EXCLUDE"))
@@ -45,10 +45,10 @@ func newPoller() (*poller.Poller, error) {
 	return &poller.Poller{
 		Source:    entityresolution.New(cfg, rate),
 		Store:     jobsTable(cfg, table, retention),
-		Publisher: eventbridge.New(cfg, bus),
+		Publisher: eventbridge.New(cfg, bus, stack),
 		Watched:   watched,
 		Retention: retention,
-		Metrics:   emf.Writer{Out: os.Stdout, Stack: env.Text("STACK_NAME")}.Put,
+		Metrics:   emf.Writer{Out: os.Stdout, Stack: stack}.Put,
 	}, nil
 }
 
