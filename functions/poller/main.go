@@ -33,7 +33,7 @@ func main() {
 func newPoller() (*poller.Poller, error) {
 	var env config.Reader
 	table, bus, stack := env.Required("JOBS_TABLE"), env.Required("EVENT_BUS_NAME"), env.Required("STACK_NAME")
-	retention := time.Duration(env.Int("RETENTION_DAYS", 90, 1, 3650)) * 24 * time.Hour
+	retention := time.Duration(env.Int("RETENTION_DAYS", 90, 7, 400)) * 24 * time.Hour
 	rate := env.Float("ENTITY_RESOLUTION_RATE", entityresolution.DefaultRate)
 	watched, err := poller.NewFilter(env.Text("WORKFLOW_INCLUDE"), env.Text("WORKFLOW_EXCLUDE"))
 	env.Wrong(err)

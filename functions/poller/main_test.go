@@ -25,8 +25,8 @@ func TestThePollerSaysEverythingThatKeepsItFromStarting(t *testing.T) {
 		"no stack name":  {deployed.With(settings{"STACK_NAME": ""}), []string{"STACK_NAME"}},
 		"no region":      {deployed.With(settings{"AWS_REGION": ""}), []string{"AWS_REGION"}},
 		"no credentials": {deployed.With(settings{"AWS_ACCESS_KEY_ID": ""}), []string{"AWS_ACCESS_KEY_ID"}},
-		"no days":        {deployed.With(settings{"RETENTION_DAYS": "0"}), []string{"RETENTION_DAYS"}},
-		"too many days":  {deployed.With(settings{"RETENTION_DAYS": "3651"}), []string{"RETENTION_DAYS"}},
+		"too few days":   {deployed.With(settings{"RETENTION_DAYS": "6"}), []string{"RETENTION_DAYS"}},
+		"too many days":  {deployed.With(settings{"RETENTION_DAYS": "401"}), []string{"RETENTION_DAYS"}},
 		"no rate":        {deployed.With(settings{"ENTITY_RESOLUTION_RATE": "0"}), []string{"ENTITY_RESOLUTION_RATE"}},
 		"everything wrong": {
 			settings{"RETENTION_DAYS": "forever", "ENTITY_RESOLUTION_RATE": "fast", "WORKFLOW_INCLUDE": "crm-[", "WORKFLOW_EXCLUDE": "[a"},
