@@ -31,7 +31,7 @@ func main() {
 
 func newPoller() (*poller.Poller, error) {
 	var env config.Reader
-	table, bus := env.Required("JOBS_TABLE"), env.Required("EVENT_BUS_NAME")
+	table, bus, stack := env.Required("JOBS_TABLE"), env.Required("EVENT_BUS_NAME"), env.Required("STACK_NAME")
 	retention := time.Duration(env.Int("RETENTION_DAYS", 90, 7, 400)) * 24 * time.Hour
 	rate := env.Float("REQUESTS_PER_SECOND", entityresolution.DefaultRate)
 	watched, err := poller.NewFilter(env.Text("WORKFLOW_INCLUDE"), env.Text("WORKFLOW_EXCLUDE"))
@@ -44,8 +44,8 @@ func newPoller() (*poller.Poller, error) {
 	return &poller.Poller{
 		Source:    entityresolution.New(cfg, rate),
 		Store:     dynamodb.Jobs{Client: awsdynamodb.NewFromConfig(cfg), Table: table, Retention: retention},
-		Publisher: eventbridge.New(cfg, bus),
+		Publisher: eventbridge.New(cfg, bus, stack),
 		Watched:   watched,
-		Metrics:   emf.Writer{Out: os.Stdout, Stack: env.Text("STACK_NAME")}.Put,
+		Metrics:   emf.Writer{Out: os.Stdout, Stack: stack}.Put,
 	}, nil
 }

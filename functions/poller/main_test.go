@@ -19,17 +19,18 @@ func TestThePollerSaysEverythingThatKeepsItFromStarting(t *testing.T) {
 		env      settings
 		problems []string
 	}{
-		"nothing set":    {settings{}, []string{"JOBS_TABLE", "EVENT_BUS_NAME", "AWS_REGION", "AWS_ACCESS_KEY_ID"}},
+		"nothing set":    {settings{}, []string{"JOBS_TABLE", "EVENT_BUS_NAME", "STACK_NAME", "AWS_REGION", "AWS_ACCESS_KEY_ID"}},
 		"no table":       {deployed.With(settings{"JOBS_TABLE": ""}), []string{"JOBS_TABLE"}},
 		"no bus":         {deployed.With(settings{"EVENT_BUS_NAME": ""}), []string{"EVENT_BUS_NAME"}},
+		"no stack name":  {deployed.With(settings{"STACK_NAME": ""}), []string{"STACK_NAME"}},
 		"no region":      {deployed.With(settings{"AWS_REGION": ""}), []string{"AWS_REGION"}},
 		"no credentials": {deployed.With(settings{"AWS_ACCESS_KEY_ID": ""}), []string{"AWS_ACCESS_KEY_ID"}},
-		"no days":        {deployed.With(settings{"RETENTION_DAYS": "0"}), []string{"RETENTION_DAYS"}},
-		"too many days":  {deployed.With(settings{"RETENTION_DAYS": "3651"}), []string{"RETENTION_DAYS"}},
-		"no rate":        {deployed.With(settings{"ENTITY_RESOLUTION_RATE": "0"}), []string{"ENTITY_RESOLUTION_RATE"}},
+		"too few days":   {deployed.With(settings{"RETENTION_DAYS": "6"}), []string{"RETENTION_DAYS"}},
+		"too many days":  {deployed.With(settings{"RETENTION_DAYS": "401"}), []string{"RETENTION_DAYS"}},
+		"no rate":        {deployed.With(settings{"REQUESTS_PER_SECOND": "0"}), []string{"REQUESTS_PER_SECOND"}},
 		"everything wrong": {
-			settings{"RETENTION_DAYS": "forever", "ENTITY_RESOLUTION_RATE": "fast", "WORKFLOW_INCLUDE": "crm-[", "WORKFLOW_EXCLUDE": "[a"},
-			[]string{"JOBS_TABLE", "EVENT_BUS_NAME", "RETENTION_DAYS", "ENTITY_RESOLUTION_RATE", "WorkflowInclude", "WorkflowExclude", "AWS_REGION", "AWS_ACCESS_KEY_ID"},
+			settings{"RETENTION_DAYS": "forever", "REQUESTS_PER_SECOND": "fast", "WORKFLOW_INCLUDE": "crm-[", "WORKFLOW_EXCLUDE": "[a"},
+			[]string{"JOBS_TABLE", "EVENT_BUS_NAME", "STACK_NAME", "RETENTION_DAYS", "REQUESTS_PER_SECOND", "WorkflowInclude", "WorkflowExclude", "AWS_REGION", "AWS_ACCESS_KEY_ID"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) { lambdatest.CannotStart(t, c.env, c.problems...) })
@@ -39,8 +40,8 @@ func TestThePollerSaysEverythingThatKeepsItFromStarting(t *testing.T) {
 func TestThePollerStartsAndAsksForWork(t *testing.T) {
 	for name, env := range map[string]settings{
 		"as deployed":              deployed,
-		"with as little as can be": lambdatest.AWS.With(settings{"JOBS_TABLE": "jobs", "EVENT_BUS_NAME": "default"}),
-		"with every setting":       deployed.With(settings{"ENTITY_RESOLUTION_RATE": "0.5", "WORKFLOW_INCLUDE": "crm-*,ads"}),
+		"with as little as can be": lambdatest.AWS.With(settings{"JOBS_TABLE": "jobs", "EVENT_BUS_NAME": "default", "STACK_NAME": "s"}),
+		"with every setting":       deployed.With(settings{"REQUESTS_PER_SECOND": "0.5", "WORKFLOW_INCLUDE": "crm-*,ads"}),
 	} {
 		t.Run(name, func(t *testing.T) { lambdatest.Starts(t, env) })
 	}

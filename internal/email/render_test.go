@@ -11,9 +11,9 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/idmapping/notifier/internal/event"
-	"github.com/idmapping/notifier/internal/golden"
+	"github.com/idmapping/notifier/internal/event/eventtest"
 	"github.com/idmapping/notifier/internal/message"
-	"github.com/idmapping/notifier/internal/messagetest"
+	"github.com/idmapping/notifier/internal/message/messagetest"
 	"github.com/idmapping/notifier/internal/slack"
 )
 
@@ -22,7 +22,7 @@ var now = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func composed(t testing.TB, name string) message.Message {
 	t.Helper()
-	e, err := event.Decode(golden.Events(t)[name])
+	e, err := event.Decode(eventtest.Examples()[name])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,11 +30,11 @@ func composed(t testing.TB, name string) message.Message {
 }
 
 func TestEmailsLookAsTheyWereSeen(t *testing.T) {
-	for name := range golden.Events(t) {
+	for name := range eventtest.Examples() {
 		subject, htmlBody, text := Render(composed(t, name))
 		t.Run(name, func(t *testing.T) {
-			golden.Check(t, name+".html", []byte(htmlBody))
-			golden.Check(t, name+".txt", []byte("Subject: "+subject+"\n\n"+text))
+			eventtest.Golden(t, name+".html", []byte(htmlBody))
+			eventtest.Golden(t, name+".txt", []byte("Subject: "+subject+"\n\n"+text))
 		})
 	}
 }
@@ -43,8 +43,8 @@ func TestNoticesLookAsTheyWereSeen(t *testing.T) {
 	for name, m := range messagetest.Notices() {
 		subject, htmlBody, text := Render(m)
 		t.Run(name, func(t *testing.T) {
-			golden.Check(t, name+".html", []byte(htmlBody))
-			golden.Check(t, name+".txt", []byte("Subject: "+subject+"\n\n"+text))
+			eventtest.Golden(t, name+".html", []byte(htmlBody))
+			eventtest.Golden(t, name+".txt", []byte("Subject: "+subject+"\n\n"+text))
 		})
 	}
 }
@@ -55,7 +55,7 @@ var element = regexp.MustCompile(`<(/?)(!DOCTYPE html|html|head|meta|title|body|
 func TestNothingFromOutsideIsMarkup(t *testing.T) { rapid.Check(t, inert) }
 
 func inert(t *rapid.T) {
-	subject, body, _ := Render(message.Compose(messagetest.Event(t), now))
+	subject, body, _ := Render(message.Compose(eventtest.Event(t), now))
 	if left := element.ReplaceAllString(body, ""); strings.ContainsAny(left, "<>") {
 		at := strings.IndexAny(left, "<>")
 		t.Fatalf("markup at %q", left[max(0, at-40):min(len(left), at+80)])
@@ -73,7 +73,7 @@ func inert(t *rapid.T) {
 // Whatever the message says is in the HTML and the text alike, and, short of
 // Slack's cut, in the card.
 func TestEveryChannelTellsTheSameFacts(t *testing.T) {
-	for name := range golden.Events(t) {
+	for name := range eventtest.Examples() {
 		if name == "hostile" {
 			continue // cut and defused; the golden files show it
 		}

@@ -8,15 +8,29 @@ import (
 	"time"
 )
 
-// ErrForeign is returned, wrapped, by [Decode] for a body that is not one of
-// our events and never will be: waiting or trying again cannot help.
+// ErrForeign is wrapped by every error of [Decode]: the body is not an event of
+// the notifier, or not what it claims to be. A retry cannot change that.
 var ErrForeign = errors.New("not an event of the ID mapping notifier")
 
-// Decode reads an event as EventBridge delivers it to a target. Unknown keys
-// are ignored, so that an event of a later version 1 is understood.
+// Decode reads and verifies an event as EventBridge delivers it to a target.
+// Anyone who may call PutEvents in the account can imitate the source, so Decode
+// accepts only an event whose account, region and transition ID follow from the
+// workflow that it names. It ignores unknown keys, so that it reads the events
+// of a later version 1.
 //
-// Every error wraps ErrForeign and says what is wrong with the body.
+// Every error wraps ErrForeign and names what is wrong with the body.
 func Decode(body []byte) (Event, error) {
+	e, err := read(body)
+	if err == nil {
+		err = verify(e)
+	}
+	if err != nil {
+		return Event{}, fmt.Errorf("%w: %w", ErrForeign, err)
+	}
+	return e, nil
+}
+
+func read(body []byte) (Event, error) {
 	var envelope struct {
 		ID         string          `json:"id"`
 		Source     string          `json:"source"`
@@ -27,13 +41,13 @@ func Decode(body []byte) (Event, error) {
 		Detail     json.RawMessage `json:"detail"`
 	}
 	if err := json.Unmarshal(body, &envelope); err != nil {
-		return Event{}, fmt.Errorf("%w: the body is not an EventBridge envelope: %w", ErrForeign, err)
+		return Event{}, fmt.Errorf("the body is not an EventBridge envelope: %w", err)
 	}
 	if source := SourceOf(envelope.DetailType); envelope.Source != source {
-		return Event{}, fmt.Errorf("%w: source is %.100q, not %q", ErrForeign, envelope.Source, source)
+		return Event{}, fmt.Errorf("source is %.100q, not %q", envelope.Source, source)
 	}
 	if !slices.Contains([]string{StateChange, Vanished, Canary}, envelope.DetailType) {
-		return Event{}, fmt.Errorf("%w: detail-type %.100q is not known", ErrForeign, envelope.DetailType)
+		return Event{}, fmt.Errorf("detail-type %.100q is unknown", envelope.DetailType)
 	}
 	e := Event{
 		ID:         envelope.ID,
@@ -43,20 +57,45 @@ func Decode(body []byte) (Event, error) {
 		Time:       envelope.Time.UTC(),
 	}
 	if err := json.Unmarshal(envelope.Detail, &e.Detail); err != nil {
-		return Event{}, fmt.Errorf("%w: reading detail: %w", ErrForeign, err)
+		return Event{}, fmt.Errorf("reading detail: %w", err)
 	}
 	if e.Detail.Version != Version {
-		return Event{}, fmt.Errorf("%w: detail.version is %.100q, not %q", ErrForeign, e.Detail.Version, Version)
-	}
-	for _, key := range []struct{ name, value string }{
-		{"transitionId", e.Detail.TransitionID},
-		{"workflowName", e.Detail.WorkflowName},
-		{"jobId", e.Detail.JobID},
-		{"status", string(e.Detail.Status)},
-	} {
-		if key.value == "" && (e.DetailType != Canary || key.name == "transitionId") {
-			return Event{}, fmt.Errorf("%w: detail.%s is missing", ErrForeign, key.name)
-		}
+		return Event{}, fmt.Errorf("detail.version is %.100q, not %q", e.Detail.Version, Version)
 	}
 	return e, nil
+}
+
+// verify checks that the event is what it claims to be.
+func verify(e Event) error {
+	d := e.Detail
+	if e.DetailType == Canary {
+		return verifyID(d.TransitionID, canaryID(d.ObservedAt))
+	}
+	for _, key := range []struct{ name, value string }{
+		{"workflowName", d.WorkflowName},
+		{"jobId", d.JobID},
+		{"status", string(d.Status)},
+	} {
+		if key.value == "" {
+			return fmt.Errorf("detail.%s is missing", key.name)
+		}
+	}
+	workflow, err := parseWorkflow(d.WorkflowARN, d.WorkflowName)
+	if err != nil {
+		return err
+	}
+	if e.Account != workflow.AccountID {
+		return fmt.Errorf("account is %.100q, but the workflow's account is %.100q", e.Account, workflow.AccountID)
+	}
+	if e.Region != workflow.Region {
+		return fmt.Errorf("region is %.100q, but the workflow's region is %.100q", e.Region, workflow.Region)
+	}
+	return verifyID(d.TransitionID, TransitionID(workflow, d.key(), transitionWord(e.DetailType, d)))
+}
+
+func verifyID(got, want string) error {
+	if got != want {
+		return fmt.Errorf("detail.transitionId is %.100q, not the hash %q of this transition", got, want)
+	}
+	return nil
 }

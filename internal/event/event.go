@@ -1,7 +1,7 @@
 // Package event is the public contract: the events that subscribers receive,
-// version 1. It encodes a transition for the bus and decodes what arrives from
-// it. docs/events.md and docs/event.schema.json say the same for readers of
-// other languages. Pure.
+// version 1. It encodes transitions for the bus, and decodes and verifies what
+// arrives from it. docs/events.md and docs/event.schema.json describe the same
+// contract for readers of other languages. Pure.
 package event
 
 import (
@@ -10,24 +10,24 @@ import (
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
-// Source is the events' `source`.
+// Source is the `source` of every event but canaries.
 const Source = "idmapping.notifier"
 
-// The detail-types.
+// The detail types.
 const (
 	StateChange = "ID Mapping Job State Change"
 	Vanished    = "ID Mapping Job Vanished"
 )
 
-// Canary is the detail-type of the synthetic event that shows that the way from
-// the poller to every destination is open. It is no part of the contract and
-// has a source of its own, so that no subscriber meets it.
+// Canary is the detail type of the synthetic event that tests the path from the
+// poller to every destination. It is not part of the contract. It has its own
+// source, so that no subscriber receives it.
 const (
 	Canary       = "ID Mapping Canary"
 	CanarySource = Source + ".canary"
 )
 
-// SourceOf is the `source` of events of a detail-type.
+// SourceOf returns the `source` of events of a detail type.
 func SourceOf(detailType string) string {
 	if detailType == Canary {
 		return CanarySource
@@ -35,67 +35,64 @@ func SourceOf(detailType string) string {
 	return Source
 }
 
-// Version is the version of Detail. Within it keys are only ever added.
+// Version is the version of Detail. Within a version, keys are only added.
 const Version = "1"
 
-// Detail is an event's `detail`. Optional keys are left out when there is
-// nothing to say, never null.
+// Detail is an event's `detail`. Optional keys without a value are absent, never
+// null.
 type Detail struct {
 	Version        string        `json:"version"`
-	TransitionID   string        `json:"transitionId"` // the idempotency key
+	Publisher      string        `json:"publisher,omitempty"` // stack name; see AddPublisher
+	TransitionID   string        `json:"transitionId"`        // the idempotency key
 	WorkflowName   string        `json:"workflowName"`
 	WorkflowARN    string        `json:"workflowArn"`
 	JobID          string        `json:"jobId"`
 	JobType        string        `json:"jobType,omitempty"`
 	Status         jobs.Status   `json:"status"`
-	PreviousStatus jobs.Status   `json:"previousStatus,omitempty"` // absent on first sight
-	Skipped        []jobs.Status `json:"skipped,omitempty"`        // steps that were not seen
+	PreviousStatus jobs.Status   `json:"previousStatus,omitempty"` // absent at first sight; equal to Status when an unknown status ended
+	Skipped        []jobs.Status `json:"skipped,omitempty"`        // statuses that were not observed
 	StartTime      time.Time     `json:"startTime,omitzero"`
 	EndTime        time.Time     `json:"endTime,omitzero"`
-	ObservedAt     time.Time     `json:"observedAt"`                // when the poller saw it
-	Duration       *int64        `json:"durationSeconds,omitempty"` // end - start, once ended
-	Metrics        jobs.Metrics  `json:"metrics,omitempty"`         // records, only the counters given
+	ObservedAt     time.Time     `json:"observedAt"`                // by the poller's clock
+	Duration       *int64        `json:"durationSeconds,omitempty"` // end - start, of a finished job
+	Metrics        jobs.Metrics  `json:"metrics,omitempty"`         // records; only the counters that the API returned
 	Rates          *Rates        `json:"rates,omitempty"`
 	Error          *Error        `json:"error,omitempty"`
 	Outputs        []jobs.Output `json:"outputs,omitempty"`
 	Links          *Links        `json:"links,omitempty"`
 
-	Visible bool `json:"show,omitempty"` // of a canary: people are to see it
+	Visible bool `json:"show,omitempty"` // of a canary: people see it
 }
 
-// Rates are fractions of records. Each is absent where its denominator is.
+// Rates are fractions of records. A rate whose denominator is unknown or zero is
+// absent.
 type Rates struct {
 	Mapped       *float64 `json:"mapped,omitempty"`       // totalMappedRecords / totalRecordsProcessed
 	NotProcessed *float64 `json:"notProcessed,omitempty"` // recordsNotProcessed / inputRecords
 }
 
-// Error is why a job failed.
+// Error is the reason why a job failed.
 type Error struct {
-	Message  string        `json:"message"` // as given, cut in the middle at 4 KB with a mark
+	Message  string        `json:"message"` // unchanged up to 4 KB; longer text is cut in the middle, with a mark
 	Category jobs.Category `json:"category"`
 }
 
-// Links are console URLs.
-type Links struct {
-	Job      string   `json:"job,omitempty"`
-	Workflow string   `json:"workflow,omitempty"`
-	Outputs  []string `json:"outputs,omitempty"` // one for each of outputs, in order
-}
-
-// Terminal tells whether the event tells of a job's end.
+// Terminal reports whether the job has finished.
 func (d Detail) Terminal() bool {
 	return jobs.Job{Status: d.Status, EndTime: d.EndTime}.Terminal()
 }
 
-// Silent tells whether the event is a canary that nobody is to see.
-func (e Event) Silent() bool { return e.DetailType == Canary && !e.Detail.Visible }
+func (d Detail) key() jobs.Key { return jobs.Key{Workflow: d.WorkflowName, Job: d.JobID} }
 
 // Event is an event as EventBridge delivers it.
 type Event struct {
-	ID         string // EventBridge's own id: differs between two deliveries of one PutEvents entry's repeats
+	ID         string // EventBridge's own ID; it differs between repeats of one transition
 	DetailType string
 	Account    string
 	Region     string
 	Time       time.Time // when the state began
 	Detail     Detail
 }
+
+// Silent reports whether the event is a canary that no one sees.
+func (e Event) Silent() bool { return e.DetailType == Canary && !e.Detail.Visible }

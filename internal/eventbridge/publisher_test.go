@@ -5,60 +5,75 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/event/eventtest"
 	"github.com/idmapping/notifier/internal/eventbridge"
-	"github.com/idmapping/notifier/internal/fakecloud/account"
-	fakeentityresolution "github.com/idmapping/notifier/internal/fakecloud/entityresolution"
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-// put is one entry as PutEvents is asked to take it.
-type put struct {
+// putEntry is one entry of a PutEvents request.
+type putEntry struct {
 	EventBusName, Source, DetailType, Detail string
 	Resources                                []string
 	Time                                     float64 // epoch seconds
 }
 
-// bus stands for PutEvents. It keeps every call, and lets answer, if set, write
-// the answer.
+// bus is a fake of PutEvents below the SDK. It records every call and accepts
+// every entry, unless answer or fail is set.
 type bus struct {
-	answer func(w http.ResponseWriter, entries []put)
+	answer func(w http.ResponseWriter, entries []putEntry)
+	fail   func(call int) error // a call without a response; call counts from 1
 
 	mu    sync.Mutex
-	calls [][]put
+	calls [][]putEntry
 }
 
-func (b *bus) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var in struct{ Entries []put }
+// Do implements aws.HTTPClient.
+func (b *bus) Do(r *http.Request) (*http.Response, error) {
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	w := httptest.NewRecorder()
+	var in struct{ Entries []putEntry }
 	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || r.Header.Get("X-Amz-Target") != "AWSEvents.PutEvents" {
 		http.Error(w, "not PutEvents", http.StatusNotImplemented)
-		return
+		return w.Result(), nil
 	}
 	b.mu.Lock()
 	b.calls = append(b.calls, in.Entries)
+	call := len(b.calls)
 	b.mu.Unlock()
+	if b.fail != nil {
+		if err := b.fail(call); err != nil {
+			return nil, err
+		}
+	}
 	if b.answer != nil {
 		b.answer(w, in.Entries)
-		return
+	} else {
+		writeResults(w, make([]string, len(in.Entries)))
 	}
-	results(w, make([]string, len(in.Entries)))
+	return w.Result(), nil
 }
 
-// results answers with an error code, or success where it is empty, for each
-// entry.
-func results(w http.ResponseWriter, codes []string) {
+// writeResults writes an error code, or success where it is empty, per entry.
+func writeResults(w http.ResponseWriter, codes []string) {
 	type result struct{ EventId, ErrorCode, ErrorMessage *string }
 	all, failed := []result{}, 0
 	for i, code := range codes {
@@ -72,7 +87,7 @@ func results(w http.ResponseWriter, codes []string) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"FailedEntryCount": failed, "Entries": all})
 }
 
-func (b *bus) sizes() []int {
+func (b *bus) callSizes() []int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var all []int
@@ -82,42 +97,78 @@ func (b *bus) sizes() []int {
 	return all
 }
 
-func publisher(t *testing.T, b *bus) *eventbridge.Publisher {
-	t.Helper()
-	server := httptest.NewServer(b)
-	t.Cleanup(server.Close)
+const stack = "idmapping"
+
+func newPublisher(b *bus) *eventbridge.Publisher {
 	return eventbridge.New(aws.Config{
-		Region:       account.Region,
-		BaseEndpoint: &server.URL,
-		Credentials:  credentials.NewStaticCredentialsProvider("test", "test", ""),
-		HTTPClient:   &http.Client{Timeout: 600 * time.Millisecond},
-	}, "the-bus")
+		Region:      eventtest.Region,
+		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+		HTTPClient:  b,
+	}, "the-bus", stack)
 }
 
-// entries makes n entries whose details have about so many bytes.
+// entries returns n entries whose details have about that many bytes.
 func entries(n, bytes int) []jobs.Entry {
 	var all []jobs.Entry
 	for i := range n {
 		all = append(all, jobs.Entry{ID: fmt.Sprint(i), DetailType: event.StateChange, Time: noon,
-			Resource: fakeentityresolution.WorkflowARN("crm"), Detail: fmt.Sprintf(`{"i":%d,"pad":%q}`, i, strings.Repeat("x", bytes))})
+			Resource: eventtest.WorkflowARN("crm"), Detail: fmt.Sprintf(`{"i":%d,"pad":%q}`, i, strings.Repeat("x", bytes))})
 	}
 	return all
 }
 
-func TestAnEntryIsPutAsTheContractSays(t *testing.T) {
+func TestEntryIsPutWithItsPublisher(t *testing.T) {
 	b := &bus{}
-	in := jobs.Entry{DetailType: event.Vanished, Time: noon, Resource: fakeentityresolution.WorkflowARN("crm"), Detail: `{"version":"1"}`}
-	if errs := publisher(t, b).Publish(t.Context(), []jobs.Entry{in}); len(errs) != 1 || errs[0] != nil {
+	in := jobs.Entry{DetailType: event.Vanished, Time: noon, Resource: eventtest.WorkflowARN("crm"), Detail: `{"version":"1"}`}
+	if errs := newPublisher(b).Publish(t.Context(), []jobs.Entry{in}); len(errs) != 1 || errs[0] != nil {
 		t.Fatal(errs)
 	}
-	want := put{EventBusName: "the-bus", Source: "idmapping.notifier", DetailType: "ID Mapping Job Vanished",
-		Detail: `{"version":"1"}`, Resources: []string{fakeentityresolution.WorkflowARN("crm")}, Time: float64(noon.Unix())}
+	want := putEntry{EventBusName: "the-bus", Source: "idmapping.notifier", DetailType: "ID Mapping Job Vanished",
+		Detail: `{"publisher":"idmapping","version":"1"}`, Resources: []string{eventtest.WorkflowARN("crm")}, Time: float64(noon.Unix())}
 	if got := b.calls[0][0]; fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("put\n%+v, want\n%+v", got, want)
 	}
+	if in.Detail != `{"version":"1"}` {
+		t.Errorf("the outbox's entry changed to %s", in.Detail)
+	}
 }
 
-func TestEntriesGoInCallsOfTenAndOf256KB(t *testing.T) {
+func TestCanaryIsPutWithItsPublisher(t *testing.T) {
+	b := &bus{}
+	if errs := newPublisher(b).Publish(t.Context(), []jobs.Entry{event.EncodeCanary(false, noon)}); errors.Join(errs...) != nil {
+		t.Fatal(errs)
+	}
+	got := b.calls[0][0]
+	if got.Source != event.CanarySource || got.Resources != nil || !strings.HasPrefix(got.Detail, `{"publisher":"idmapping",`) {
+		t.Errorf("put %+v", got)
+	}
+}
+
+// Two entries fill a call to the byte. Their size includes the publisher.
+func TestCallHoldsExactly256KB(t *testing.T) {
+	const limit = 256 << 10
+	overhead := func() int {
+		b := &bus{}
+		newPublisher(b).Publish(t.Context(), entries(1, 0))
+		e := b.calls[0][0]
+		return 14 + len(e.Source) + len(e.DetailType) + len(e.Resources[0]) + len(e.Detail)
+	}()
+	for _, c := range []struct {
+		excess int
+		want   string
+	}{{0, "[2]"}, {1, "[1 1]"}} {
+		b := &bus{}
+		two := append(entries(1, limit/2-overhead), entries(1, limit/2-overhead+c.excess)...)
+		if errs := newPublisher(b).Publish(t.Context(), two); errors.Join(errs...) != nil {
+			t.Fatal(errs)
+		}
+		if got := fmt.Sprint(b.callSizes()); got != c.want {
+			t.Errorf("%d bytes over the limit: calls of %s entries, want %s", c.excess, got, c.want)
+		}
+	}
+}
+
+func TestCallsHoldAtMostTenEntriesAnd256KB(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		in   []jobs.Entry
@@ -134,8 +185,8 @@ func TestEntriesGoInCallsOfTenAndOf256KB(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := &bus{}
-			errs := publisher(t, b).Publish(t.Context(), c.in)
-			if got := fmt.Sprint(b.sizes()); got != fmt.Sprint(c.want) {
+			errs := newPublisher(b).Publish(t.Context(), c.in)
+			if got := fmt.Sprint(b.callSizes()); got != fmt.Sprint(c.want) {
 				t.Errorf("calls of %s entries, want %v", got, c.want)
 			}
 			if len(errs) != len(c.in) || errors.Join(errs...) != nil {
@@ -146,7 +197,7 @@ func TestEntriesGoInCallsOfTenAndOf256KB(t *testing.T) {
 				bytes := 0
 				for _, e := range call {
 					bytes += 14 + len(e.Source) + len(e.DetailType) + len(e.Detail) + len(e.Resources[0])
-					if e.Detail != c.in[sent].Detail {
+					if e.Detail != event.AddPublisher(c.in[sent].Detail, stack) {
 						t.Fatalf("entry %d is out of order", sent)
 					}
 					sent++
@@ -159,9 +210,9 @@ func TestEntriesGoInCallsOfTenAndOf256KB(t *testing.T) {
 	}
 }
 
-// The codes are those of PutEventsResultEntry, and what the documentation of
-// endpoints and of "InternalFailure" adds.
-func TestEachEntryIsKeptOrGivenUpByItsOwnErrorCode(t *testing.T) {
+// The codes are those of PutEventsResultEntry, and those that the documentation
+// of endpoints and of "InternalFailure" adds.
+func TestErrorCodeDecidesWhetherAnEntryIsKept(t *testing.T) {
 	codes := []struct {
 		code  string
 		never bool
@@ -181,21 +232,21 @@ func TestEachEntryIsKeptOrGivenUpByItsOwnErrorCode(t *testing.T) {
 		{"RedactionFailure", true},
 	}
 	b := &bus{}
-	b.answer = func(w http.ResponseWriter, in []put) {
+	b.answer = func(w http.ResponseWriter, in []putEntry) {
 		offset := (len(b.calls) - 1) * 10
 		var answers []string
 		for i := range in {
 			answers = append(answers, codes[offset+i].code)
 		}
-		results(w, answers)
+		writeResults(w, answers)
 	}
-	errs := publisher(t, b).Publish(t.Context(), entries(len(codes), 10))
+	errs := newPublisher(b).Publish(t.Context(), entries(len(codes), 10))
 	for i, c := range codes {
 		t.Run(c.code, func(t *testing.T) {
 			err := errs[i]
 			if c.code == "" {
 				if err != nil {
-					t.Errorf("an entry that was taken has the error %v", err)
+					t.Errorf("an accepted entry has the error %v", err)
 				}
 				return
 			}
@@ -203,142 +254,135 @@ func TestEachEntryIsKeptOrGivenUpByItsOwnErrorCode(t *testing.T) {
 				t.Fatalf("error is %v", err)
 			}
 			if got := errors.Is(err, jobs.ErrUnpublishable); got != c.never {
-				t.Errorf("given up: %t, want %t", got, c.never)
+				t.Errorf("unpublishable: %t, want %t", got, c.never)
 			}
 		})
 	}
 }
 
-// refuse refuses a whole call.
-func refuse(status int, code string) func(http.ResponseWriter, []put) {
-	return func(w http.ResponseWriter, _ []put) { refused(w, status, code, "because") }
+// refuseCall refuses a whole call.
+func refuseCall(status int, code string) func(http.ResponseWriter, []putEntry) {
+	return func(w http.ResponseWriter, _ []putEntry) { writeRefusal(w, status, code, "because") }
 }
 
-func refused(w http.ResponseWriter, status int, code, message string) {
+func writeRefusal(w http.ResponseWriter, status int, code, message string) {
 	w.Header().Set("X-Amzn-Errortype", code)
 	w.WriteHeader(status)
 	_, _ = fmt.Fprintf(w, `{"__type":%q,"message":%q}`, code, message)
 }
 
-func TestErrorsOfAWholeCallAreEveryEntrys(t *testing.T) {
-	var running sync.WaitGroup
-	defer running.Wait()
+func TestErrorOfACallIsEveryEntrysError(t *testing.T) {
 	for _, c := range []struct {
-		name     string
-		answer   func(http.ResponseWriter, []put)
-		attempts int
-		never    bool // then each entry is tried alone as well
+		name      string
+		bus       *bus
+		attempts  int
+		permanent bool // then each entry is tried alone as well
 	}{
-		{"500", refuse(500, "InternalFailure"), 3, false},
-		{"503", refuse(503, "ServiceUnavailable"), 3, false},
-		{"throttled", refuse(400, "ThrottlingException"), 3, false},
-		{"denied", refuse(400, "AccessDeniedException"), 1, false},
-		{"no such bus", refuse(400, "ResourceNotFoundException"), 1, false},
-		{"old token", refuse(400, "ExpiredTokenException"), 1, false},
-		{"invalid", refuse(400, "ValidationException"), 1, true},
-		{"invalid, as the gateway spells it", refuse(400, "ValidationError"), 1, true},
-		{"too large for the gateway", refuse(413, "RequestEntityTooLargeException"), 1, true},
-		{"a bus with a wrong name", func(w http.ResponseWriter, _ []put) {
-			refused(w, 400, "ValidationException", "Value 'a b' at 'entries.1.member.eventBusName' failed to satisfy constraint")
-		}, 1, false},
-		{"the answer lost", func(w http.ResponseWriter, _ []put) {
-			if conn, _, err := w.(http.Hijacker).Hijack(); err == nil {
-				_ = conn.Close()
-			}
-		}, 3, false},
-		{"no answer in time", func(http.ResponseWriter, []put) { time.Sleep(time.Second) }, 3, false},
-		{"not JSON", func(w http.ResponseWriter, _ []put) { _, _ = w.Write([]byte("<html>")) }, 1, false},
-		{"too few results", func(w http.ResponseWriter, in []put) { results(w, make([]string, len(in)-1)) }, 1, false},
-		{"too many results", func(w http.ResponseWriter, in []put) { results(w, make([]string, len(in)+1)) }, 1, false},
-		{"no results", func(w http.ResponseWriter, _ []put) { _, _ = w.Write([]byte("{}")) }, 1, false},
+		{"500", &bus{answer: refuseCall(500, "InternalFailure")}, 3, false},
+		{"503", &bus{answer: refuseCall(503, "ServiceUnavailable")}, 3, false},
+		{"throttled", &bus{answer: refuseCall(400, "ThrottlingException")}, 3, false},
+		{"denied", &bus{answer: refuseCall(400, "AccessDeniedException")}, 1, false},
+		{"no such bus", &bus{answer: refuseCall(400, "ResourceNotFoundException")}, 1, false},
+		{"old token", &bus{answer: refuseCall(400, "ExpiredTokenException")}, 1, false},
+		{"invalid", &bus{answer: refuseCall(400, "ValidationException")}, 1, true},
+		{"invalid, as the gateway spells it", &bus{answer: refuseCall(400, "ValidationError")}, 1, true},
+		{"too large for the gateway", &bus{answer: refuseCall(413, "RequestEntityTooLargeException")}, 1, true},
+		{"invalid bus name", &bus{answer: func(w http.ResponseWriter, _ []putEntry) {
+			writeRefusal(w, 400, "ValidationException", "Value 'a b' at 'entries.1.member.eventBusName' failed to satisfy constraint")
+		}}, 1, false},
+		{"connection lost", &bus{fail: func(int) error { return io.ErrUnexpectedEOF }}, 3, false},
+		{"timeout", &bus{fail: func(int) error { return &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded} }}, 3, false},
+		{"not JSON", &bus{answer: func(w http.ResponseWriter, _ []putEntry) { _, _ = w.Write([]byte("<html>")) }}, 1, false},
+		{"too few results", &bus{answer: func(w http.ResponseWriter, in []putEntry) { writeResults(w, make([]string, len(in)-1)) }}, 1, false},
+		{"too many results", &bus{answer: func(w http.ResponseWriter, in []putEntry) { writeResults(w, make([]string, len(in)+1)) }}, 1, false},
+		{"no results", &bus{answer: func(w http.ResponseWriter, _ []putEntry) { _, _ = w.Write([]byte("{}")) }}, 1, false},
 	} {
 		for _, n := range []int{1, 3} {
-			b := &bus{answer: c.answer}
-			p := publisher(t, b)
-			running.Go(func() {
-				errs := p.Publish(t.Context(), entries(n, 10))
-				if len(errs) != n {
-					t.Errorf("%s: %d answers for %d entries", c.name, len(errs), n)
-				}
-				for _, err := range errs {
-					if err == nil {
-						t.Errorf("%s: an entry of %d counts as taken", c.name, n)
+			t.Run(fmt.Sprintf("%s, %d entries", c.name, n), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { // the SDK waits between attempts
+					b := &bus{answer: c.bus.answer, fail: c.bus.fail}
+					errs := newPublisher(b).Publish(t.Context(), entries(n, 10))
+					if len(errs) != n {
+						t.Errorf("%d results", len(errs))
 					}
-					if got := errors.Is(err, jobs.ErrUnpublishable); got != c.never {
-						t.Errorf("%s: an entry of %d is given up: %t, want %t", c.name, n, got, c.never)
+					for _, err := range errs {
+						if err == nil {
+							t.Error("an entry counts as accepted")
+						}
+						if got := errors.Is(err, jobs.ErrUnpublishable); got != c.permanent {
+							t.Errorf("unpublishable: %t, want %t", got, c.permanent)
+						}
 					}
-				}
-				want := c.attempts
-				if c.never && n > 1 {
-					want += n
-				}
-				if got := len(b.sizes()); got != want {
-					t.Errorf("%s: %d attempts for %d entries, want %d", c.name, got, n, want)
-				}
+					want := c.attempts
+					if c.permanent && n > 1 {
+						want += n
+					}
+					if got := len(b.callSizes()); got != want {
+						t.Errorf("%d attempts, want %d", got, want)
+					}
+				})
 			})
 		}
 	}
 }
 
-func TestAnEntryThatIsRefusedWithItsCallHoldsNoOtherBack(t *testing.T) {
+func TestInvalidEntryDelaysNoOther(t *testing.T) {
 	b := &bus{}
-	b.answer = func(w http.ResponseWriter, in []put) {
+	b.answer = func(w http.ResponseWriter, in []putEntry) {
 		for _, e := range in {
-			if strings.HasPrefix(e.Detail, `{"i":3,`) {
-				refused(w, 400, "ValidationException", "Total size of the entries in the request is over the limit.")
+			if strings.Contains(e.Detail, `"i":3,`) {
+				writeRefusal(w, 400, "ValidationException", "Total size of the entries in the request is over the limit.")
 				return
 			}
 		}
-		results(w, make([]string, len(in)))
+		writeResults(w, make([]string, len(in)))
 	}
-	for i, err := range publisher(t, b).Publish(t.Context(), entries(12, 10)) {
+	for i, err := range newPublisher(b).Publish(t.Context(), entries(12, 10)) {
 		if got, want := errors.Is(err, jobs.ErrUnpublishable), i == 3; got != want || err != nil && !want {
 			t.Errorf("entry %d: %v", i, err)
 		}
 	}
-	if got, want := fmt.Sprint(b.sizes()), "[10 1 1 1 1 1 1 1 1 1 1 2]"; got != want {
+	if got, want := fmt.Sprint(b.callSizes()), "[10 1 1 1 1 1 1 1 1 1 1 2]"; got != want {
 		t.Errorf("calls of %s entries, want %s", got, want)
 	}
 }
 
-func TestAnEntryIsNotGivenUpForTheNameOfTheBus(t *testing.T) {
-	b := &bus{answer: func(w http.ResponseWriter, _ []put) {
+func TestInvalidBusNameKeepsTheEntry(t *testing.T) {
+	b := &bus{answer: func(w http.ResponseWriter, _ []putEntry) {
 		_, _ = w.Write([]byte(`{"FailedEntryCount":1,"Entries":[{"ErrorCode":"InvalidArgument","ErrorMessage":"EventBusName is not valid"}]}`))
 	}}
-	if errs := publisher(t, b).Publish(t.Context(), entries(1, 10)); errs[0] == nil || errors.Is(errs[0], jobs.ErrUnpublishable) {
+	if errs := newPublisher(b).Publish(t.Context(), entries(1, 10)); errs[0] == nil || errors.Is(errs[0], jobs.ErrUnpublishable) {
 		t.Errorf("error is %v", errs[0])
 	}
 }
 
-func TestALostAnswerIsAskedForAgain(t *testing.T) {
-	b := &bus{}
-	b.answer = func(w http.ResponseWriter, in []put) {
-		if len(b.sizes()) == 1 {
-			if conn, _, err := w.(http.Hijacker).Hijack(); err == nil {
-				_ = conn.Close()
+func TestLostResponseIsRetried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &bus{fail: func(call int) error {
+			if call == 1 {
+				return io.ErrUnexpectedEOF
 			}
-			return
+			return nil
+		}}
+		if errs := newPublisher(b).Publish(t.Context(), entries(2, 10)); errors.Join(errs...) != nil {
+			t.Error(errs)
 		}
-		results(w, make([]string, len(in)))
-	}
-	if errs := publisher(t, b).Publish(t.Context(), entries(2, 10)); errors.Join(errs...) != nil {
-		t.Error(errs)
-	}
-	if got := b.sizes(); len(got) != 2 {
-		t.Errorf("%d calls, want 2", len(got))
-	}
+		if got := fmt.Sprint(b.callSizes()); got != "[2 2]" {
+			t.Errorf("calls of %s entries, want two of 2", got)
+		}
+	})
 }
 
-func TestACallThatFailsDelaysNoOther(t *testing.T) {
+func TestFailedCallDelaysNoOther(t *testing.T) {
 	b := &bus{}
-	b.answer = func(w http.ResponseWriter, in []put) {
-		if len(b.sizes()) == 1 {
+	b.answer = func(w http.ResponseWriter, in []putEntry) {
+		if len(b.callSizes()) == 1 {
 			http.Error(w, `{"__type":"AccessDeniedException"}`, http.StatusBadRequest)
 			return
 		}
-		results(w, make([]string, len(in)))
+		writeResults(w, make([]string, len(in)))
 	}
-	errs := publisher(t, b).Publish(t.Context(), entries(15, 10))
+	errs := newPublisher(b).Publish(t.Context(), entries(15, 10))
 	for i, err := range errs {
 		if (err != nil) != (i < 10) {
 			t.Errorf("entry %d: %v", i, err)
@@ -346,11 +390,10 @@ func TestACallThatFailsDelaysNoOther(t *testing.T) {
 	}
 }
 
-func TestTheEndOfTheTickKeepsEveryEntry(t *testing.T) {
+func TestEndOfTheTickKeepsEveryEntry(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	b := &bus{}
-	for _, err := range publisher(t, b).Publish(ctx, entries(12, 10)) {
+	for _, err := range newPublisher(&bus{}).Publish(ctx, entries(12, 10)) {
 		if !errors.Is(err, context.Canceled) || errors.Is(err, jobs.ErrUnpublishable) {
 			t.Errorf("error is %v", err)
 		}

@@ -1,11 +1,13 @@
 package eventbridge_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -22,11 +24,12 @@ import (
 	"github.com/idmapping/notifier/internal/fakecloud/account"
 	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
 	fakeentityresolution "github.com/idmapping/notifier/internal/fakecloud/entityresolution"
+	"github.com/idmapping/notifier/internal/fakecloud/sam"
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
-// subscribe makes a rule on the bus with a queue as its target, and returns the
-// queue's URL.
+// subscribe creates a rule on the bus with a queue as its target, and returns
+// the queue's URL.
 func subscribe(t *testing.T, cfg aws.Config, bus, name, pattern string) string {
 	t.Helper()
 	queue, err := sqs.NewFromConfig(cfg).CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: &name})
@@ -45,10 +48,10 @@ func subscribe(t *testing.T, cfg aws.Config, bus, name, pattern string) string {
 	return aws.ToString(queue.QueueUrl)
 }
 
-// received reads and decodes all that is in a queue.
-func received(t *testing.T, cfg aws.Config, url string) []event.Event {
+// bodies reads the messages in a queue.
+func bodies(t *testing.T, cfg aws.Config, url string) [][]byte {
 	t.Helper()
-	var all []event.Event
+	var all [][]byte
 	for {
 		out, err := sqs.NewFromConfig(cfg).ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &url, MaxNumberOfMessages: 10})
 		if err != nil {
@@ -58,16 +61,26 @@ func received(t *testing.T, cfg aws.Config, url string) []event.Event {
 			return all
 		}
 		for _, m := range out.Messages {
-			e, err := event.Decode([]byte(aws.ToString(m.Body)))
-			if err != nil {
-				t.Fatalf("%v\n%s", err, aws.ToString(m.Body))
-			}
-			all = append(all, e)
+			all = append(all, []byte(aws.ToString(m.Body)))
 		}
 	}
 }
 
-// newBus makes a bus of this test's own.
+// received reads and decodes the messages in a queue.
+func received(t *testing.T, cfg aws.Config, url string) []event.Event {
+	t.Helper()
+	var all []event.Event
+	for _, body := range bodies(t, cfg, url) {
+		e, err := event.Decode(body)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, body)
+		}
+		all = append(all, e)
+	}
+	return all
+}
+
+// newBus creates a bus for this test alone.
 func newBus(t *testing.T, cfg aws.Config) string {
 	t.Helper()
 	name := fmt.Sprintf("%s-%d", t.Name(), time.Now().UnixNano())
@@ -77,19 +90,23 @@ func newBus(t *testing.T, cfg aws.Config) string {
 	return name
 }
 
-func TestThePublisherHoldsTheContract(t *testing.T) {
+func TestPublisherHoldsTheContract(t *testing.T) {
 	cfg := fakeaws.MotoForTest(t).Config()
 	bus := newBus(t, cfg)
 	url := subscribe(t, cfg, bus, "contract", `{"source":["idmapping.notifier"]}`)
-	fake.PublisherContract(t, eventbridge.New(cfg, bus), func() (ids []string) {
-		for _, e := range received(t, cfg, url) {
+	fake.PublisherContract(t, eventbridge.New(cfg, bus, stack), func() (ids []string) {
+		for _, body := range bodies(t, cfg, url) {
+			var e struct{ Detail event.Detail }
+			if err := json.Unmarshal(body, &e); err != nil {
+				t.Fatal(err)
+			}
 			ids = append(ids, e.Detail.TransitionID)
 		}
 		return ids
 	})
 }
 
-func TestAnEventArrivesAtASubscribersQueueAsItWasEncoded(t *testing.T) {
+func TestEventArrivesAsItWasEncoded(t *testing.T) {
 	cfg := fakeaws.MotoForTest(t).Config()
 	bus := newBus(t, cfg)
 	url := subscribe(t, cfg, bus, "all", `{"source":["idmapping.notifier"]}`)
@@ -99,15 +116,15 @@ func TestAnEventArrivesAtASubscribersQueueAsItWasEncoded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if errs := eventbridge.New(cfg, bus).Publish(t.Context(), []jobs.Entry{entry}); errors.Join(errs...) != nil {
+	if errs := eventbridge.New(cfg, bus, stack).Publish(t.Context(), []jobs.Entry{entry}); errors.Join(errs...) != nil {
 		t.Fatal(errs)
 	}
 	got := received(t, cfg, url)
 	if len(got) != 1 {
 		t.Fatalf("%d events arrived, want 1", len(got))
 	}
-	e, d := got[0], got[0].Detail // moto leaves out the account
-	if e.DetailType != event.StateChange || e.Region != account.Region || !e.Time.Equal(noon.Add(time.Hour)) || e.ID == "" {
+	e, d := got[0], got[0].Detail
+	if e.DetailType != event.StateChange || e.Account != account.ID || e.Region != account.Region || d.Publisher != stack || !e.Time.Equal(noon.Add(time.Hour)) || e.ID == "" {
 		t.Errorf("the envelope is %+v", e)
 	}
 	if d.TransitionID != entry.ID || d.Status != jobs.Failed || d.PreviousStatus != jobs.Running || *d.Duration != 3600 ||
@@ -116,7 +133,7 @@ func TestAnEventArrivesAtASubscribersQueueAsItWasEncoded(t *testing.T) {
 	}
 }
 
-// kinds are events of every kind, by what they are called in this test.
+// kinds returns events of every kind, by their name in this test.
 func kinds(t *testing.T) map[string]jobs.Entry {
 	t.Helper()
 	all := make(map[string]jobs.Entry)
@@ -157,21 +174,21 @@ func kinds(t *testing.T) map[string]jobs.Entry {
 	return all
 }
 
-// wanted says of each rule in docs/rules which events of kinds it is for.
-var wanted = map[string]func(name string) bool{
+// matched tells, for each rule in docs/rules, which events of kinds it matches.
+var matched = map[string]func(name string) bool{
 	"failures.json": func(name string) bool { return strings.Contains(name, " failed") },
 	"low-mapped-rate.json": func(name string) bool {
 		return strings.HasSuffix(name, "succeeded 0%") || strings.HasSuffix(name, "succeeded 49%")
 	},
-	"ends-of-one-team.json": func(name string) bool {
+	"terminal-of-one-team.json": func(name string) bool {
 		return strings.HasPrefix(name, "crm-") && (strings.Contains(name, " succeeded") || strings.Contains(name, " failed"))
 	},
 }
 
-func TestTheExampleRulesMatchExactlyTheEventsTheyAreFor(t *testing.T) {
+func TestExampleRulesMatchExactlyTheirEvents(t *testing.T) {
 	files, err := filepath.Glob("../../docs/rules/*.json")
-	if err != nil || len(files) != len(wanted) {
-		t.Fatalf("%d example rules, want %d (%v)", len(files), len(wanted), err)
+	if err != nil || len(files) != len(matched) {
+		t.Fatalf("%d example rules, want %d (%v)", len(files), len(matched), err)
 	}
 	cfg := fakeaws.MotoForTest(t).Config()
 	bus := newBus(t, cfg)
@@ -189,14 +206,14 @@ func TestTheExampleRulesMatchExactlyTheEventsTheyAreFor(t *testing.T) {
 	for _, entry := range all {
 		batch = append(batch, entry)
 	}
-	// Somebody else's events are on the bus too.
+	// Events of another source are on the bus too.
 	foreign := awseventbridge.NewFromConfig(cfg)
 	if _, err := foreign.PutEvents(t.Context(), &awseventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{{
-		EventBusName: &bus, Source: aws.String("somebody.else"), DetailType: aws.String(event.StateChange), Detail: aws.String(all["crm-eu failed 0%"].Detail),
+		EventBusName: &bus, Source: aws.String("another.source"), DetailType: aws.String(event.StateChange), Detail: aws.String(all["crm-eu failed 0%"].Detail),
 	}}}); err != nil {
 		t.Fatal(err)
 	}
-	if errs := eventbridge.New(cfg, bus).Publish(t.Context(), batch); errors.Join(errs...) != nil {
+	if errs := eventbridge.New(cfg, bus, stack).Publish(t.Context(), batch); errors.Join(errs...) != nil {
 		t.Fatal(errs)
 	}
 	for rule, url := range queues {
@@ -206,7 +223,7 @@ func TestTheExampleRulesMatchExactlyTheEventsTheyAreFor(t *testing.T) {
 				got = append(got, e.Detail.JobID)
 			}
 			for name := range all {
-				if wanted[rule](name) {
+				if matched[rule](name) {
 					want = append(want, name)
 				}
 			}
@@ -216,5 +233,74 @@ func TestTheExampleRulesMatchExactlyTheEventsTheyAreFor(t *testing.T) {
 				t.Errorf("arrived:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 			}
 		})
+	}
+}
+
+// channelPatterns returns the event patterns of the channel rules that
+// template.yaml creates in a stack, by logical ID.
+func channelPatterns(t *testing.T, stack string) map[string]string {
+	t.Helper()
+	body, err := sam.Translate(t.Context(), account.Region, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var document struct {
+		Resources map[string]struct {
+			Type       string
+			Properties struct{ EventPattern json.RawMessage }
+		}
+	}
+	if err := json.Unmarshal(body, &document); err != nil {
+		t.Fatal(err)
+	}
+	stackName := regexp.MustCompile(`\{\s*"Ref":\s*"AWS::StackName"\s*\}`)
+	patterns := make(map[string]string)
+	for id, resource := range document.Resources {
+		if resource.Type == "AWS::Events::Rule" {
+			patterns[id] = stackName.ReplaceAllString(string(resource.Properties.EventPattern), `"`+stack+`"`)
+		}
+	}
+	return patterns
+}
+
+func TestStacksOnOneBusReceiveOnlyTheirOwnEventsAndCanaries(t *testing.T) {
+	cfg := fakeaws.MotoForTest(t).Config()
+	bus := newBus(t, cfg)
+	stacks := []string{"team-a", "team-a-2"}
+	queues := make(map[string][]string) // by stack
+	for _, stack := range stacks {
+		for id, pattern := range channelPatterns(t, stack) {
+			queues[stack] = append(queues[stack], subscribe(t, cfg, bus, stack+"-"+id, pattern))
+		}
+		if len(queues[stack]) != 2 {
+			t.Fatalf("%d rules of stack %s, want those of Slack and email", len(queues[stack]), stack)
+		}
+	}
+	// Both stacks watch the same workflow: their events differ in nothing but
+	// the publisher.
+	job := jobs.Job{Key: jobs.Key{Workflow: "crm", Job: "4f2a"}, Status: jobs.Running}
+	change, err1 := event.Encode(fakeentityresolution.WorkflowARN("crm"), jobs.Transition{Job: job}, noon)
+	vanished, err2 := event.EncodeVanished(fakeentityresolution.WorkflowARN("crm"), job, noon)
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	for _, stack := range stacks {
+		entries := []jobs.Entry{change, vanished, event.EncodeCanary(false, noon)}
+		if errs := eventbridge.New(cfg, bus, stack).Publish(t.Context(), entries); errors.Join(errs...) != nil {
+			t.Fatal(errs)
+		}
+	}
+	for stack, urls := range queues {
+		for _, url := range urls {
+			var got []string
+			for _, e := range received(t, cfg, url) {
+				got = append(got, e.Detail.Publisher+": "+e.DetailType)
+			}
+			slices.Sort(got)
+			want := []string{stack + ": " + event.Canary, stack + ": " + event.StateChange, stack + ": " + event.Vanished}
+			if !slices.Equal(got, want) {
+				t.Errorf("queue %s of stack %s received %q, want %q", url, stack, got, want)
+			}
+		}
 	}
 }

@@ -3,7 +3,7 @@ package message_test
 import (
 	"testing"
 
-	"github.com/idmapping/notifier/internal/messagetest"
+	"github.com/idmapping/notifier/internal/event/eventtest"
 )
 
-func FuzzCompose(f *testing.F) { messagetest.Fuzz(f, wellFormed) }
+func FuzzCompose(f *testing.F) { eventtest.Fuzz(f, wellFormed) }

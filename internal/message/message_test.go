@@ -12,10 +12,9 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/idmapping/notifier/internal/event"
-	"github.com/idmapping/notifier/internal/golden"
+	"github.com/idmapping/notifier/internal/event/eventtest"
 	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/message"
-	"github.com/idmapping/notifier/internal/messagetest"
 )
 
 // now is long after everything that is told: all of it is late.
@@ -31,7 +30,7 @@ func compose(t *testing.T, body []byte) message.Message {
 }
 
 func TestWhatEachEventTells(t *testing.T) {
-	for name, body := range golden.Events(t) {
+	for name, body := range eventtest.Examples() {
 		t.Run(name, func(t *testing.T) {
 			var got bytes.Buffer
 			encoder := json.NewEncoder(&got)
@@ -40,7 +39,7 @@ func TestWhatEachEventTells(t *testing.T) {
 			if err := encoder.Encode(compose(t, body)); err != nil {
 				t.Fatal(err)
 			}
-			golden.Check(t, name+".json", got.Bytes())
+			eventtest.Golden(t, name+".json", got.Bytes())
 		})
 	}
 }
@@ -57,7 +56,7 @@ func TestHeadlinesStandAlone(t *testing.T) {
 		"vanished":            "VANISHED: customers-to-liveramp is no longer shown by Entity Resolution; it was last seen RUNNING",
 		"bare":                "SUCCEEDED: w",
 	} {
-		if got := compose(t, golden.Events(t)[name]).Headline; got != want {
+		if got := compose(t, eventtest.Examples()[name]).Headline; got != want {
 			t.Errorf("%s:\n got %s\nwant %s", name, got, want)
 		}
 	}
@@ -137,7 +136,7 @@ func TestSharesAreOnlyOfAnInputThatCanHoldThem(t *testing.T) {
 func TestLinesHaveNoControlCharactersAndKeepTheirLimits(t *testing.T) { rapid.Check(t, wellFormed) }
 
 func wellFormed(t *rapid.T) {
-	m := message.Compose(messagetest.Event(t), now)
+	m := message.Compose(eventtest.Event(t), now)
 	lines := append([]string{m.Headline, m.Subject, m.Title, m.WorkflowName, m.JobID}, append(m.Notes, m.Footer...)...)
 	for _, f := range m.Fields {
 		lines = append(lines, f.Label, f.Value)

@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/idmapping/notifier/internal/messagetest"
+	"github.com/idmapping/notifier/internal/event/eventtest"
 )
 
-func FuzzCard(f *testing.F)   { messagetest.Fuzz(f, inert) }
-func FuzzLimits(f *testing.F) { messagetest.Fuzz(f, withinLimits) }
+func FuzzCard(f *testing.F)   { eventtest.Fuzz(f, inert) }
+func FuzzLimits(f *testing.F) { eventtest.Fuzz(f, withinLimits) }
 
 func FuzzRetryAfter(f *testing.F) {
 	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)

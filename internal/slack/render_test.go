@@ -14,9 +14,9 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/idmapping/notifier/internal/event"
-	"github.com/idmapping/notifier/internal/golden"
+	"github.com/idmapping/notifier/internal/event/eventtest"
 	"github.com/idmapping/notifier/internal/message"
-	"github.com/idmapping/notifier/internal/messagetest"
+	"github.com/idmapping/notifier/internal/message/messagetest"
 )
 
 const group = "<!subteam^S0DATATEAM>"
@@ -26,7 +26,7 @@ var now = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func composed(t testing.TB, name string) message.Message {
 	t.Helper()
-	e, err := event.Decode(golden.Events(t)[name])
+	e, err := event.Decode(eventtest.Examples()[name])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,17 +52,17 @@ func TestNoticesLookAsTheyWereSeen(t *testing.T) {
 			if err := r.Validate(); err != nil {
 				t.Error(err)
 			}
-			golden.Check(t, name+".card.json", asJSON(t, r))
+			eventtest.Golden(t, name+".card.json", asJSON(t, r))
 		})
 	}
 }
 
 func TestCardsAndRepliesLookAsTheyWereSeen(t *testing.T) {
-	for name := range golden.Events(t) {
+	for name := range eventtest.Examples() {
 		m := composed(t, name)
 		t.Run(name, func(t *testing.T) {
-			golden.Check(t, name+".card.json", asJSON(t, Card(m, group)))
-			golden.Check(t, name+".reply.json", asJSON(t, Reply(m, group)))
+			eventtest.Golden(t, name+".card.json", asJSON(t, Card(m, group)))
+			eventtest.Golden(t, name+".reply.json", asJSON(t, Reply(m, group)))
 		})
 	}
 }
@@ -70,7 +70,7 @@ func TestCardsAndRepliesLookAsTheyWereSeen(t *testing.T) {
 func TestEveryEventRendersWithinSlacksLimits(t *testing.T) { rapid.Check(t, withinLimits) }
 
 func withinLimits(t *rapid.T) {
-	m := message.Compose(messagetest.Event(t), now)
+	m := message.Compose(eventtest.Event(t), now)
 	for kind, r := range map[string]Rendered{"card": Card(m, group), "reply": Reply(m, group), "plain": Plain(m, group)} {
 		if err := r.Validate(); err != nil {
 			t.Fatalf("%s: %v", kind, err)
@@ -80,7 +80,7 @@ func withinLimits(t *rapid.T) {
 
 func TestTextAndFirstBlockAreTheSameSentence(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := message.Compose(messagetest.Event(t), now)
+		m := message.Compose(eventtest.Event(t), now)
 		for _, r := range []Rendered{Card(m, group), Reply(m, group)} {
 			var first *slackgo.TextBlockObject
 			switch b := r.Blocks[0].(type) {
@@ -103,7 +103,7 @@ var ours = regexp.MustCompile(`<!subteam\^S0DATATEAM>|<https://[^<>|]+\|[^<>|]*>
 func TestNothingFromOutsideIsMarkup(t *testing.T) { rapid.Check(t, inert) }
 
 func inert(t *rapid.T) {
-	m := message.Compose(messagetest.Event(t), now)
+	m := message.Compose(eventtest.Event(t), now)
 	for kind, r := range map[string]Rendered{"card": Card(m, group), "reply": Reply(m, group), "plain": Plain(m, group)} {
 		for _, text := range texts(r) {
 			if left := ours.ReplaceAllString(text, ""); strings.ContainsAny(left, "<>") {
@@ -218,7 +218,7 @@ func TestValidateFindsWhatSlackRefuses(t *testing.T) {
 }
 
 func FuzzCode(f *testing.F) {
-	for _, s := range []string{"", "```", "a`", messagetest.Hostile, strings.Repeat("<", 5000)} {
+	for _, s := range []string{"", "```", "a`", eventtest.Hostile, strings.Repeat("<", 5000)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -19,7 +19,7 @@ var parameterDefaults = map[string]string{
 	"SlackChannel": "", "SlackTokenParameter": "", "SlackWebhookParameter": "", "SlackStatuses": "", "SlackMention": "",
 	"SlackEdit": "true", "SlackThread": "true", "SlackBroadcast": "true",
 	"EmailFrom": "", "EmailTo": "", "EmailStatuses": "",
-	"AlarmEmail": "", "RetentionDays": "90", "LogRetentionDays": "30",
+	"AlarmEmail": "", "RequestsPerSecond": "5", "RetentionDays": "90", "LogRetentionDays": "30",
 }
 
 func TestParametersAreTheseWithTheseDefaults(t *testing.T) {
@@ -138,14 +138,14 @@ func runPython(t *testing.T, script string, in, out any) {
 
 func TestRulesRefuseContradictionsWithASentence(t *testing.T) {
 	const (
-		nowhere  = "Say where to send: set SlackChannel and SlackTokenParameter, or SlackWebhookParameter, or EmailFrom and EmailTo."
+		nowhere  = "Set at least one destination: SlackChannel and SlackTokenParameter, or SlackWebhookParameter, or EmailFrom and EmailTo."
 		both     = "Set SlackTokenParameter or SlackWebhookParameter, not both."
 		noPlace  = "SlackTokenParameter needs SlackChannel, the channel that the bot posts to."
-		noBot    = "SlackChannel needs SlackTokenParameter; a webhook posts only to the channel that it was made for."
+		noBot    = "SlackChannel needs SlackTokenParameter; a webhook posts only to its own channel."
 		noSlack  = "SlackStatuses and SlackMention need SlackTokenParameter or SlackWebhookParameter."
-		noSender = "EmailTo needs EmailFrom, the verified address that email comes from."
-		noReader = "EmailFrom needs EmailTo, the addresses that are emailed."
-		noEmail  = "EmailStatuses needs EmailTo, the addresses that are emailed."
+		noSender = "EmailTo needs EmailFrom, the verified address that sends the email."
+		noReader = "EmailFrom needs EmailTo, the recipients' addresses."
+		noEmail  = "EmailStatuses needs EmailTo, the recipients' addresses."
 	)
 	type set = map[string]string
 	for _, c := range []struct {
@@ -226,7 +226,7 @@ func TestEachSettingThatAFunctionReadsIsSetAndNoOther(t *testing.T) {
 
 func TestSettingsCarryTheParametersTheyAreNamedAfter(t *testing.T) {
 	parameters := map[string]string{
-		"WorkflowInclude": "a*", "WorkflowExclude": "ab*", "EventBusName": "central", "RetentionDays": "10",
+		"WorkflowInclude": "a*", "WorkflowExclude": "ab*", "EventBusName": "central", "RetentionDays": "10", "RequestsPerSecond": "0.5",
 		"SlackStatuses": "FAILED", "SlackMention": "here", "SlackEdit": "false", "SlackThread": "false", "SlackBroadcast": "false",
 		"EmailStatuses": "SUCCEEDED",
 	}
@@ -235,6 +235,7 @@ func TestSettingsCarryTheParametersTheyAreNamedAfter(t *testing.T) {
 	for id, want := range map[string]map[string]any{
 		"PollerFunction": {
 			"JOBS_TABLE": "JobsTable", "EVENT_BUS_NAME": "central", "WORKFLOW_INCLUDE": "a*", "WORKFLOW_EXCLUDE": "ab*",
+			"RETENTION_DAYS": "10", "REQUESTS_PER_SECOND": "0.5",
 		},
 		"NotifierFunction": {
 			"DELIVERIES_TABLE": "DeliveriesTable",
@@ -245,10 +246,20 @@ func TestSettingsCarryTheParametersTheyAreNamedAfter(t *testing.T) {
 			"EMAIL_FROM": "notifier@example.com", "EMAIL_TO": "a@example.com,b@example.com", "EMAIL_STATUSES": "SUCCEEDED",
 		},
 	} {
-		maps.Copy(want, map[string]any{"STACK_NAME": "notifier", "RETENTION_DAYS": "10", "GOGC": "400", "GOMEMLIMIT": "96MiB"})
+		maps.Copy(want, map[string]any{"STACK_NAME": "notifier", "GOGC": "400", "GOMEMLIMIT": "96MiB"})
 		got := object(object(s.resource(t, "AWS::Lambda::Function", id)["Environment"])["Variables"])
 		if !maps.Equal(got, want) {
 			t.Errorf("%s\n has  %v\n want %v", id, got, want)
+		}
+	}
+}
+
+func TestNumbersAreBounded(t *testing.T) {
+	parameters := object(deploy(t, "us-east-1", nil).document["Parameters"])
+	for name, want := range map[string][2]float64{"RetentionDays": {7, 400}, "RequestsPerSecond": {0.1, 50}} {
+		p := object(parameters[name])
+		if p["Type"] != "Number" || p["MinValue"] != want[0] || p["MaxValue"] != want[1] {
+			t.Errorf("%s is a %v from %v to %v, want %v", name, p["Type"], p["MinValue"], p["MaxValue"], want)
 		}
 	}
 }

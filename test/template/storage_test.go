@@ -28,7 +28,7 @@ func TestEachQueueIsEncryptedAndEndsInItsDeadLetterQueue(t *testing.T) {
 		if queue["MessageRetentionPeriod"] != fortnight || dead["MessageRetentionPeriod"] != fortnight {
 			t.Errorf("%s: kept for %v and then %v seconds", channel, queue["MessageRetentionPeriod"], dead["MessageRetentionPeriod"])
 		}
-		if queue["VisibilityTimeout"].(float64) < 6*notifier["Timeout"].(float64) {
+		if queue["VisibilityTimeout"] != 600.0 || queue["VisibilityTimeout"].(float64) < 6*notifier["Timeout"].(float64) {
 			t.Errorf("%s: visibility %v s for a timeout of %v s", channel, queue["VisibilityTimeout"], notifier["Timeout"])
 		}
 	}
@@ -59,7 +59,8 @@ func TestEachRuleBringsOurEventsToItsQueueAndNoneIsLost(t *testing.T) {
 	s := deploy(t, "us-east-1", parameters)
 	for _, channel := range []string{"Slack", "Email"} {
 		rule := s.resource(t, "AWS::Events::Rule", channel+"Rule")
-		pattern := map[string]any{"source": []any{event.Source, event.CanarySource}, "detail-type": []any{event.StateChange, event.Vanished, event.Canary}}
+		pattern := map[string]any{"source": []any{event.Source, event.CanarySource}, "detail-type": []any{event.StateChange, event.Vanished, event.Canary},
+			"detail": map[string]any{"publisher": []any{"notifier"}}}
 		if rule["EventBusName"] != "central" || !reflect.DeepEqual(rule["EventPattern"], pattern) {
 			t.Errorf("%s: %v on bus %v", channel, rule["EventPattern"], rule["EventBusName"])
 		}
@@ -99,7 +100,7 @@ func TestOnlyItsRuleMaySendToAQueue(t *testing.T) {
 
 func TestTablesAreEncryptedBackedUpAndForget(t *testing.T) {
 	s := deploy(t, "us-east-1", toSlackAndEmail)
-	keys := map[string][2]string{"JobsTable": {"workflow", "job"}, "DeliveriesTable": {"job", "destination"}}
+	keys := map[string][2]string{"JobsTable": {"partition", "sort"}, "DeliveriesTable": {"job", "destination"}}
 	tables := s.resources("AWS::DynamoDB::Table")
 	for id, table := range tables {
 		attribute := func(name, kind string) any { return map[string]any{"AttributeName": name, kind: "S"} }

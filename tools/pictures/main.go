@@ -20,7 +20,7 @@ import (
 	"github.com/idmapping/notifier/internal/fakecloud/sam"
 	fakeslack "github.com/idmapping/notifier/internal/fakecloud/slack"
 	"github.com/idmapping/notifier/internal/message"
-	"github.com/idmapping/notifier/internal/messagetest"
+	"github.com/idmapping/notifier/internal/message/messagetest"
 	"github.com/idmapping/notifier/internal/slack"
 )
 

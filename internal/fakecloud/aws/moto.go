@@ -32,6 +32,14 @@ type Moto struct {
 	stderr *process.Tail
 }
 
+// motoServer runs moto. EventBridge sends the account with every event, which
+// moto's default envelope lacks.
+const motoServer = `import sys
+from moto.events.utils import EventTemplateParser as parser
+parser.DEFAULT_EVENT_INPUT_TEMPLATE = parser.DEFAULT_EVENT_INPUT_TEMPLATE.replace("{", '{"account": "<account>", ', 1)
+from moto.server import main
+main(sys.argv[1:])`
+
 // StartMoto starts a moto server on a free port and waits until it responds. Its
 // error names the command to run when Python or moto is missing.
 func StartMoto(ctx context.Context) (*Moto, error) {
@@ -45,7 +53,7 @@ func StartMoto(ctx context.Context) (*Moto, error) {
 	}
 	host, port, _ := net.SplitHostPort(address)
 	m := &Moto{URL: "http://" + address, done: make(chan struct{}), stderr: &process.Tail{}}
-	m.cmd = exec.Command(python, "-c", "from moto.server import main; main(['-H', '"+host+"', '-p', '"+port+"'])")
+	m.cmd = exec.Command(python, "-c", motoServer, "-H", host, "-p", port)
 	m.cmd.Stderr = m.stderr
 	// Without these variables moto looks for credentials elsewhere.
 	m.cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_DEFAULT_REGION="+account.Region)

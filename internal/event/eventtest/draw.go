@@ -1,0 +1,101 @@
+package eventtest
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"pgregory.net/rapid"
+
+	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/jobs"
+)
+
+// Hostile is text that every rendering must make inert.
+const Hostile = "<!channel> <@U0123456> <https://evil.example|aws.amazon.com> & ```fence``` `tick` *b* _i_ ~s~ <script>alert(1)</script>\r\nBcc: x@example.com\x00\u202E"
+
+// Fuzz fuzzes a property, starting with the smallest draw: the event in which
+// everything is empty. A random draw hardly ever produces it.
+func Fuzz(f *testing.F, property func(*rapid.T)) {
+	f.Add(make([]byte, 4096))
+	f.Fuzz(rapid.MakeFuzz(property))
+}
+
+// Event draws an event. Most are events that Decode accepts, in which every free
+// text is hostile: what anyone who may call PutEvents can send. The others are
+// events that Decode refuses, whose ARN is any text: renderings must not rely on
+// the verification.
+func Event(t *rapid.T) event.Event {
+	text := rapid.OneOf(rapid.String(), rapid.Just(Hostile), rapid.StringN(200, 3000, -1),
+		rapid.Map(rapid.IntRange(1, 5000), func(n int) string { return strings.Repeat("<&>`é", n) }),
+		rapid.Map(rapid.IntRange(0, 2100), func(n int) string { return strings.Repeat("x", n) }))
+	d := drawDetail(t, text)
+	detailType := rapid.SampledFrom([]string{event.StateChange, event.Vanished}).Draw(t, "detail-type")
+	if rapid.IntRange(0, 3).Draw(t, "refused") == 3 {
+		d.WorkflowARN, d.TransitionID = utf8Text(t, text, "workflowArn"), utf8Text(t, text, "transitionId")
+		return event.Event{DetailType: detailType, Detail: d}
+	}
+	workflow := arn.ARN{
+		Partition: rapid.SampledFrom([]string{"aws", "aws-cn", "aws-us-gov", "aws-other"}).Draw(t, "partition"),
+		Service:   "entityresolution", AccountID: Account,
+		Region:   rapid.SampledFrom([]string{Region, "us-gov-west-1"}).Draw(t, "region"),
+		Resource: "idmappingworkflow/" + d.WorkflowName,
+	}
+	d.WorkflowARN = workflow.String()
+	word := string(d.Status)
+	switch {
+	case detailType == event.Vanished:
+		word = string(jobs.Vanished)
+	case d.PreviousStatus == d.Status:
+		word += " ENDED"
+	}
+	d.TransitionID = event.TransitionID(workflow, jobs.Key{Workflow: d.WorkflowName, Job: d.JobID}, word)
+	detail, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := event.Decode(Envelope(jobs.Entry{DetailType: detailType, Resource: d.WorkflowARN, Detail: string(detail)}, Publisher))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func drawDetail(t *rapid.T, text *rapid.Generator[string]) event.Detail {
+	draw := func(label string) string { return utf8Text(t, text, label) }
+	d := event.Detail{
+		Version: event.Version, JobType: draw("jobType"), PreviousStatus: jobs.Status(draw("previousStatus")),
+		Skipped:      []jobs.Status{jobs.Status(draw("skipped"))},
+		WorkflowName: "w" + draw("workflowName"), JobID: "j" + draw("jobId"), Status: "S" + jobs.Status(draw("status")),
+	}
+	if rapid.Bool().Draw(t, "known status") {
+		d.Status = rapid.SampledFrom([]jobs.Status{jobs.Queued, jobs.Running, jobs.Succeeded, jobs.Failed}).Draw(t, "status")
+	}
+	if rapid.Bool().Draw(t, "ended later") {
+		d.PreviousStatus = d.Status
+	}
+	if rapid.Bool().Draw(t, "has error") {
+		d.Error = &event.Error{Message: draw("error"), Category: jobs.Category(draw("category"))}
+	}
+	for range rapid.SampledFrom([]int{0, 1, 10}).Draw(t, "outputs") {
+		path := draw("path")
+		if rapid.Bool().Draw(t, "in S3") {
+			path = "s3://" + path
+		}
+		d.Outputs = append(d.Outputs, jobs.Output{S3Path: path, RoleArn: draw("role"), KMSArn: draw("key")})
+	}
+	d.Links = &event.Links{Job: draw("job link"), Workflow: draw("workflow link"), Outputs: []string{draw("output link")}}
+	for _, c := range rapid.SliceOfDistinct(rapid.SampledFrom(jobs.Counters), rapid.ID[jobs.Counter]).Draw(t, "counters") {
+		if d.Metrics == nil {
+			d.Metrics = jobs.Metrics{}
+		}
+		d.Metrics[c] = rapid.Int64().Draw(t, string(c))
+	}
+	return d
+}
+
+// utf8Text draws text as JSON can carry it.
+func utf8Text(t *rapid.T, text *rapid.Generator[string], label string) string {
+	return strings.ToValidUTF8(text.Draw(t, label), "\uFFFD")
+}
