@@ -124,7 +124,11 @@ func newOverlap(seed uint64) *overlap {
 // inNoOrder is an order that says nothing, but the same for every page: a list
 // that changes its order between two pages hides rows from everybody.
 func inNoOrder(rows []jobs.Job) []jobs.Job {
-	slices.SortFunc(rows, func(a, b jobs.Job) int { return cmp.Compare(hash(a.Job), hash(b.Job)) })
+	ranks := make(map[string]uint64, len(rows))
+	for _, row := range rows {
+		ranks[row.Job] = hash(row.Job)
+	}
+	slices.SortFunc(rows, func(a, b jobs.Job) int { return cmp.Compare(ranks[a.Job], ranks[b.Job]) })
 	return rows
 }
 
