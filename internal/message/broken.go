@@ -9,50 +9,52 @@ import (
 	"github.com/idmapping/notifier/internal/event"
 )
 
-// Broken is a destination that takes nothing until someone mends a config.
+// Broken is a destination that refuses every message until a setting is fixed.
 type Broken struct {
-	Destination string    // its id, such as "slack:#data-jobs"
-	Cause       string    // what it answers, without any secret
+	Destination string    // its ID, such as "slack:#data-jobs"
+	Cause       string    // its response, without any secret
 	Since       time.Time // UTC
 }
 
-// ComposeBroken says to the other channels that destinations are broken. There
-// is at least one; account and region are where the notifier runs.
+// ComposeBroken returns the notice to the other channels that delivery to at
+// least one destination is failing. account and region are the notifier's.
 func ComposeBroken(all []Broken, account, region string) Message {
 	one := all[0]
-	name, cause := short(placeName(one.Destination), maxName), line(one.Cause)
+	verb, name := destinationName(one.Destination)
+	name = truncate(name, maxName)
 	if len(all) > 1 {
-		name = fmt.Sprintf("%s and %d more", short(name, maxName-12), len(all)-1)
+		name = fmt.Sprintf("%s and %d more", truncate(name, maxName-12), len(all)-1)
 	}
+	cause := oneLine(one.Cause)
 	m := Message{
-		Headline: short(fmt.Sprintf("BROKEN: %s cannot be told: %s", name, cause), maxHeadline),
-		Title:    short("BROKEN: "+name, maxTitle),
-		Subject:  short(fmt.Sprintf("[BROKEN] %s: %s", name, cause), maxSubject),
+		Headline: truncate(fmt.Sprintf("DELIVERY FAILING: cannot %s %s: %s", verb, name, cause), maxHeadline),
+		Title:    truncate("DELIVERY FAILING: "+name, maxTitle),
+		Subject:  truncate(fmt.Sprintf("[DELIVERY FAILING] %s: %s", name, cause), maxSubject),
 		Severity: Bad,
 		Failure:  &Failure{},
-		Notes:    []string{"Nothing is lost: what is to be told there waits for about four days, and follows within a quarter of an hour once this is mended."},
-		JobID:    line(one.Destination),
-		Account:  line(account),
-		Region:   line(region),
+		Notes:    []string{"No notifications are lost: they are queued for about four days and sent within 15 minutes of the fix."},
+		JobID:    oneLine(one.Destination),
+		Account:  oneLine(account),
+		Region:   oneLine(region),
 	}
 	var lines []string
 	for _, b := range all {
-		lines = append(lines, line(b.Destination)+": "+line(b.Cause))
-		if advice := mend(b.Destination); !slices.Contains(m.Failure.Advice, advice) {
+		lines = append(lines, oneLine(b.Destination)+": "+oneLine(b.Cause))
+		if advice := remediation(b.Destination); !slices.Contains(m.Failure.Advice, advice) {
 			m.Failure.Advice = append(m.Failure.Advice, advice)
 		}
 	}
-	m.Failure.Text = shortLines(lines, maxErrorText)
-	m.Fields = []Field{{"Broken", name}, {"Refused since", clock(one.Since)}}
-	m.Footer = footer(m, event.Detail{})
+	m.Failure.Text = truncateLines(lines, maxErrorText)
+	m.Fields = []Field{{"Cannot reach", name}, {"Failing since", formatTime(one.Since)}}
+	m.Footer = composeFooter(m, event.Detail{})
 	return m
 }
 
-// maxErrorText is the most bytes of an error that a message holds.
+// maxErrorText is the largest error in a message, in bytes.
 const maxErrorText = 4000
 
-// shortLines joins as many whole lines as fit, and says how many did not.
-func shortLines(lines []string, limit int) string {
+// truncateLines joins as many whole lines as fit, and counts those that do not.
+func truncateLines(lines []string, limit int) string {
 	for n := len(lines); n > 0; n-- {
 		kept := lines[:n:n]
 		if n < len(lines) {
@@ -62,52 +64,53 @@ func shortLines(lines []string, limit int) string {
 			return text
 		}
 	}
-	return short(lines[0], limit/4) // runes of up to four bytes
+	return truncate(lines[0], limit/4) // runes of up to four bytes
 }
 
-// placeName is how people call a destination.
-func placeName(destination string) string {
+// destinationName returns what people call a destination, and the verb that goes
+// with it.
+func destinationName(destination string) (verb, name string) {
 	kind, name, _ := strings.Cut(destination, ":")
 	switch kind {
 	case "slack":
-		return "Slack channel " + line(name)
+		return "post to", "Slack channel " + oneLine(name)
 	case "slack-webhook":
-		return "the Slack webhook"
+		return "post to", "the Slack webhook"
 	case "email":
-		return "email to " + line(name)
+		return "send", "email to " + oneLine(name)
 	default:
-		return line(destination)
+		return "reach", oneLine(destination)
 	}
 }
 
-// mend is what to do about a broken destination.
-func mend(destination string) string {
+// remediation returns how to fix delivery to a destination.
+func remediation(destination string) string {
 	kind, _, _ := strings.Cut(destination, ":")
 	switch kind {
 	case "slack":
-		return "Invite the bot to the channel, or set SlackChannel to the channel's id. If the token was revoked, put a new one into the SSM parameter that SlackTokenParameter names; it is read again by itself."
+		return "Invite the bot to the channel, or set SlackChannel to the channel's ID. If the token was revoked, put a new one into the SSM parameter that SlackTokenParameter names; the notifier picks it up by itself."
 	case "slack-webhook":
-		return "Make a new incoming webhook and put its URL into the SSM parameter that SlackWebhookParameter names; it is read again by itself."
+		return "Create a new incoming webhook and put its URL into the SSM parameter that SlackWebhookParameter names; the notifier picks it up by itself."
 	case "email":
-		return "In Amazon SES, in the notifier's region, verify the sender and, while SES is in its sandbox, each recipient; see there whether sending is paused."
+		return "In Amazon SES, in the notifier's region, verify the sender and, while the account is in the sandbox, each recipient. Also check whether sending is paused."
 	default:
-		return "See the notifier's log for what it answers."
+		return "Look in the notifier's log for the destination's response."
 	}
 }
 
-// canary is the message of a canary that people are to see.
-func canary(e event.Event) Message {
+// composeCanary returns the message of a visible canary.
+func composeCanary(e event.Event) Message {
 	m := Message{
-		Headline: "TEST: the ID mapping notifier reaches you here",
-		Title:    "TEST: the ID mapping notifier",
-		Subject:  "[TEST] the ID mapping notifier reaches you here",
+		Headline: "TEST: notifications from the ID mapping notifier reach this channel",
+		Title:    "TEST: ID mapping notifier",
+		Subject:  "[TEST] notifications from the ID mapping notifier reach this address",
 		Severity: Neutral,
-		Fields:   []Field{{"Sent", clock(e.Detail.ObservedAt)}},
-		Notes:    []string{"Someone sent this to see that the whole way is open: jobs table, event bus, queue, notifier, and this channel. No job has changed."},
+		Fields:   []Field{{"Sent", formatTime(e.Detail.ObservedAt)}},
+		Notes:    []string{"Someone sent this to test the whole path: poller, event bus, queue, notifier and this channel. No job has changed."},
 		JobID:    "canary",
-		Account:  line(e.Account),
-		Region:   line(e.Region),
+		Account:  oneLine(e.Account),
+		Region:   oneLine(e.Region),
 	}
-	m.Footer = footer(m, e.Detail)
+	m.Footer = composeFooter(m, e.Detail)
 	return m
 }

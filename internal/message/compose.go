@@ -2,7 +2,6 @@ package message
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
@@ -12,63 +11,64 @@ import (
 )
 
 const (
-	// In characters. A headline is Slack's header block, which takes 150.
+	// In characters. A headline is Slack's header block, which holds 150.
 	maxHeadline = 150
 	maxName     = 80
 	maxSubject  = 180
 	maxTitle    = 150
-	// lateAfter is how long after its end a job may be seen, and after that be
-	// told, without a note.
+	// lateAfter is how late an observation, or a notification after it, may be
+	// without a note.
 	lateAfter = 10 * time.Minute
+	// maxLinkBytes keeps links below the 3,000 characters of Slack's section text.
+	maxLinkBytes = 2000
 )
 
-// Compose says what a reader is to be told about an event. now is when it is
-// told, UTC: news that is late says so.
+// Compose returns what people read about an event. now is when the notification
+// is sent, UTC: a delayed one says so.
 func Compose(e event.Event, now time.Time) Message {
 	if e.DetailType == event.Canary {
-		return canary(e)
+		return composeCanary(e)
 	}
 	d := e.Detail
 	m := Message{
 		Status:       d.Status,
-		Severity:     severity(e),
+		Severity:     severityOf(e),
 		Terminal:     d.Terminal(),
-		WorkflowName: line(d.WorkflowName),
-		JobID:        line(d.JobID),
-		Metrics:      metrics(d.Metrics),
-		Failure:      failure(d),
-		Notes:        notes(e, now),
+		WorkflowName: oneLine(d.WorkflowName),
+		JobID:        oneLine(d.JobID),
+		Metrics:      metricRows(d.Metrics),
+		Failure:      composeFailure(d),
+		Notes:        composeNotes(e, now),
 	}
-	m.Account, m.Region = place(e)
+	m.Account, m.Region = accountAndRegion(e)
 	word := Word(e)
-	m.Title = short(word+": "+m.WorkflowName, maxTitle)
-	m.Headline = headline(e, word)
-	m.Subject = short(subject(e, word), maxSubject)
-	m.Fields = fields(e, word)
-	m.Outputs, m.Links = links(d)
-	m.Footer = footer(m, d)
+	m.Title = truncate(word+": "+m.WorkflowName, maxTitle)
+	m.Headline = composeHeadline(e, word)
+	m.Subject = truncate(composeSubject(e, word), maxSubject)
+	m.Fields = composeFields(e, word)
+	m.Outputs, m.Links = composeLinks(d)
+	m.Footer = composeFooter(m, d)
 	return m
 }
 
-// place is the account and region that the workflow is in: those of its ARN,
-// else those that the event came from.
-func place(e event.Event) (account, region string) {
+// accountAndRegion returns where the workflow is: the account and region of its
+// ARN, or of the event if the ARN is not one.
+func accountAndRegion(e event.Event) (account, region string) {
 	if workflow, err := arn.Parse(e.Detail.WorkflowARN); err == nil {
-		return line(workflow.AccountID), line(workflow.Region)
+		return oneLine(workflow.AccountID), oneLine(workflow.Region)
 	}
-	return line(e.Account), line(e.Region)
+	return oneLine(e.Account), oneLine(e.Region)
 }
 
-// Word is the one word for what has happened: the status as the API spells it,
-// or VANISHED.
+// Word returns the status as the API spells it, or VANISHED.
 func Word(e event.Event) string {
 	if e.DetailType == event.Vanished {
 		return string(jobs.Vanished)
 	}
-	return short(line(string(e.Detail.Status)), 60)
+	return truncate(oneLine(string(e.Detail.Status)), 60)
 }
 
-func severity(e event.Event) Severity {
+func severityOf(e event.Event) Severity {
 	switch {
 	case e.DetailType == event.Vanished || e.Detail.Status == jobs.Failed:
 		return Bad
@@ -79,82 +79,84 @@ func severity(e event.Event) Severity {
 	}
 }
 
-// headline is the sentence that stands alone.
-func headline(e event.Event, word string) string {
+// composeHeadline returns the sentence that stands alone.
+func composeHeadline(e event.Event, word string) string {
 	d := e.Detail
-	name := short(line(d.WorkflowName), maxName)
+	name := truncate(oneLine(d.WorkflowName), maxName)
 	var s string
 	switch {
 	case e.DetailType == event.Vanished:
-		s = fmt.Sprintf("%s: %s is no longer shown by Entity Resolution; it was last seen %s", word, name, line(string(d.Status)))
+		s = fmt.Sprintf("%s: %s is no longer shown by Entity Resolution; it was last observed %s", word, name, oneLine(string(d.Status)))
 	case d.Status == jobs.Queued:
 		s = fmt.Sprintf("%s: %s is waiting to start", word, name)
 	case d.Status == jobs.Running:
 		s = fmt.Sprintf("%s: %s has started", word, name)
 	case d.Status == jobs.Succeeded:
-		s = fmt.Sprintf("%s: %s%s%s", word, name, in(" in ", d), mapped(d))
+		s = fmt.Sprintf("%s: %s%s%s", word, name, durationPhrase(" in ", d), mappedPhrase(d))
 	case d.Status == jobs.Failed:
-		s = fmt.Sprintf("%s: %s%s%s", word, name, in(" after ", d), because(d))
+		s = fmt.Sprintf("%s: %s%s%s", word, name, durationPhrase(" after ", d), causePhrase(d))
+	case d.Terminal():
+		s = fmt.Sprintf("%s: %s has finished with an unrecognized status", word, name)
 	default:
-		s = fmt.Sprintf("%s: %s has a status that this version does not know", word, name)
+		s = fmt.Sprintf("%s: %s reported an unrecognized status", word, name)
 	}
-	return short(s, maxHeadline)
+	return truncate(s, maxHeadline)
 }
 
-// in is the duration, introduced, or nothing.
-func in(introduction string, d event.Detail) string {
+// durationPhrase returns the duration after an introduction, or "".
+func durationPhrase(introduction string, d event.Detail) string {
 	if d.Duration == nil {
 		return ""
 	}
 	return introduction + Duration(*d.Duration)
 }
 
-func mapped(d event.Detail) string {
+func mappedPhrase(d event.Detail) string {
 	if d.Rates == nil || d.Rates.Mapped == nil {
 		return ""
 	}
 	return fmt.Sprintf(", %s of %s records mapped", Percent(*d.Rates.Mapped), Grouped(d.Metrics[jobs.TotalRecordsProcessed]))
 }
 
-// because is the cause of a failure, introduced, or nothing.
-func because(d event.Detail) string {
+// causePhrase returns the cause of a failure after a colon, or "".
+func causePhrase(d event.Detail) string {
 	if d.Error == nil {
 		return ""
 	}
-	if c := cause(d.Error.Message); c != "" {
-		return ": " + c
+	if cause := rootCause(d.Error.Message); cause != "" {
+		return ": " + cause
 	}
 	return ""
 }
 
-// subject starts with the status and the workflow, so that mail programs can
+// composeSubject starts with the status and the workflow, so that mail programs can
 // sort and filter by it.
-func subject(e event.Event, word string) string {
+func composeSubject(e event.Event, word string) string {
 	d := e.Detail
-	s := fmt.Sprintf("[%s] %s", word, short(line(d.WorkflowName), maxName))
+	s := fmt.Sprintf("[%s] %s", word, truncate(oneLine(d.WorkflowName), maxName))
 	switch {
 	case d.Status == jobs.Failed:
-		s += because(d)
+		s += causePhrase(d)
 	case d.Status == jobs.Succeeded:
-		s += in(": done in ", d) + mapped(d)
+		s += durationPhrase(": done in ", d) + mappedPhrase(d)
 	}
 	return s
 }
 
-func fields(e event.Event, word string) []Field {
+func composeFields(e event.Event, word string) []Field {
 	d := e.Detail
 	all := []Field{
-		{"Workflow", line(d.WorkflowName)},
-		{"Status", status(d, word)},
-		{"Job type", line(d.JobType)},
-		{"Duration", duration(d)},
-		{"Started", clock(d.StartTime)},
-		{"Ended", clock(d.EndTime)},
+		{"Workflow", oneLine(d.WorkflowName)},
+		{"Status", statusField(d, word)},
+		{"Job type", oneLine(d.JobType)},
+		{"Duration", durationPhrase("", d)},
+		{"Started", formatTime(d.StartTime)},
+		{"Ended", formatTime(d.EndTime)},
 	}
 	if d.Rates != nil {
 		all = append(all,
-			Field{"Mapped", rate(d.Rates.Mapped, "of the records processed")},
-			Field{"Not processed", rate(d.Rates.NotProcessed, "of the input")})
+			Field{"Mapped", ratePhrase(d.Rates.Mapped, "of the records processed")},
+			Field{"Not processed", ratePhrase(d.Rates.NotProcessed, "of the input")})
 	}
 	kept := all[:0]
 	for _, f := range all {
@@ -165,58 +167,57 @@ func fields(e event.Event, word string) []Field {
 	return kept
 }
 
-func status(d event.Detail, word string) string {
-	if d.PreviousStatus == "" {
+func statusField(d event.Detail, word string) string {
+	switch d.PreviousStatus {
+	case "":
 		return word
+	case d.Status:
+		return word + " (finished)"
 	}
-	return fmt.Sprintf("%s (was %s)", word, short(line(string(d.PreviousStatus)), 60))
+	return fmt.Sprintf("%s (was %s)", word, truncate(oneLine(string(d.PreviousStatus)), 60))
 }
 
-func duration(d event.Detail) string { return in("", d) }
-
-func rate(fraction *float64, of string) string {
+func ratePhrase(fraction *float64, of string) string {
 	if fraction == nil {
 		return ""
 	}
 	return Percent(*fraction) + " " + of
 }
 
-// notes say how this was seen, where that is worth knowing.
-func notes(e event.Event, now time.Time) []string {
+// composeNotes returns notes about how the event was observed and delivered.
+func composeNotes(e event.Event, now time.Time) []string {
 	d := e.Detail
 	var all []string
 	for _, s := range d.Skipped {
-		all = append(all, fmt.Sprintf("%s was not seen: the job moved on between two polls.", short(line(string(s)), 60)))
+		all = append(all, fmt.Sprintf("%s was not observed: the status changed between two polls.", truncate(oneLine(string(s)), 60)))
 	}
 	if !d.EndTime.IsZero() && d.Terminal() {
 		if late := d.ObservedAt.Sub(d.EndTime); late > lateAfter {
-			all = append(all, fmt.Sprintf("This was seen %s after the job had ended.", Duration(int64(late.Seconds()))))
+			all = append(all, fmt.Sprintf("Observed %s after the job finished.", Duration(int64(late.Seconds()))))
 		}
 	}
 	if late := now.Sub(d.ObservedAt); late > lateAfter && !d.ObservedAt.IsZero() {
-		all = append(all, fmt.Sprintf("This is told late: it was seen %s ago.", Duration(int64(late.Seconds()))))
+		all = append(all, fmt.Sprintf("Delayed notification: observed %s ago.", Duration(int64(late.Seconds()))))
 	}
 	if e.DetailType == event.Vanished {
-		all = append(all, "The job or its workflow may have been deleted. Nothing more will be told of it unless it is shown again.")
+		all = append(all, "The job or its workflow may have been deleted. No more notifications follow unless it reappears.")
 	}
 	return all
 }
 
-func links(d event.Detail) (outputs, all []Link) {
-	var l event.Links
-	if d.Links != nil {
-		l = *d.Links
+// composeLinks builds every link from the workflow's ARN, never from the links in
+// the event: others can publish on the bus too.
+func composeLinks(d event.Detail) (outputs, all []Link) {
+	console := event.ConsoleLinks(d)
+	if console == nil {
+		console = &event.Links{Outputs: make([]string, len(d.Outputs))}
 	}
 	for i, o := range d.Outputs {
-		out := Link{Label: line(o.S3Path)}
-		if i < len(l.Outputs) {
-			out.URL = https(l.Outputs[i])
-		}
-		if out.Label != "" {
-			outputs = append(outputs, out)
+		if label := oneLine(o.S3Path); label != "" {
+			outputs = append(outputs, Link{label, shortURL(console.Outputs[i])})
 		}
 	}
-	for _, link := range []Link{{"Open job", https(l.Job)}, {"Open workflow", https(l.Workflow)}} {
+	for _, link := range []Link{{"Open job", shortURL(console.Job)}, {"Open workflow", shortURL(console.Workflow)}} {
 		if link.URL != "" {
 			all = append(all, link)
 		}
@@ -224,25 +225,22 @@ func links(d event.Detail) (outputs, all []Link) {
 	return outputs, all
 }
 
-// https lets through only what can be a console's URL: the event came over a
-// bus on which others can write too.
-func https(url string) string {
-	if !strings.HasPrefix(url, "https://") || len(url) > 2000 || line(url) != url || strings.ContainsAny(url, " <>\"'|`\\") {
+// shortURL returns url, or "" when it is too long for a link.
+func shortURL(url string) string {
+	if len(url) > maxLinkBytes {
 		return ""
 	}
 	return url
 }
 
-func footer(m Message, d event.Detail) []string {
+func composeFooter(m Message, d event.Detail) []string {
 	var all []string
 	for _, part := range []struct{ label, value string }{
-		{"account", m.Account}, {"region", m.Region}, {"job", d.JobID}, {"transition", first(d.TransitionID, 12)},
+		{"account", m.Account}, {"region", m.Region}, {"job", d.JobID}, {"transition", d.TransitionID[:min(len(d.TransitionID), 12)]},
 	} {
-		if v := short(line(part.value), 80); v != "" {
+		if v := truncate(oneLine(part.value), 80); v != "" {
 			all = append(all, part.label+" "+v)
 		}
 	}
 	return all
 }
-
-func first(s string, n int) string { return s[:min(len(s), n)] }

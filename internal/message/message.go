@@ -1,26 +1,26 @@
 // Package message composes what people read. A [Message] is a plain value that
-// every channel renders in its own way, so that Slack and email always tell the
+// every channel renders in its own way, so that Slack and email always have the
 // same facts. Pure.
 //
-// Text in a Message is raw: it may hold anything that a workflow's owner or an
-// error can bring. Escaping is each channel's own duty.
+// Text in a Message is raw: it may contain anything that a workflow's owner or an
+// error can put there. Each channel escapes it.
 package message
 
 import (
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
-// Severity says how much a message wants of its reader.
+// Severity is how urgent a message is.
 type Severity int
 
-// The severities, rising.
+// The severities, in rising order.
 const (
-	Neutral Severity = iota // queued, running, a status that is not known
+	Neutral Severity = iota // queued, running, an unknown status
 	Good                    // succeeded
 	Bad                     // failed, vanished
 )
 
-// Message is what a reader is told about one transition.
+// Message is what people read about one transition.
 type Message struct {
 	// Headline is one plain sentence that stands alone: a push notification, a
 	// screen reader or an email's preview shows nothing else.
@@ -30,15 +30,15 @@ type Message struct {
 	Title    string // status and workflow, at most 150 characters
 	Status   jobs.Status
 	Severity Severity
-	Terminal bool // the job is over
+	Terminal bool // the job has finished
 
-	Fields  []Field  // facts in the order to be read
+	Fields  []Field  // facts, in reading order
 	Metrics []Metric // the run's counters, in the order of the API's reference
 	Failure *Failure // only when there is an error
 	Outputs []Link   // where the results are; URL may be empty
 	Links   []Link   // console pages; never with an empty URL
-	Notes   []string // what the reader should know of how this was seen, a sentence each
-	Footer  []string // account, region, job id, transition id: small print
+	Notes   []string // how the event was observed and delivered, one sentence each
+	Footer  []string // account, region, job ID, transition ID: small print
 
 	WorkflowName string
 	JobID        string
@@ -59,8 +59,8 @@ type Metric struct {
 // Failure is an error with what to do about it.
 type Failure struct {
 	Text     string        // as given, at most 4 KB
-	Category jobs.Category // empty for an error that is none of a job's
-	Advice   []string      // next steps, a sentence each
+	Category jobs.Category // empty for an error that is not a job's
+	Advice   []string      // next steps, one sentence each
 }
 
 // Link is a named URL.

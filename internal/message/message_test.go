@@ -3,6 +3,8 @@ package message_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -17,7 +19,7 @@ import (
 	"github.com/idmapping/notifier/internal/message"
 )
 
-// now is long after everything that is told: all of it is late.
+// now is long after every event: each notification is delayed.
 var now = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func compose(t *testing.T, body []byte) message.Message {
@@ -29,7 +31,7 @@ func compose(t *testing.T, body []byte) message.Message {
 	return message.Compose(e, e.Detail.ObservedAt)
 }
 
-func TestWhatEachEventTells(t *testing.T) {
+func TestExamplesAreComposedAsReviewed(t *testing.T) {
 	for name, body := range eventtest.Examples() {
 		t.Run(name, func(t *testing.T) {
 			var got bytes.Buffer
@@ -46,15 +48,16 @@ func TestWhatEachEventTells(t *testing.T) {
 
 func TestHeadlinesStandAlone(t *testing.T) {
 	for name, want := range map[string]string{
-		"success-batch":       "SUCCEEDED: customers-to-liveramp in 1 h 4 min, 78.6 % of 12,471,902 records mapped",
-		"success-incremental": "SUCCEEDED: nightly-incremental in 3 min 7 s, 85.8 % of 48,210 records mapped",
-		"failure-iam":         `FAILED: customers-to-liveramp after 14 min 7 s: not authorized to perform s3:GetObject on arn:aws:s3:::acme-crm-export/2026-11-23/part-00000.parquet…`,
-		"failure-silent":      "FAILED: customers-to-liveramp after 14 min 7 s",
-		"queued":              "QUEUED: customers-to-liveramp is waiting to start",
-		"running":             "RUNNING: customers-to-liveramp has started",
-		"unknown-status":      "PAUSED: customers-to-liveramp has a status that this version does not know",
-		"vanished":            "VANISHED: customers-to-liveramp is no longer shown by Entity Resolution; it was last seen RUNNING",
-		"bare":                "SUCCEEDED: w",
+		"success-batch":        "SUCCEEDED: customers-to-liveramp in 1 h 4 min, 78.6 % of 12,471,902 records mapped",
+		"success-incremental":  "SUCCEEDED: nightly-incremental in 3 min 7 s, 85.8 % of 48,210 records mapped",
+		"failure-iam":          `FAILED: customers-to-liveramp after 14 min 7 s: not authorized to perform s3:GetObject on arn:aws:s3:::acme-crm-export/2026-11-23/part-00000.parquet…`,
+		"failure-silent":       "FAILED: customers-to-liveramp after 14 min 7 s",
+		"queued":               "QUEUED: customers-to-liveramp is waiting to start",
+		"running":              "RUNNING: customers-to-liveramp has started",
+		"unknown-status":       "PAUSED: customers-to-liveramp reported an unrecognized status",
+		"unknown-status-ended": "STOPPED: customers-to-liveramp has finished with an unrecognized status",
+		"vanished":             "VANISHED: customers-to-liveramp is no longer shown by Entity Resolution; it was last observed RUNNING",
+		"bare":                 "SUCCEEDED: w",
 	} {
 		if got := compose(t, eventtest.Examples()[name]).Headline; got != want {
 			t.Errorf("%s:\n got %s\nwant %s", name, got, want)
@@ -62,7 +65,7 @@ func TestHeadlinesStandAlone(t *testing.T) {
 	}
 }
 
-func TestTheHeadlineNamesTheCauseNotItsWrapping(t *testing.T) {
+func TestHeadlineNamesTheCauseNotItsWrapping(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "",
 		"Table clicks not found.\nat line 3\n\tat com.x.Y(Y.scala:89)":                                               ": Table clicks not found. at line 3",
@@ -80,12 +83,12 @@ func TestTheHeadlineNamesTheCauseNotItsWrapping(t *testing.T) {
 	}
 }
 
-func TestAdviceNamesTheRefusedActionAndTheRole(t *testing.T) {
+func TestAdviceNamesTheDeniedActionAndTheRole(t *testing.T) {
 	role := []jobs.Output{{RoleArn: "arn:aws:iam::1:role/er"}}
 	for text, want := range map[string]string{
 		"User: u is not authorized to perform: s3:GetObject on resource: r": "Allow s3:GetObject for arn:aws:iam::1:role/er, or find the policy that denies it.",
-		"User: u is not authorized to perform: <!channel>:x on resource: r": "Look in the error for the action that is refused, and allow that action for arn:aws:iam::1:role/er.",
-		"AccessDenied": "Look in the error for the action that is refused, and allow that action for arn:aws:iam::1:role/er.",
+		"User: u is not authorized to perform: <!channel>:x on resource: r": "Find the denied action in the error and allow it for arn:aws:iam::1:role/er.",
+		"AccessDenied": "Find the denied action in the error and allow it for arn:aws:iam::1:role/er.",
 	} {
 		d := event.Detail{WorkflowName: "w", Status: jobs.Failed, Outputs: role, Error: &event.Error{Message: text, Category: jobs.IAM}}
 		if got := message.Compose(event.Event{Detail: d}, now).Failure.Advice[0]; got != want {
@@ -94,32 +97,46 @@ func TestAdviceNamesTheRefusedActionAndTheRole(t *testing.T) {
 	}
 }
 
-func TestWhatIsSeenOrToldLateSaysSo(t *testing.T) {
+func TestNotesSayHowLateTheNotificationIs(t *testing.T) {
 	end := time.Date(2026, 11, 23, 2, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
-		seen, told time.Duration // after the end; after it was seen
-		want       []string
+		observed, sent time.Duration // after the end; after the observation
+		want           []string
 	}{
 		{-time.Minute, 0, nil},
 		{10 * time.Minute, 10 * time.Minute, nil},
-		{20*time.Minute + 5*time.Second, 0, []string{"This was seen 20 min 5 s after the job had ended."}},
-		{0, 20 * time.Hour, []string{"This is told late: it was seen 20 h ago."}},
-		{time.Hour, 6*time.Hour + 3*time.Minute, []string{"This was seen 1 h after the job had ended.", "This is told late: it was seen 6 h 3 min ago."}},
+		{10*time.Minute + time.Second, 0, []string{"Observed 10 min 1 s after the job finished."}},
+		{20*time.Minute + 5*time.Second, 0, []string{"Observed 20 min 5 s after the job finished."}},
+		{0, 10*time.Minute + time.Second, []string{"Delayed notification: observed 10 min 1 s ago."}},
+		{0, 20 * time.Hour, []string{"Delayed notification: observed 20 h ago."}},
+		{time.Hour, 6*time.Hour + 3*time.Minute, []string{"Observed 1 h after the job finished.", "Delayed notification: observed 6 h 3 min ago."}},
 		{0, -time.Hour, nil},
 	} {
-		d := event.Detail{WorkflowName: "w", Status: jobs.Succeeded, EndTime: end, ObservedAt: end.Add(c.seen)}
-		if got := message.Compose(event.Event{Detail: d}, d.ObservedAt.Add(c.told)).Notes; !slices.Equal(got, c.want) {
-			t.Errorf("seen %s late, told %s late: %q, want %q", c.seen, c.told, got, c.want)
+		d := event.Detail{WorkflowName: "w", Status: jobs.Succeeded, EndTime: end, ObservedAt: end.Add(c.observed)}
+		if got := message.Compose(event.Event{Detail: d}, d.ObservedAt.Add(c.sent)).Notes; !slices.Equal(got, c.want) {
+			t.Errorf("observed %s late, sent %s late: %q, want %q", c.observed, c.sent, got, c.want)
 		}
+	}
+	running := event.Detail{WorkflowName: "w", Status: jobs.Running, EndTime: end, ObservedAt: end.Add(time.Hour)}
+	if got := message.Compose(event.Event{Detail: running}, running.ObservedAt).Notes; got != nil {
+		t.Errorf("a running job: %q", got)
+	}
+	unobserved := event.Detail{WorkflowName: "w", Status: jobs.Running}
+	if got := message.Compose(event.Event{Detail: unobserved}, end).Notes; got != nil {
+		t.Errorf("without observedAt: %q", got)
 	}
 }
 
-func TestSharesAreOnlyOfAnInputThatCanHoldThem(t *testing.T) {
+func TestShareIsShownOnlyWhenTheInputContainsTheRecords(t *testing.T) {
 	for _, c := range []struct {
 		metrics jobs.Metrics
 		want    string
 	}{
 		{jobs.Metrics{jobs.InputRecords: 200, jobs.TotalMappedRecords: 50}, "25.0 %"},
+		{jobs.Metrics{jobs.InputRecords: 50, jobs.TotalMappedRecords: 50}, "100 %"},
+		{jobs.Metrics{jobs.InputRecords: 49, jobs.TotalMappedRecords: 50}, ""},
+		{jobs.Metrics{jobs.InputRecords: 1, jobs.TotalMappedRecords: 0}, "0 %"},
+		{jobs.Metrics{jobs.InputRecords: 0, jobs.TotalMappedRecords: 0}, ""},
 		{jobs.Metrics{jobs.InputRecords: 0, jobs.TotalMappedRecords: 50}, ""},
 		{jobs.Metrics{jobs.InputRecords: 10, jobs.TotalMappedRecords: 50}, ""},
 		{jobs.Metrics{jobs.InputRecords: 10, jobs.TotalMappedRecords: -1}, ""},
@@ -133,7 +150,12 @@ func TestSharesAreOnlyOfAnInputThatCanHoldThem(t *testing.T) {
 	}
 }
 
-func TestLinesHaveNoControlCharactersAndKeepTheirLimits(t *testing.T) { rapid.Check(t, wellFormed) }
+func TestComposedLinesHaveNoControlCharactersAndKeepTheirLimits(t *testing.T) {
+	rapid.Check(t, wellFormed)
+}
+
+// console matches every link that a message may have.
+var console = regexp.MustCompile(`^(https://[a-z0-9-]+\.console\.(aws\.amazon\.com|amazonaws\.cn|amazonaws-us-gov\.com)/[!-;=?-{}~]*)?$`)
 
 func wellFormed(t *rapid.T) {
 	m := message.Compose(eventtest.Event(t), now)
@@ -157,25 +179,30 @@ func wellFormed(t *rapid.T) {
 	if n := len([]rune(m.Subject)); n > 180 || n == 0 {
 		t.Fatalf("subject of %d characters", n)
 	}
+	for _, l := range append(m.Outputs, m.Links...) {
+		if !console.MatchString(l.URL) || len(l.URL) > 2000 {
+			t.Fatalf("link to %q of %d bytes", l.URL, len(l.URL))
+		}
+	}
 	for _, l := range m.Links {
-		if !strings.HasPrefix(l.URL, "https://") {
-			t.Fatalf("link to %q", l.URL)
+		if l.URL == "" {
+			t.Fatal("a link without a URL")
 		}
 	}
 }
 
-func TestNumbersReadWell(t *testing.T) {
-	for n, want := range map[int64]string{0: "0", 7: "7", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1234: "-1,234", -999: "-999", -9223372036854775808: "-9,223,372,036,854,775,808"} {
+func TestNumbersAreReadable(t *testing.T) {
+	for n, want := range map[int64]string{0: "0", 7: "7", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1234: "-1,234", -999: "-999", 100000: "100,000", 1000000: "1,000,000", -9223372036854775808: "-9,223,372,036,854,775,808"} {
 		if got := message.Grouped(n); got != want {
 			t.Errorf("Grouped(%d) = %s, want %s", n, got, want)
 		}
 	}
-	for fraction, want := range map[float64]string{0: "0 %", 1: "100 %", 0.5: "50.0 %", 0.9823: "98.2 %", 0.00001: "<0.1 %", 0.99999: ">99.9 %", 0.001: "0.1 %", 1.5: "150.0 %"} {
+	for fraction, want := range map[float64]string{0: "0 %", 1: "100 %", 0.5: "50.0 %", 0.9823: "98.2 %", 0.00001: "<0.1 %", 0.99999: ">99.9 %", 0.001: "0.1 %", 0.999: "99.9 %", 1.5: "150.0 %", -0.5: "-50.0 %"} {
 		if got := message.Percent(fraction); got != want {
 			t.Errorf("Percent(%v) = %s, want %s", fraction, got, want)
 		}
 	}
-	for seconds, want := range map[int64]string{0: "0 s", 59: "59 s", 60: "1 min", 61: "1 min 1 s", 3600: "1 h", 3841: "1 h 4 min", 86400: "1 d", 90000: "1 d 1 h"} {
+	for seconds, want := range map[int64]string{0: "0 s", 59: "59 s", 60: "1 min", 61: "1 min 1 s", 3600: "1 h", 3599: "59 min 59 s", 3841: "1 h 4 min", 86399: "23 h 59 min", 86400: "1 d", 90000: "1 d 1 h", 176400: "2 d 1 h"} {
 		if got := message.Duration(seconds); got != want {
 			t.Errorf("Duration(%d) = %s, want %s", seconds, got, want)
 		}
@@ -190,4 +217,143 @@ func TestPercentNeverRoundsToNothingOrEverything(t *testing.T) {
 			t.Fatalf("%v is %s", fraction, got)
 		}
 	})
+}
+
+// composeDetail composes an event that was observed and is sent at the same time.
+func composeDetail(detailType string, d event.Detail) message.Message {
+	return message.Compose(event.Event{DetailType: detailType, Account: "999999999999", Region: "us-east-1", Detail: d}, d.ObservedAt)
+}
+
+func TestSeverityFollowsTheStatus(t *testing.T) {
+	for _, c := range []struct {
+		detailType string
+		status     jobs.Status
+		want       message.Severity
+	}{
+		{event.StateChange, jobs.Queued, message.Neutral},
+		{event.StateChange, jobs.Running, message.Neutral},
+		{event.StateChange, "STOPPED", message.Neutral},
+		{event.StateChange, jobs.Succeeded, message.Good},
+		{event.StateChange, jobs.Failed, message.Bad},
+		{event.Vanished, jobs.Running, message.Bad},
+		{event.Vanished, jobs.Succeeded, message.Bad},
+	} {
+		if got := composeDetail(c.detailType, event.Detail{Status: c.status}).Severity; got != c.want {
+			t.Errorf("%s %s: severity %d, want %d", c.detailType, c.status, got, c.want)
+		}
+	}
+}
+
+func TestLinksAndPlaceComeFromTheWorkflowsARN(t *testing.T) {
+	forged := &event.Links{Job: "https://evil.example/job", Workflow: "https://evil.example/", Outputs: []string{"https://evil.example/out"}}
+	d := event.Detail{WorkflowName: "crm", WorkflowARN: eventtest.WorkflowARN("crm"), JobID: "1", Status: jobs.Running,
+		Outputs: []jobs.Output{{S3Path: " "}, {S3Path: "s3://out/a"}}, Links: forged}
+	m := composeDetail(event.StateChange, d)
+	page := "https://eu-west-1.console.aws.amazon.com/entityresolution/home?region=eu-west-1#/id-mapping-workflows/crm"
+	if want := []message.Link{{Label: "Open job", URL: page + "/jobs/1"}, {Label: "Open workflow", URL: page}}; !slices.Equal(m.Links, want) {
+		t.Errorf("links %v, want %v", m.Links, want)
+	}
+	if want := []message.Link{{Label: "s3://out/a", URL: "https://eu-west-1.console.aws.amazon.com/s3/buckets/out?prefix=a%2F&region=eu-west-1"}}; !slices.Equal(m.Outputs, want) {
+		t.Errorf("outputs %v, want %v", m.Outputs, want)
+	}
+	if m.Account != eventtest.Account || m.Region != eventtest.Region {
+		t.Errorf("account %s, region %s", m.Account, m.Region)
+	}
+	d.WorkflowARN = "crm"
+	m = composeDetail(event.StateChange, d)
+	if len(m.Links) != 0 || len(m.Outputs) != 1 || m.Outputs[0].URL != "" || m.Account != "999999999999" || m.Region != "us-east-1" {
+		t.Errorf("without an ARN: links %v, outputs %v, account %s, region %s", m.Links, m.Outputs, m.Account, m.Region)
+	}
+}
+
+func TestLinkLongerThan2000BytesIsLeftOut(t *testing.T) {
+	job := func(n int) event.Detail {
+		return event.Detail{WorkflowName: "crm", WorkflowARN: eventtest.WorkflowARN("crm"), JobID: strings.Repeat("x", n), Status: jobs.Running}
+	}
+	fits := 2000 - len(event.ConsoleLinks(job(0)).Job)
+	for n, want := range map[int]int{fits: 2, fits + 1: 1} {
+		if got := composeDetail(event.StateChange, job(n)).Links; len(got) != want {
+			t.Errorf("job ID of %d bytes: links %v", n, got)
+		}
+	}
+}
+
+func TestStatusFieldShowsThePreviousStatus(t *testing.T) {
+	for _, c := range []struct{ previous, status, want string }{
+		{"", "RUNNING", "RUNNING"},
+		{"QUEUED", "RUNNING", "RUNNING (was QUEUED)"},
+		{"STOPPED", "STOPPED", "STOPPED (finished)"},
+	} {
+		m := composeDetail(event.StateChange, event.Detail{Status: jobs.Status(c.status), PreviousStatus: jobs.Status(c.previous)})
+		if !slices.Contains(m.Fields, message.Field{Label: "Status", Value: c.want}) {
+			t.Errorf("fields %v, want status %q", m.Fields, c.want)
+		}
+	}
+}
+
+func TestLongTextIsTruncatedAtAWord(t *testing.T) {
+	name := func(name string) string {
+		return composeDetail(event.StateChange, event.Detail{WorkflowName: name, Status: jobs.Queued}).Headline
+	}
+	x := func(n int) string { return strings.Repeat("x", n) }
+	for _, c := range []struct{ name, want string }{
+		{x(80), x(80)},
+		{x(81), x(79) + "…"},
+		{x(60) + " " + x(30), x(60) + " " + x(18) + "…"},
+		{x(63) + " " + x(30), x(63) + " " + x(15) + "…"},
+		{x(64) + " " + x(30), x(64) + "…"},
+		{x(78) + ", " + x(30), x(78) + "…"},
+		{strings.Repeat("é", 81), strings.Repeat("é", 79) + "…"},
+	} {
+		if got, want := name(c.name), "QUEUED: "+c.want+" is waiting to start"; got != want {
+			t.Errorf("%s:\n got %s\nwant %s", c.name, got, want)
+		}
+	}
+}
+
+func TestNoticeCountsTheDestinationsThatDoNotFit(t *testing.T) {
+	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	notice := func(n, causeBytes int) message.Message {
+		var all []message.Broken
+		for i := range n {
+			all = append(all, message.Broken{Destination: fmt.Sprintf("email:%d@x", i), Cause: strings.Repeat("c", causeBytes), Since: at})
+		}
+		return message.ComposeBroken(all, "1", "r")
+	}
+	const prefix = len("email:0@x: ")
+	for _, c := range []struct {
+		name string
+		got  string
+		want string
+	}{
+		{"two that fill the limit", notice(2, 2000-prefix-1).Failure.Text[3990:], "ccccccccc"},
+		{"three of which two fit", notice(3, 1900-prefix).Failure.Text[3802:], "and 1 more"},
+		{"one that is too long", fmt.Sprint(len([]rune(notice(1, 5000).Failure.Text))), "1000"},
+		{"one at the limit", fmt.Sprint(len(notice(1, 4000-prefix).Failure.Text)), "4000"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, c.got, c.want)
+		}
+	}
+	if m := notice(1, 1); strings.Contains(m.Title, "more") {
+		t.Errorf("one destination: %s", m.Title)
+	}
+	m := notice(3, 1)
+	if m.Title != "DELIVERY FAILING: email to 0@x and 2 more" || m.Headline != "DELIVERY FAILING: cannot send email to 0@x and 2 more: c" || len(m.Failure.Advice) != 1 {
+		t.Errorf("three destinations: %s / %s / %q", m.Title, m.Headline, m.Failure.Advice)
+	}
+}
+
+func TestNoticeNamesEachKindOfDestinationAndItsRemediation(t *testing.T) {
+	for destination, want := range map[string][2]string{
+		"slack:#data-jobs":    {"cannot post to Slack channel #data-jobs: no", "Invite the bot"},
+		"slack-webhook":       {"cannot post to the Slack webhook: no", "Create a new incoming webhook"},
+		"email:a@example.com": {"cannot send email to a@example.com: no", "In Amazon SES"},
+		"pager:1":             {"cannot reach pager:1: no", "Look in the notifier's log"},
+	} {
+		m := message.ComposeBroken([]message.Broken{{Destination: destination, Cause: "no"}}, "1", "r")
+		if m.Headline != "DELIVERY FAILING: "+want[0] || !strings.HasPrefix(m.Failure.Advice[0], want[1]) {
+			t.Errorf("%s: %q, %q", destination, m.Headline, m.Failure.Advice)
+		}
+	}
 }

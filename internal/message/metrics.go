@@ -2,7 +2,7 @@ package message
 
 import "github.com/idmapping/notifier/internal/jobs"
 
-// labels name the counters for people, in the API's order.
+// labels are the counters' names for people.
 var labels = map[jobs.Counter]string{
 	jobs.InputRecords:               "Input records",
 	jobs.TotalRecordsProcessed:      "Records processed",
@@ -21,10 +21,10 @@ var labels = map[jobs.Counter]string{
 	jobs.MappedTargetRecordsRemoved: "Mapped target records removed",
 }
 
-// shared are the counters whose share of the input says something: they count
-// records of this run's input. The others count over all runs, or records of
+// partOfInput are the counters that count records of this run's input, so that
+// their share of it is meaningful. The others count over all runs, or records of
 // the target.
-var shared = map[jobs.Counter]bool{
+var partOfInput = map[jobs.Counter]bool{
 	jobs.TotalRecordsProcessed:  true,
 	jobs.RecordsNotProcessed:    true,
 	jobs.DeleteRecordsProcessed: true,
@@ -32,7 +32,7 @@ var shared = map[jobs.Counter]bool{
 	jobs.NewMappedRecords:       true,
 }
 
-func metrics(m jobs.Metrics) []Metric {
+func metricRows(m jobs.Metrics) []Metric {
 	var all []Metric
 	input := m[jobs.InputRecords]
 	for _, counter := range jobs.Counters {
@@ -41,7 +41,7 @@ func metrics(m jobs.Metrics) []Metric {
 			continue
 		}
 		row := Metric{Label: labels[counter], Value: Grouped(n)}
-		if shared[counter] && input > 0 && n >= 0 && n <= input {
+		if partOfInput[counter] && input > 0 && n >= 0 && n <= input {
 			row.Share = Percent(float64(n) / float64(input))
 		}
 		all = append(all, row)

@@ -8,19 +8,19 @@ import (
 	"unicode"
 )
 
-// line makes outside text fit for one line: control characters and line breaks
-// become spaces, and characters that turn the writing direction, with which
-// text can pretend to be other text, are left out.
-func line(s string) string {
-	return strings.Join(strings.Fields(visible(s, false)), " ")
+// oneLine makes outside text safe for one line: control characters and line
+// breaks become spaces, and characters that change the writing direction, by
+// which text can imitate other text, are removed.
+func oneLine(s string) string {
+	return strings.Join(strings.Fields(withoutControls(s, false)), " ")
 }
 
-// block is like line but keeps line breaks and tabs.
-func block(s string) string {
-	return strings.TrimSpace(visible(strings.ReplaceAll(s, "\r\n", "\n"), true))
+// multiLine is like oneLine but keeps line breaks and tabs.
+func multiLine(s string) string {
+	return strings.TrimSpace(withoutControls(strings.ReplaceAll(s, "\r\n", "\n"), true))
 }
 
-func visible(s string, breaks bool) string {
+func withoutControls(s string, breaks bool) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case breaks && (r == '\n' || r == '\t'):
@@ -35,9 +35,9 @@ func visible(s string, breaks bool) string {
 	}, strings.ToValidUTF8(s, "\uFFFD"))
 }
 
-// short cuts s to at most n characters, the last of which says so: between two
-// words where the last word is not long.
-func short(s string, n int) string {
+// truncate cuts s to at most n characters, the last of which is an ellipsis:
+// between two words unless the last word is long.
+func truncate(s string, n int) string {
 	runes := []rune(s)
 	if len(runes) <= n {
 		return s
@@ -83,24 +83,24 @@ func Duration(seconds int64) string {
 	days, hours, minutes := seconds/86400, seconds/3600%24, seconds/60%60
 	switch {
 	case days > 0:
-		return units(days, "d", hours, "h")
+		return twoUnits(days, "d", hours, "h")
 	case hours > 0:
-		return units(hours, "h", minutes, "min")
+		return twoUnits(hours, "h", minutes, "min")
 	case minutes > 0:
-		return units(minutes, "min", seconds%60, "s")
+		return twoUnits(minutes, "min", seconds%60, "s")
 	default:
 		return fmt.Sprintf("%d s", seconds)
 	}
 }
 
-func units(a int64, unitA string, b int64, unitB string) string {
+func twoUnits(a int64, unitA string, b int64, unitB string) string {
 	if b == 0 {
 		return fmt.Sprintf("%d %s", a, unitA)
 	}
 	return fmt.Sprintf("%d %s %d %s", a, unitA, b, unitB)
 }
 
-func clock(t time.Time) string {
+func formatTime(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}

@@ -64,7 +64,7 @@ func TestABrokenDestinationIsToldOnceByTheOtherChannel(t *testing.T) {
 			}
 		}
 		hours(24)
-		const notice = "BROKEN: Slack channel #data-jobs cannot be told: refused by Slack: channel_not_found"
+		const notice = "DELIVERY FAILING: cannot post to Slack channel #data-jobs: refused by Slack: channel_not_found"
 		for _, p := range email.places {
 			expect(t, headlines(p), notice)
 		}
@@ -89,7 +89,7 @@ func TestManyBrokenDestinationsAreOneNotice(t *testing.T) {
 	}
 	email.queue.Put(body("1", jobs.Failed, 0))
 	email.deliver(t)
-	expect(t, headlines(slack.places[0]), "BROKEN: email to a@example.com and 2 more cannot be told: sender not verified")
+	expect(t, headlines(slack.places[0]), "DELIVERY FAILING: cannot send email to a@example.com and 2 more: sender not verified")
 	m := slack.places[0].Told()[0].Step.Message
 	if want := "email:a@example.com: sender not verified\nemail:b@example.com: sender not verified\nemail:c@example.com: sender not verified"; m.Failure.Text != want || len(m.Failure.Advice) != 1 {
 		t.Errorf("failure %+v", m.Failure)
@@ -132,7 +132,7 @@ func TestACanaryThatIsToBeSeenIsToldOnce(t *testing.T) {
 	w.queue.Put(b)
 	w.queue.Put(b)
 	w.deliver(t)
-	expect(t, headlines(w.places[0]), "TEST: the ID mapping notifier reaches you here")
+	expect(t, headlines(w.places[0]), "TEST: notifications from the ID mapping notifier reach this channel")
 }
 
 func TestACanaryThatDoesNotArriveIsNotTriedForDays(t *testing.T) {

@@ -302,7 +302,7 @@ func (h *history) check() error {
 			if strings.HasPrefix(m.Headline, string(jobs.Vanished)) {
 				continue // "not found" was among the faults, for long enough
 			}
-			if strings.HasPrefix(m.Headline, "BROKEN: ") {
+			if strings.HasPrefix(m.Headline, "DELIVERY FAILING: ") {
 				notices[m.JobID+" "+m.Fields[1].Value+" to "+place.Name]++
 				continue // "misconfigured" was
 			}
