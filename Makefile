@@ -3,13 +3,13 @@
 GO ?= go
 PYTHON ?= python3
 
-# What `sam build` sets; by hand it is .build/<LogicalId>.
+# `sam build` sets it; the default is .build/<LogicalId>.
 ARTIFACTS_DIR ?= .build/$(@:build-%=%)
 GOARCH ?= arm64
 FUZZTIME ?= 10s
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-# Its command line script is in no venv that finds it installed outside.
+# A venv with system packages may lack the cfn-lint script, so it runs as a module.
 CFN_LINT = .venv/bin/python -c 'import sys; from cfnlint.runner import main; sys.exit(main())'
 TOOL = $(GO) tool -modfile=tools/linters/go.mod
 
@@ -18,15 +18,15 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[A-Za-z-]+:.*## / {printf "  %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: venv ## Run the whole product on this machine in a minute (KEEP=1 leaves it running)
+demo: venv ## Run the whole product on this machine for a minute (KEEP=1 keeps it running)
 	@$(GO) run ./cmd/demo
 
 .PHONY: test
-test: venv ## Run every test
+test: venv ## Run all tests
 	$(GO) test -timeout 14m ./...
 
 .PHONY: fuzz
-fuzz: ## Look for inputs that break a parser or a renderer (FUZZTIME=10s or 1000x for each)
+fuzz: ## Fuzz the parsers and renderers (FUZZTIME=10s or 1000x each)
 	@for package in $$($(GO) list ./internal/...); do \
 		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
 			echo "$$package $$target"; \
@@ -35,12 +35,12 @@ fuzz: ## Look for inputs that break a parser or a renderer (FUZZTIME=10s or 1000
 	done
 
 .PHONY: test-long
-test-long: fuzz ## Fuzz, and play ten times the random histories, and a longer outage (an hour)
+test-long: fuzz ## Fuzz, and run ten times the random histories and a longer outage (an hour)
 	$(GO) test -timeout 60m ./test/reliability -run 'RandomHistories|OverlappingPollers' -histories 100000 -overlaps 50000
 	$(GO) test -timeout 60m ./test/reliability -run 'RealBinaries/(one_denied|six_hours)' -outage-events 500
 
 .PHONY: lint
-lint: venv ## Check format, code and template
+lint: venv ## Check formatting, code and template
 	@unformatted=$$(gofmt -l .); \
 	if [ -n "$$unformatted" ]; then echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
@@ -49,13 +49,13 @@ lint: venv ## Check format, code and template
 	@$(CFN_LINT) template.yaml
 
 .PHONY: vulncheck
-vulncheck: ## Look for known vulnerabilities in what the functions call
+vulncheck: ## Check what the functions call for known vulnerabilities
 	@out=$$($(TOOL) govulncheck ./functions/... 2>&1); code=$$?; echo "$$out"; \
-	case "$$out" in *"fetching vulnerabilities"*) echo "The vulnerability database cannot be reached from here: nothing was checked.";; esac; \
+	case "$$out" in *"fetching vulnerabilities"*) echo "The vulnerability database is not reachable: nothing was checked.";; esac; \
 	exit $$code
 
 .PHONY: sbom
-sbom: ## Write each function's software bill of materials (CycloneDX) into .build
+sbom: ## Write the functions' software bills of materials (CycloneDX) to .build
 	@mkdir -p .build
 	$(TOOL) cyclonedx-gomod app -json -licenses=false -output .build/poller.cdx.json -main functions/poller .
 	$(TOOL) cyclonedx-gomod app -json -licenses=false -output .build/notifier.cdx.json -main functions/notifier .
@@ -65,27 +65,31 @@ fmt: ## Format the code
 	$(GO) fmt ./...
 
 .PHONY: golden
-golden: venv ## Write the golden files anew from what the code makes now
+golden: venv ## Update the golden files from the current output
 	$(GO) test ./internal/event -update
 	$(GO) test ./internal/message ./internal/slack ./internal/email ./test/template -update
 
 .PHONY: pictures
-pictures: ## Take the pictures in docs anew (needs chromium)
+pictures: ## Update the pictures in docs (needs chromium)
 	@$(GO) run ./tools/pictures
 
 .PHONY: bench
-bench: ## Measure start, memory, size and speed beside a Go hello-world function
-	@$(GO) run ./tools/bench
+bench: venv ## Measure the figures of the design and fail if one does not hold (BASELINE=dir compares)
+	@$(GO) run ./tools/bench $(if $(BASELINE),-baseline "$(BASELINE)")
+
+.PHONY: mutation
+mutation: venv ## Run mutation tests on the deciding packages (PACKAGES="internal/jobs ..." for some)
+	@$(GO) run ./tools/mutation $(PACKAGES)
 
 .PHONY: build
-build: build-PollerFunction build-NotifierFunction ## Build both functions for Lambda into .build
+build: build-PollerFunction build-NotifierFunction ## Build both functions for Lambda in .build
 
 .PHONY: build-PollerFunction
-build-PollerFunction: ## Build the poller into ARTIFACTS_DIR (GOARCH=amd64 for x86)
+build-PollerFunction: ## Build the poller in ARTIFACTS_DIR (GOARCH=amd64 for x86)
 	$(call bootstrap,./functions/poller)
 
 .PHONY: build-NotifierFunction
-build-NotifierFunction: ## Build the notifier into ARTIFACTS_DIR (GOARCH=amd64 for x86)
+build-NotifierFunction: ## Build the notifier in ARTIFACTS_DIR (GOARCH=amd64 for x86)
 	$(call bootstrap,./functions/notifier)
 
 # lambda.norpc leaves out net/rpc, which only the retired go1.x runtime needs,
@@ -96,15 +100,15 @@ define bootstrap
 endef
 
 .PHONY: deploy
-deploy: ## Build and deploy with AWS SAM, asking for each setting
+deploy: ## Build and deploy with AWS SAM, asking for each parameter
 	sam build && sam deploy --guided
 
 .PHONY: canary
-canary: ## Send a test message through a deployed stack and wait until all have it (STACK=name)
+canary: ## Send a test message through a deployed stack and wait for its delivery (STACK=name)
 	@$(GO) run ./cmd/canary -stack "$(STACK)"
 
 .PHONY: venv
-venv: .venv/.installed ## Install what tests and demo need of Python into .venv
+venv: .venv/.installed ## Install the tests' and the demo's Python packages in .venv
 
 .venv/.installed: requirements.txt
 	@echo "Installing moto, cfn-lint and the SAM translator into .venv (once)"
@@ -113,5 +117,5 @@ venv: .venv/.installed ## Install what tests and demo need of Python into .venv
 	@touch $@
 
 .PHONY: clean
-clean: ## Remove what was built and installed
+clean: ## Remove build output and the venv
 	rm -rf .build .aws-sam .venv
