@@ -99,7 +99,7 @@ func (h History) Add(j Job) History {
 			return h
 		}
 		h.LastSuccess = &run
-		h.Failures = slices.DeleteFunc(slices.Clone(h.Failures), func(f FailedRun) bool { return f.Compare(run.RunRef) < 0 })
+		h.Failures = slices.DeleteFunc(slices.Clone(h.Failures), func(f FailedRun) bool { return f.Compare(run.RunRef) <= 0 })
 		h.Omitted, h.Mixed = 0, false
 	case Failed:
 		if h.LastSuccess == nil || run.Compare(h.LastSuccess.RunRef) > 0 {

@@ -68,13 +68,16 @@ func TestFailuresAreThoseSinceTheLastSuccess(t *testing.T) {
 	if done := h.Add(run(9, Succeeded)); len(done.Failures) != 0 || len(h.Failures) != 1 {
 		t.Errorf("failures %v", done.Failures)
 	}
+	if both := (History{}).Add(run(1, Failed)).Add(run(1, Succeeded)).Add(run(1, Failed)); len(both.Failures) != 0 || both.LastSuccess.Job != "run-0001" {
+		t.Errorf("a run that failed and succeeded leaves %v", ids(both))
+	}
 	if n := len(h.Starts); n != 4 {
 		t.Errorf("%d starts, want one for each run of any status", n)
 	}
 }
 
 func TestLongRunOfFailuresKeepsTheFirstAndTheNewest(t *testing.T) {
-	var h History
+	h := History{}.Add(run(-1, Succeeded))
 	for n := range 60 {
 		j := run(n, Failed)
 		if n == 5 {
@@ -88,7 +91,7 @@ func TestLongRunOfFailuresKeepsTheFirstAndTheNewest(t *testing.T) {
 	if len(h.Failures) != 50 || h.Omitted != 10 || h.Failures[0].Job != "run-0000" || h.Failures[1].Job != "run-0011" || h.Failures[49].Job != "run-0059" {
 		t.Fatalf("%d failures from %s, %s to %s, %d omitted", len(h.Failures), h.Failures[0].Job, h.Failures[1].Job, h.Failures[49].Job, h.Omitted)
 	}
-	if again := h.Add(run(5, Failed)).Add(run(59, Failed)).Add(run(0, Failed)); again.Omitted != 10 || len(again.Failures) != 50 {
+	if again := h.Add(run(5, Failed)).Add(run(59, Failed)).Add(run(0, Failed)).Add(run(-1, Succeeded)); again.Omitted != 10 || len(again.Failures) != 50 {
 		t.Errorf("%d omitted after the same failures again", again.Omitted)
 	}
 	if after := h.Add(run(60, Succeeded)); after.Omitted != 0 || after.Mixed || after.Failures != nil && len(after.Failures) != 0 {
@@ -102,6 +105,7 @@ func TestLongErrorMessageIsCutAtARune(t *testing.T) {
 		{strings.Repeat("x", 301), strings.Repeat("x", 300)},
 		{strings.Repeat("x", 299) + "é", strings.Repeat("x", 299)},
 		{strings.Repeat("é", 200), strings.Repeat("é", 150)},
+		{strings.Repeat("\x80", 301), ""},
 	} {
 		j := run(1, Failed)
 		j.Error = c.text
