@@ -78,17 +78,17 @@ func (s *sweep) read(ctx context.Context) error {
 	if resumed && s.clock.Sub(cursor.BeganAt) > listBudget {
 		cursor, resumed = jobs.Cursor{BeganAt: s.clock}, false // the token may be too old
 	}
-	for pages := 0; ; pages++ {
+	for first := true; ; first = false {
 		s.state.Cursor = cursor
 		page, err := s.page(cursor.Token)
-		if err != nil && resumed && pages == 0 && !s.stopped(err) {
+		if err != nil && resumed && first && !s.stopped(err) {
 			// Whatever is wrong may be the token.
 			cursor, resumed = jobs.Cursor{BeganAt: cursor.BeganAt}, false
 			s.state.Cursor = cursor
 			page, err = s.page("")
 		}
 		if err != nil {
-			if pages == 0 && !s.stopped(err) {
+			if first && !s.stopped(err) {
 				s.state.Cursor = s.before.Cursor
 			}
 			return err

@@ -15,7 +15,7 @@ import (
 // that a terminal status takes one tick to detect, however long the lists are.
 func (t *tick) follow(ctx context.Context, match func(jobs.Record) bool) {
 	byWorkflow := make(map[string][]jobs.Record)
-	for _, record := range t.sorted(func(r jobs.Record) bool { return match(r) && (r.Unreadable != nil || !r.Archived) }) {
+	for _, record := range t.sorted(func(r jobs.Record) bool { return match(r) && !r.Archived }) {
 		byWorkflow[record.Job.Workflow] = append(byWorkflow[record.Job.Workflow], record)
 	}
 	each(slices.Collect(maps.Values(byWorkflow)), func(records []jobs.Record) {

@@ -306,7 +306,7 @@ func (t *tick) checkBudget() error {
 // outOfTime reports whether err is the deadline's: the request was not sent, or
 // cut off by it.
 func (t *tick) outOfTime(err error) bool {
-	return errors.Is(err, jobs.ErrLate) || err != nil && errors.Is(context.Cause(t.workCtx), jobs.ErrLate) && errors.Is(err, jobs.ErrUnavailable)
+	return errors.Is(err, jobs.ErrLate) || errors.Is(err, jobs.ErrUnavailable) && errors.Is(context.Cause(t.workCtx), jobs.ErrLate)
 }
 
 func (t *tick) count(f func(*Report)) {

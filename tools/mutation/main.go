@@ -142,10 +142,7 @@ func (g gremlins) run(ctx context.Context, name string) ([]mutant, error) {
 		"--timeout-coefficient", strconv.Itoa(g.coefficient), "--output", report)
 	cmd.Dir = filepath.Join(g.source, filepath.FromSlash(name))
 	// A cached test run has no duration from which to derive the timeout.
-	cmd.Env = append(os.Environ(), "GOFLAGS=-count=1 -vet=off")
-	if python, err := sam.Python(); err == nil {
-		cmd.Env = append(cmd.Env, "IDMAPPING_PYTHON="+python)
-	}
+	cmd.Env = append(g.environment(), "GOFLAGS=-count=1 -vet=off")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("running gremlins on %s: %w: %s", name, err, out)
@@ -186,7 +183,17 @@ func (g gremlins) run(ctx context.Context, name string) ([]mutant, error) {
 		}
 	}
 	slices.SortFunc(all, func(a, b mutant) int { return strings.Compare(a.String(), b.String()) })
-	return all, nil
+	return all, g.testCases(ctx, name, all)
+}
+
+// environment is what a package's tests need: the copy of the sources has no
+// Python environment of its own.
+func (g gremlins) environment() []string {
+	env := os.Environ()
+	if python, err := sam.Python(); err == nil {
+		env = append(env, "IDMAPPING_PYTHON="+python)
+	}
+	return env
 }
 
 // functionLines returns the lines inside functions. No mutant elsewhere can run:
