@@ -51,8 +51,6 @@ func TestCutMiddleUsesTheWholeLimit(t *testing.T) {
 	}
 }
 
-// A limit shorter than the mark is never used. It must not panic all the same
-// while the head is empty.
 func TestCutMiddleStopsAtTheBeginning(t *testing.T) {
 	text := "\u20AC" + strings.Repeat("b", 100) // a rune of three bytes
 	mark := len(" … [cut: 103 bytes in all] … ")
