@@ -1,6 +1,6 @@
-// Canary shows that a deployed notifier works: it has the poller send a test
-// message the whole way, which people see in every channel, and waits until
-// each destination has it.
+// Canary tests a deployed stack: it invokes the poller to send a test message
+// along the whole path, which people see in every channel, and waits until each
+// destination has received it.
 package main
 
 import (
@@ -31,7 +31,7 @@ import (
 
 func main() {
 	stack := flag.String("stack", "", "name of the deployed stack")
-	timeout := flag.Duration("timeout", 2*time.Minute, "how long to wait for each destination to be told")
+	timeout := flag.Duration("timeout", 2*time.Minute, "how long to wait for each destination")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -57,13 +57,13 @@ func run(ctx context.Context, stack string, timeout time.Duration) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("sent canary %.12s…\n", id)
+	fmt.Printf("canary %.12s… published\n", id)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return wait(ctx, dynamodb.NewFromConfig(cfg), d, id)
 }
 
-// deployment is what is needed of a deployed stack.
+// deployment is the part of a deployed stack that a canary needs.
 type deployment struct {
 	poller       string // function name
 	deliveries   string // table name
@@ -84,7 +84,7 @@ func find(ctx context.Context, client *cloudformation.Client, stack string) (dep
 	}
 	d := deployment{poller: outputs["PollerFunction"], deliveries: outputs["DeliveriesTable"]}
 	if d.poller == "" || d.deliveries == "" {
-		return d, fmt.Errorf("stack %s is none of the notifier's: it has no outputs PollerFunction and DeliveriesTable", stack)
+		return d, fmt.Errorf("stack %s is not a stack of the notifier: it has no outputs PollerFunction and DeliveriesTable", stack)
 	}
 	switch {
 	case parameters["SlackTokenParameter"] != "":
@@ -102,26 +102,27 @@ func find(ctx context.Context, client *cloudformation.Client, stack string) (dep
 	return d, nil
 }
 
-// send has the poller send the canary, and returns its transition id.
+// send invokes the poller to publish a canary, and returns its transition ID. The
+// invocation fails when the event bus does not accept it.
 func send(ctx context.Context, client *lambda.Client, function string) (string, error) {
 	out, err := client.Invoke(ctx, &lambda.InvokeInput{FunctionName: &function, Payload: []byte(`{"canary":"show"}`)})
 	if err != nil {
 		return "", fmt.Errorf("invoking %s: %w", function, err)
 	}
 	if out.FunctionError != nil {
-		return "", fmt.Errorf("invoking %s: it failed: %s", function, out.Payload)
+		return "", fmt.Errorf("invoking %s: the function failed: %s", function, out.Payload)
 	}
 	var report poller.Report
 	if err := json.Unmarshal(out.Payload, &report); err != nil {
-		return "", fmt.Errorf("invoking %s: its answer is no report: %w", function, err)
+		return "", fmt.Errorf("invoking %s: the response is not a report: %w", function, err)
 	}
-	if report.Unpublished > 0 {
-		return "", fmt.Errorf("the event bus did not take the canary: %s", strings.Join(report.Problems, "; "))
+	if report.Canary == "" {
+		return "", fmt.Errorf("invoking %s: the report names no canary: %s", function, out.Payload)
 	}
 	return report.Canary, nil
 }
 
-// wait tells of each destination as it has the canary.
+// wait prints each destination when it has received the canary.
 func wait(ctx context.Context, client *dynamodb.Client, d deployment, id string) error {
 	begin := time.Now()
 	key := notify.KeyOf(event.Event{DetailType: event.Canary, Detail: event.Detail{TransitionID: id}}, "")
@@ -140,7 +141,7 @@ func wait(ctx context.Context, client *dynamodb.Client, d deployment, id string)
 				if destination == nil || item["told"] == nil || !slices.Contains(waiting, destination.Value) {
 					continue
 				}
-				fmt.Printf("%s was told after %.1f s\n", destination.Value, time.Since(begin).Seconds())
+				fmt.Printf("%s received it after %.1f s\n", destination.Value, time.Since(begin).Seconds())
 				waiting = slices.DeleteFunc(waiting, func(w string) bool { return w == destination.Value })
 			}
 		}
@@ -150,7 +151,7 @@ func wait(ctx context.Context, client *dynamodb.Client, d deployment, id string)
 		select {
 		case <-time.After(500 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("after %.0f s not told: %s. The notifier's log says why (\"not told\"); without a word of it there, look at the rules, the queues and the event source mappings",
+			return fmt.Errorf("not received after %.0f s: %s. The notifier's log has the reason (\"notification failed\"); if it has no entry, look at the rules, the queues and the event source mappings",
 				time.Since(begin).Seconds(), strings.Join(waiting, ", "))
 		}
 	}

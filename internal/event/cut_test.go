@@ -51,12 +51,15 @@ func TestCutMiddleUsesTheWholeLimit(t *testing.T) {
 	}
 }
 
-// A limit shorter than the mark is never used. It must not panic all the same
-// while the head is empty.
-func TestCutMiddleStopsAtTheBeginning(t *testing.T) {
-	text := "\u20AC" + strings.Repeat("b", 100) // a rune of three bytes
-	mark := len(" … [cut: 103 bytes in all] … ")
-	if got, want := cutMiddle(text, mark+3), " … [cut: 103 bytes in all] … b"; got != want {
-		t.Errorf("got %q, want %q", got, want)
+func TestCutMiddleStopsAtTheEndsOfTheText(t *testing.T) {
+	const mark = " … [cut: 103 bytes in all] … "
+	euro := "\u20AC" // a rune of three bytes
+	for _, test := range []struct{ text, want string }{
+		{euro + strings.Repeat("b", 100), mark + "b"},
+		{strings.Repeat("a", 100) + euro, "aa" + mark},
+	} {
+		if got := cutMiddle(test.text, len(mark)+3); got != test.want {
+			t.Errorf("got %q, want %q", got, test.want)
+		}
 	}
 }

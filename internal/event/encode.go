@@ -177,7 +177,7 @@ func cutMiddle(text string, limit int) string {
 	mark := fmt.Sprintf(" … [cut: %d bytes in all] … ", len(text))
 	head := (limit - len(mark)) * 2 / 3
 	tail := len(text) - (limit - len(mark) - head)
-	for head > 0 && !utf8.RuneStart(text[head]) {
+	for !utf8.RuneStart(text[head]) { // valid UTF-8 begins with one
 		head--
 	}
 	for tail < len(text) && !utf8.RuneStart(text[tail]) {

@@ -174,7 +174,7 @@ func kinds(t *testing.T) map[string]jobs.Entry {
 	return all
 }
 
-// matched tells, for each rule in docs/rules, which events of kinds it matches.
+// matched reports, per rule in docs/rules, which events of kinds it must match.
 var matched = map[string]func(name string) bool{
 	"failures.json": func(name string) bool { return strings.Contains(name, " failed") },
 	"low-mapped-rate.json": func(name string) bool {

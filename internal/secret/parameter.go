@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -16,34 +17,34 @@ import (
 )
 
 const (
-	// keep is how long a value is used without looking whether it has changed.
-	keep = 5 * time.Minute
-	// calm is the least time between two reads, once there is a value to serve.
-	calm = 10 * time.Second
-	// prefetchTimeout bounds a prefetch, which nobody waits for.
+	// ttl is how long a value is used before it is read again.
+	ttl = 5 * time.Minute
+	// minRefreshInterval is the minimum time between two reads while a cached
+	// value exists.
+	minRefreshInterval = 10 * time.Second
+	// prefetchTimeout bounds a prefetch, which no caller waits for.
 	prefetchTimeout = 5 * time.Second
 )
 
 // Parameter is one SecureString parameter, cached in the process. It is safe
-// for concurrent use; at most one read is under way.
+// for concurrent use; at most one read runs at a time.
 type Parameter struct {
 	client *ssm.Client
 	name   string
-	now    func() time.Time
 
-	mu    sync.Mutex
-	value string
-	read  time.Time // when value was read
-	tried time.Time // when a read was last tried
+	mu          sync.Mutex
+	value       string
+	readAt      time.Time // of value
+	attemptedAt time.Time // of the last read, successful or not
 }
 
-// New makes a Parameter; name is the parameter's name or ARN.
+// New returns a Parameter. name is the parameter's name or ARN.
 func New(cfg aws.Config, name string) *Parameter {
-	return &Parameter{client: ssm.NewFromConfig(cfg), name: name, now: time.Now}
+	return &Parameter{client: ssm.NewFromConfig(cfg), name: name}
 }
 
-// Prefetch begins to read the value in the background, while Lambda's start
-// still has a whole CPU. Whether that works shows when the value is asked for.
+// Prefetch starts to read the value in the background, while Lambda's init phase
+// still has a whole CPU. A failure shows at the first call of Value.
 func (p *Parameter) Prefetch() {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), prefetchTimeout)
@@ -52,23 +53,25 @@ func (p *Parameter) Prefetch() {
 	}()
 }
 
-// Value is the secret, at most five minutes old. While the parameter cannot be
-// read, the last value that was read serves on. The error names the parameter
-// and the cure, never the value.
-func (p *Parameter) Value(ctx context.Context) (string, error) { return p.get(ctx, keep) }
+// Value returns the secret, at most five minutes old. While the parameter cannot
+// be read, it returns the last value that was read. The error names the parameter
+// and the remediation, never the value.
+func (p *Parameter) Value(ctx context.Context) (string, error) { return p.get(ctx, ttl) }
 
-// Refresh is the secret as it stands now, for when the last one was refused. It
-// reads at most once in ten seconds.
-func (p *Parameter) Refresh(ctx context.Context) (string, error) { return p.get(ctx, calm) }
+// Refresh reads the secret again after the last value was refused, at most once
+// every ten seconds.
+func (p *Parameter) Refresh(ctx context.Context) (string, error) {
+	return p.get(ctx, minRefreshInterval)
+}
 
-func (p *Parameter) get(ctx context.Context, age time.Duration) (string, error) {
+func (p *Parameter) get(ctx context.Context, maxAge time.Duration) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := p.now()
-	if p.value != "" && (now.Sub(p.read) < age || now.Sub(p.tried) < calm) {
+	now := time.Now()
+	if p.value != "" && (now.Sub(p.readAt) < maxAge || now.Sub(p.attemptedAt) < minRefreshInterval) {
 		return p.value, nil
 	}
-	p.tried = now
+	p.attemptedAt = now
 	value, err := p.fetch(ctx)
 	if err != nil && p.value != "" {
 		return p.value, nil
@@ -76,30 +79,34 @@ func (p *Parameter) get(ctx context.Context, age time.Duration) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	p.value, p.read = value, now
+	p.value, p.readAt = value, now
 	return value, nil
 }
 
 func (p *Parameter) fetch(ctx context.Context) (string, error) {
 	out, err := p.client.GetParameter(ctx, &ssm.GetParameterInput{Name: &p.name, WithDecryption: aws.Bool(true)})
 	if _, ok := errors.AsType[*smithy.DeserializationError](err); ok {
-		err = errors.New("the answer cannot be understood") // the SDK's error can quote it
+		err = errors.New("the response cannot be decoded") // the SDK's error can quote it
 	}
 	if err != nil {
-		return "", fmt.Errorf("reading SSM parameter %s: %w%s", p.name, err, cure(err))
+		return "", fmt.Errorf("reading SSM parameter %s: %w%s", p.name, err, remediation(err))
 	}
-	value := ""
+	var parameter types.Parameter
 	if out.Parameter != nil {
-		value = strings.TrimSpace(aws.ToString(out.Parameter.Value)) // put from a file it ends with a newline
+		parameter = *out.Parameter
 	}
+	value := strings.TrimSpace(aws.ToString(parameter.Value)) // a value put from a file ends with a newline
 	if value == "" {
 		return "", fmt.Errorf("reading SSM parameter %s: it is empty", p.name)
+	}
+	if parameter.Type != types.ParameterTypeSecureString {
+		slog.Warn("secret stored unencrypted: the SSM parameter is not a SecureString", "parameter", p.name)
 	}
 	return value, nil
 }
 
-// cure says what to do, where the error's code tells.
-func cure(err error) string {
+// remediation returns how to fix an error, if its code determines that.
+func remediation(err error) string {
 	if _, ok := errors.AsType[*types.ParameterNotFound](err); ok {
 		return ": create it with `aws ssm put-parameter --type SecureString`, in the stack's region"
 	}
@@ -109,9 +116,9 @@ func cure(err error) string {
 	}
 	switch api.ErrorCode() {
 	case "AccessDeniedException":
-		return ": the notifier's role may not read or decrypt it: redeploy with the parameter's name, and let the key policy of a customer managed key allow kms:Decrypt"
+		return ": the notifier's role is not allowed to read or decrypt it: redeploy with the parameter's name, and let the key policy of a customer managed key allow kms:Decrypt"
 	case "InvalidKeyId":
-		return ": its KMS key is disabled or gone: enable the key, or put the parameter again with another"
+		return ": its KMS key is disabled or deleted: enable the key, or put the parameter again with another key"
 	case "ValidationException":
 		return ": redeploy with the name of a parameter"
 	}

@@ -1,15 +1,18 @@
 package secret
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -21,38 +24,55 @@ import (
 	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
 )
 
-const value = "xoxb-the-secret-value"
+const (
+	value = "xoxb-the-secret-value"
+	name  = "/idmapping/slack-token"
+)
 
-// store stands for Parameter Store. A read's answer is the value, or the error
-// code while there is one.
+// store is a fake of Parameter Store below the SDK. A read returns the value, or
+// the error code while there is one.
 type store struct {
 	Value, Code string
+	Type        string // SecureString if empty
 	Delay       time.Duration
 
 	mu    sync.Mutex
 	reads int
 }
 
-func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// Do implements aws.HTTPClient.
+func (s *store) Do(r *http.Request) (*http.Response, error) {
 	var in struct {
 		Name           string
 		WithDecryption bool
 	}
 	_ = json.NewDecoder(r.Body).Decode(&in)
-	time.Sleep(s.Delay)
+	s.mu.Lock()
+	s.reads++
+	s.mu.Unlock()
+	select {
+	case <-time.After(s.Delay):
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.reads++
-	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 	switch {
 	case r.Header.Get("X-Amz-Target") != "AmazonSSM.GetParameter" || !in.WithDecryption:
-		http.Error(w, `{"__type":"NotADecryptedGetParameter"}`, http.StatusBadRequest)
+		return response(http.StatusBadRequest, `{"__type":"NotADecryptedGetParameter"}`), nil
 	case s.Code != "":
-		w.WriteHeader(http.StatusBadRequest)
-		_ = json.NewEncoder(w).Encode(map[string]string{"__type": s.Code, "message": "no"})
-	default:
-		_ = json.NewEncoder(w).Encode(map[string]any{"Parameter": map[string]string{"Name": in.Name, "Value": s.Value}})
+		return response(http.StatusBadRequest, fmt.Sprintf(`{"__type":%q,"message":"no"}`, s.Code)), nil
 	}
+	kind := s.Type
+	if kind == "" {
+		kind = "SecureString"
+	}
+	body, err := json.Marshal(map[string]any{"Parameter": map[string]string{"Name": in.Name, "Value": s.Value, "Type": kind}})
+	return response(http.StatusOK, string(body)), err
+}
+
+func response(status int, body string) *http.Response {
+	return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/x-amz-json-1.1"}}, Body: io.NopCloser(strings.NewReader(body))}
 }
 
 func (s *store) set(value, code string) {
@@ -67,30 +87,22 @@ func (s *store) count() int {
 	return s.reads
 }
 
-// clock is a clock that a test moves.
-type clock struct{ at time.Time }
+type clientFunc func(*http.Request) (*http.Response, error)
 
-func (c *clock) now() time.Time          { return c.at }
-func (c *clock) forward(d time.Duration) { c.at = c.at.Add(d) }
+func (f clientFunc) Do(r *http.Request) (*http.Response, error) { return f(r) }
 
-func parameter(t *testing.T, s *store) (*Parameter, *clock) {
-	t.Helper()
-	server := httptest.NewServer(s)
-	t.Cleanup(server.Close)
-	p := New(aws.Config{
-		Region: account.Region, BaseEndpoint: &server.URL,
+func newParameter(client aws.HTTPClient) *Parameter {
+	return New(aws.Config{
+		Region: account.Region, HTTPClient: client,
 		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
 		Retryer:     func() aws.Retryer { return aws.NopRetryer{} },
-	}, "/idmapping/slack-token")
-	c := &clock{time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
-	p.now = c.now
-	return p, c
+	}, name)
 }
 
-// want asks and checks the value and how many reads there have been by then.
-func want(t *testing.T, ask func(context.Context) (string, error), value string, s *store, reads int) {
+// want calls get and checks the value and the number of reads so far.
+func want(t *testing.T, get func(context.Context) (string, error), value string, s *store, reads int) {
 	t.Helper()
-	got, err := ask(t.Context())
+	got, err := get(t.Context())
 	if err != nil || got != value {
 		t.Errorf("value is %q (%v), want %q", got, err, value)
 	}
@@ -99,69 +111,78 @@ func want(t *testing.T, ask func(context.Context) (string, error), value string,
 	}
 }
 
-func TestAValueIsKeptForFiveMinutes(t *testing.T) {
-	s := &store{Value: value}
-	p, clock := parameter(t, s)
-	want(t, p.Value, value, s, 1)
-	s.set("changed", "")
-	clock.forward(5*time.Minute - time.Second)
-	want(t, p.Value, value, s, 1)
-	clock.forward(time.Second)
-	want(t, p.Value, "changed", s, 2)
-	want(t, p.Value, "changed", s, 2)
-}
-
-func TestTheNewlineOfAFileIsNoPartOfTheValue(t *testing.T) {
-	s := &store{Value: value + "\n"}
-	p, _ := parameter(t, s)
-	want(t, p.Value, value, s, 1)
-}
-
-func TestARefreshReadsAtMostOnceInTenSeconds(t *testing.T) {
-	s := &store{Value: value}
-	p, clock := parameter(t, s)
-	want(t, p.Value, value, s, 1)
-	s.set("changed", "")
-	clock.forward(9 * time.Second)
-	want(t, p.Refresh, value, s, 1)
-	clock.forward(time.Second)
-	want(t, p.Refresh, "changed", s, 2)
-	want(t, p.Refresh, "changed", s, 2)
-	want(t, p.Value, "changed", s, 2)
-}
-
-func TestTheLastValueServesOnWhileItCannotBeRead(t *testing.T) {
-	for _, code := range []string{"InternalServerError", "ThrottlingException", "AccessDeniedException", "ParameterNotFound"} {
+func TestValueIsCachedForFiveMinutes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := &store{Value: value}
-		p, clock := parameter(t, s)
+		p := newParameter(s)
 		want(t, p.Value, value, s, 1)
-		s.set("changed", code)
-		clock.forward(time.Hour)
-		want(t, p.Value, value, s, 2)
-		want(t, p.Refresh, value, s, 2)
 		s.set("changed", "")
-		clock.forward(5 * time.Minute)
-		want(t, p.Value, "changed", s, 3)
+		time.Sleep(5*time.Minute - time.Nanosecond)
+		want(t, p.Value, value, s, 1)
+		time.Sleep(time.Nanosecond)
+		want(t, p.Value, "changed", s, 2)
+		want(t, p.Value, "changed", s, 2)
+	})
+}
+
+func TestTrailingNewlineIsNotPartOfTheValue(t *testing.T) {
+	s := &store{Value: value + "\n"}
+	want(t, newParameter(s).Value, value, s, 1)
+}
+
+func TestRefreshReadsAtMostOnceEveryTenSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{Value: value}
+		p := newParameter(s)
+		want(t, p.Value, value, s, 1)
+		s.set("changed", "")
+		time.Sleep(10*time.Second - time.Nanosecond)
+		want(t, p.Refresh, value, s, 1)
+		time.Sleep(time.Nanosecond)
+		want(t, p.Refresh, "changed", s, 2)
+		want(t, p.Refresh, "changed", s, 2)
+		want(t, p.Value, "changed", s, 2)
+	})
+}
+
+func TestLastValueIsUsedWhileReadsFail(t *testing.T) {
+	for _, code := range []string{"InternalServerError", "ThrottlingException", "AccessDeniedException", "ParameterNotFound"} {
+		t.Run(code, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &store{Value: value}
+				p := newParameter(s)
+				want(t, p.Value, value, s, 1)
+				s.set("changed", code)
+				time.Sleep(time.Hour)
+				want(t, p.Value, value, s, 2)
+				want(t, p.Refresh, value, s, 2)
+				s.set("changed", "")
+				time.Sleep(5 * time.Minute)
+				want(t, p.Value, "changed", s, 3)
+			})
+		})
 	}
 }
 
-func TestAnUnreadableParameterIsNotAskedForByEveryMessage(t *testing.T) {
-	s := &store{Value: value}
-	p, clock := parameter(t, s)
-	want(t, p.Value, value, s, 1)
-	s.set("", "InternalServerError")
-	clock.forward(time.Hour)
-	for range 20 {
-		want(t, p.Value, value, s, 2)
-	}
-	clock.forward(calm)
-	want(t, p.Value, value, s, 3)
+func TestUnreadableParameterIsNotReadForEveryMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{Value: value}
+		p := newParameter(s)
+		want(t, p.Value, value, s, 1)
+		s.set("", "InternalServerError")
+		time.Sleep(time.Hour)
+		for range 20 {
+			want(t, p.Value, value, s, 2)
+		}
+		time.Sleep(minRefreshInterval)
+		want(t, p.Value, value, s, 3)
+	})
 }
 
-func TestErrorsNameTheParameterAndTheCure(t *testing.T) {
+func TestErrorNamesTheParameterAndTheRemediation(t *testing.T) {
 	for _, c := range []struct {
 		code, value string
-		cure        string
+		remediation string
 	}{
 		{"ParameterNotFound", "", "create it with `aws ssm put-parameter --type SecureString`"},
 		{"AccessDeniedException", "", "kms:Decrypt"},
@@ -171,93 +192,128 @@ func TestErrorsNameTheParameterAndTheCure(t *testing.T) {
 		{"", "", "empty"},
 		{"", " \n", "empty"},
 	} {
-		p, _ := parameter(t, &store{Code: c.code, Value: c.value})
-		got, err := p.Value(t.Context())
+		got, err := newParameter(&store{Code: c.code, Value: c.value}).Value(t.Context())
 		if err == nil || got != "" {
 			t.Errorf("%s: value is %q, error %v", c.code, got, err)
 			continue
 		}
-		if !strings.Contains(err.Error(), "/idmapping/slack-token") || !strings.Contains(err.Error(), c.cure) {
-			t.Errorf("%s: the error does not name the parameter or the cure: %v", c.code, err)
+		if !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), c.remediation) {
+			t.Errorf("%s: the error does not name the parameter or the remediation: %v", c.code, err)
 		}
 	}
 }
 
-func TestNoErrorHoldsTheValue(t *testing.T) {
+func TestErrorNeverContainsTheValue(t *testing.T) {
 	for _, body := range []string{
 		`{"Parameter":{"Value":"` + value + `"`, // cut off
 		`{"Parameter":{"Value":["` + value + `"]}}`, `{"Parameter":"` + value + `"}`, `"` + value + `"`, value,
 	} {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }))
-		p := New(aws.Config{Region: account.Region, BaseEndpoint: &server.URL,
-			Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
-			Retryer:     func() aws.Retryer { return aws.NopRetryer{} }}, "/p")
+		p := newParameter(clientFunc(func(*http.Request) (*http.Response, error) { return response(http.StatusOK, body), nil }))
 		_, err := p.Value(t.Context())
 		if err == nil || strings.Contains(fmt.Sprintf("%v %+v", err, err), value) {
-			t.Errorf("answered %s: error %v", body, err)
+			t.Errorf("response %s: error %v", body, err)
 		}
-		server.Close()
 	}
 }
 
-func TestManyWhoAskAtOnceMakeOneRead(t *testing.T) {
-	s := &store{Value: value, Delay: 50 * time.Millisecond}
-	p, _ := parameter(t, s)
-	p.Prefetch()
-	var asking sync.WaitGroup
-	for i := range 50 {
-		ask := p.Value
-		if i%2 == 1 {
-			ask = p.Refresh
+func TestResponseWithoutAParameterIsAnError(t *testing.T) {
+	p := newParameter(clientFunc(func(*http.Request) (*http.Response, error) { return response(http.StatusOK, `{}`), nil }))
+	if got, err := p.Value(t.Context()); err == nil || got != "" {
+		t.Errorf("value is %q (%v)", got, err)
+	}
+}
+
+func TestPlainStringParameterIsUsedWithAWarning(t *testing.T) {
+	for kind, warned := range map[string]bool{"SecureString": false, "String": true, "StringList": true} {
+		var log bytes.Buffer
+		before := slog.Default()
+		slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
+		got, err := newParameter(&store{Value: value, Type: kind}).Value(t.Context())
+		slog.SetDefault(before)
+		if err != nil || got != value {
+			t.Errorf("%s: value is %q (%v)", kind, got, err)
 		}
-		asking.Go(func() {
-			if got, err := ask(t.Context()); err != nil || got != value {
+		if (log.Len() > 0) != warned || warned && !strings.Contains(log.String(), name) || strings.Contains(log.String(), value) {
+			t.Errorf("%s: log %s", kind, &log)
+		}
+	}
+}
+
+// Outside synctest: a goroutine that waits for a mutex keeps its clock from
+// advancing.
+func TestConcurrentCallersShareOneRead(t *testing.T) {
+	s := &store{Value: value, Delay: 10 * time.Millisecond}
+	p := newParameter(s)
+	p.Prefetch()
+	var callers sync.WaitGroup
+	for i := range 50 {
+		get := p.Value
+		if i%2 == 1 {
+			get = p.Refresh
+		}
+		callers.Go(func() {
+			if got, err := get(t.Context()); err != nil || got != value {
 				t.Errorf("value is %q (%v)", got, err)
 			}
 		})
 	}
-	asking.Wait()
+	callers.Wait()
 	if n := s.count(); n != 1 {
 		t.Errorf("%d reads, want 1", n)
 	}
 }
 
-func TestAPrefetchMakesTheFirstValueReady(t *testing.T) {
-	s := &store{Value: value}
-	p, _ := parameter(t, s)
-	p.Prefetch()
-	for deadline := time.Now().Add(5 * time.Second); s.count() == 0 && time.Now().Before(deadline); {
-		time.Sleep(time.Millisecond)
-	}
-	want(t, p.Value, value, s, 1)
+func TestPrefetchReadsTheFirstValue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{Value: value}
+		p := newParameter(s)
+		p.Prefetch()
+		synctest.Wait()
+		want(t, p.Value, value, s, 1)
+	})
 }
 
-func TestAPrefetchThatFailsIsForgotten(t *testing.T) {
-	s := &store{Code: "InternalServerError"}
-	p, _ := parameter(t, s)
-	p.Prefetch()
-	for deadline := time.Now().Add(5 * time.Second); s.count() == 0 && time.Now().Before(deadline); {
-		time.Sleep(time.Millisecond)
-	}
-	s.set(value, "")
-	want(t, p.Value, value, s, 2)
+func TestFailedPrefetchIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{Code: "InternalServerError"}
+		p := newParameter(s)
+		p.Prefetch()
+		synctest.Wait()
+		s.set(value, "")
+		want(t, p.Value, value, s, 2)
+	})
 }
 
-func TestTheDeadlineOfOneWhoAsksIsKept(t *testing.T) {
-	s := &store{Value: value, Delay: 500 * time.Millisecond}
-	p, _ := parameter(t, s)
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if _, err := p.Value(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("error is %v", err)
-	}
-	want(t, p.Value, value, s, 2)
+func TestPrefetchEndsAfterFiveSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{Value: value, Delay: 6 * time.Second}
+		p := newParameter(s)
+		p.Prefetch()
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		s.Delay = 0
+		want(t, p.Value, value, s, 2)
+	})
 }
 
-func TestASecureStringIsReadDecryptedAndReadAnewAfterItsRotation(t *testing.T) {
+func TestReadEndsAtTheCallersDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{Value: value, Delay: time.Minute}
+		p := newParameter(s)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begin := time.Now()
+		if _, err := p.Value(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != time.Second {
+			t.Errorf("error is %v after %s", err, time.Since(begin))
+		}
+		want(t, p.Value, value, s, 2)
+	})
+}
+
+func TestSecureStringIsDecryptedAndReadAgainAfterARotation(t *testing.T) {
 	cfg := fakeaws.MotoForTest(t).Config()
 	name := "/idmapping/" + t.Name()
-	write := func(value string) {
+	put := func(value string) {
 		t.Helper()
 		_, err := ssm.NewFromConfig(cfg).PutParameter(t.Context(), &ssm.PutParameterInput{
 			Name: &name, Value: &value, Type: types.ParameterTypeSecureString, Overwrite: aws.Bool(true)})
@@ -266,17 +322,15 @@ func TestASecureStringIsReadDecryptedAndReadAnewAfterItsRotation(t *testing.T) {
 		}
 	}
 	p := New(cfg, name)
-	c := &clock{time.Now()}
-	p.now = c.now
 	if _, err := p.Value(t.Context()); err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "put-parameter") {
-		t.Errorf("before it is there: %v", err)
+		t.Errorf("before it exists: %v", err)
 	}
-	write(value)
+	put(value)
 	if got, err := p.Value(t.Context()); err != nil || got != value {
 		t.Errorf("value is %q (%v)", got, err)
 	}
-	write("rotated")
-	c.forward(calm)
+	put("rotated")
+	p.readAt, p.attemptedAt = time.Time{}, time.Time{} // as if the interval had passed
 	if got, err := p.Refresh(t.Context()); err != nil || got != "rotated" {
 		t.Errorf("after the rotation: %q (%v)", got, err)
 	}

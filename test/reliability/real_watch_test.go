@@ -109,7 +109,7 @@ func canaryByHand(r *real) {
 		r.t.Errorf("%v: %s", err, out)
 	}
 	for _, to := range []string{"slack:" + fakecloud.SlackChannel, "email:" + recipients[0], "email:" + recipients[1]} {
-		if !strings.Contains(out, to+" was told after ") {
+		if !strings.Contains(out, to+" received it after ") {
 			r.t.Errorf("not said of %s: %s", to, out)
 		}
 	}
