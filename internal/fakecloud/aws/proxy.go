@@ -23,6 +23,8 @@ import (
 type Proxy struct {
 	// OnEmail, if set, receives every email sent.
 	OnEmail func(Email)
+	// OnCall, if set, receives every call that moto responds to.
+	OnCall func(operation string, request, response []byte)
 	// Functions, by name, are the ones that the proxy invokes itself: moto would
 	// run them in Docker.
 	Functions map[string]*lambda.Function
@@ -153,6 +155,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	response := kept.body.Bytes()
+	if p.OnCall != nil {
+		p.OnCall(name, body, response)
+	}
 	if fault != nil && fault.Rewrite != nil {
 		response = fault.Rewrite(response)
 		kept.header.Del("Content-Length")
