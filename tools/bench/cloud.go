@@ -279,7 +279,7 @@ func (d *deployment) idleRow(ctx context.Context, when string) ([]row, error) {
 	what := "idle tick, 10 workflows, " + when + ": DynamoDB "
 	return []row{
 		{what + "calls", counted(most), "1 Query", counted(most) == "1 Query"},
-		{what + "partitions named in key conditions", strings.Join(named, ", "), "live", slices.Equal(named, []string{"live"})},
+		{what + "partitions queried", strings.Join(named, ", "), "live", slices.Equal(named, []string{"live"})},
 		atMost(what+"read units", units, 3, "%.1f"),
 	}, nil
 }
@@ -364,7 +364,7 @@ func notificationCalls(ctx context.Context, b binaries) ([]row, error) {
 		}
 		made, posted := d.notifier.since(calls), d.Slack.Calls()[posts:]
 		rows = append(rows, row{c.what, fmt.Sprintf("%d + %d (%s; %s)", len(made), len(posted), counted(made), strings.Join(posted, ", ")),
-			fmt.Sprintf("%d DynamoDB + %d Slack", c.dynamodb, c.slack), len(made) == c.dynamodb && len(posted) == c.slack})
+			fmt.Sprintf("≤ %d DynamoDB + %d Slack", c.dynamodb, c.slack), len(made) <= c.dynamodb && len(posted) == c.slack})
 		time.Sleep(2 * time.Second) // the channel's rate limit allows the next message again
 	}
 	return rows, nil

@@ -52,7 +52,8 @@ func run(ctx context.Context, n int, baseline string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%-78s  %-44s  %s\n", "what", "measured", "hold")
+	const line = "%-86s  %-52s  %-24s  %s\n"
+	fmt.Printf(line, "what", "measured", "hold", "")
 	var failed []string
 	for _, measure := range []func() ([]row, error){
 		func() ([]row, error) { return starts(binaries, n) },
@@ -73,7 +74,7 @@ func run(ctx context.Context, n int, baseline string) error {
 				verdict = "FAIL"
 				failed = append(failed, r.what)
 			}
-			fmt.Printf("%-78s  %-44s  %-44s  %s\n", r.what, r.measured, r.hold, verdict)
+			fmt.Printf(line, r.what, r.measured, r.hold, verdict)
 		}
 		if err != nil {
 			return err
