@@ -18,21 +18,21 @@ import (
 	"github.com/idmapping/notifier/internal/notify"
 )
 
-var outageEvents = flag.Int("outage-events", 20, "how many events come while Slack is down; the pace of telling them is real")
+var outageEvents = flag.Int("outage-events", 20, "how many events arrive during the Slack outage; the rate limit of their delivery takes real time")
 
-// sixHours runs the real notifier through six hours in which Slack is down. The
-// queue's clock is the test's: it leaps from one receipt to the next, by the
-// waits that the notifier asks SQS for.
-func sixHours(r *real) {
+// slackBacklog runs the real notifier through a Slack outage of six hours. The
+// queue's clock is the test's: it advances from one receive to the next by the
+// visibility timeouts that the notifier sets.
+func slackBacklog(r *real) {
 	const outage = 6 * time.Hour
 	begin := time.Now()
 	now := begin
 	queue := &fake.Queue{Name: path.Base(r.Resources["SlackQueue"]), MaxReceive: 600, Now: func() time.Time { return now }}
 	r.Proxy.Inject(fakeaws.Fault{Operation: "AmazonSQS.ChangeMessageVisibility", Refuse: http.StatusOK, Match: func(body []byte) bool {
-		handle, wait := hiding(body)
+		handle, wait := visibilityChange(body)
 		return strings.HasPrefix(handle, queue.Name) && queue.ChangeVisibility(r.ctx, "", handle, wait) == nil
 	}})
-	f := r.another(r.Notifier, nil)
+	f := r.anotherProcess(r.Notifier, nil)
 	invocations := 0
 	deliver := func() {
 		if invocations > 100*(*outageEvents) {
@@ -65,7 +65,7 @@ func sixHours(r *real) {
 		}
 		if next, some := queue.Next(); some && next.Before(arrival) {
 			now = later(now, next)
-			r.rest("slack:" + fakecloud.SlackChannel) // the leap was longer than a second
+			r.resetRateLimit("slack:" + fakecloud.SlackChannel) // more than a second has passed
 			deliver()
 		} else {
 			now = later(now, arrival)
@@ -88,7 +88,7 @@ func sixHours(r *real) {
 			continue
 		}
 		if gap := m.At.Sub(last); gap < 900*time.Millisecond {
-			r.t.Errorf("two messages within %v", gap)
+			r.t.Errorf("two messages are %v apart", gap)
 		}
 		last = m.At
 	}
@@ -98,12 +98,12 @@ func sixHours(r *real) {
 		}
 	}
 	if len(keys) != n || len(queue.Dead()) != 0 {
-		r.t.Errorf("%d of %d events came, %d are dead", len(keys), n, len(queue.Dead()))
+		r.t.Errorf("%d of %d events arrived, %d are dead letters", len(keys), n, len(queue.Dead()))
 	}
 	if after := now.Sub(begin.Add(outage)); after > 15*time.Minute {
-		r.t.Errorf("the last is told %v after Slack is back", after)
+		r.t.Errorf("the last is delivered %v after Slack is back", after)
 	} else {
-		r.t.Logf("%d events, %d invocations, the last told %v after Slack is back", n, invocations, after.Round(time.Second))
+		r.t.Logf("%d events, %d invocations, the last delivered %v after Slack is back", n, invocations, after.Round(time.Second))
 	}
 }
 
