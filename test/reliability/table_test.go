@@ -63,13 +63,13 @@ func TestTableOfFaultsNamesExistingTests(t *testing.T) {
 			}
 		}
 	}
-	for n := range rows {
-		if want := fmt.Sprintf("F%02d", n+1); rows[n] != want {
-			problem("row %d is %s, want %s", n+1, rows[n], want)
+	for n := range max(36, len(rows)) {
+		if id := fmt.Sprintf("F%02d", n+1); !slices.Contains(rows, id) {
+			problem("%s: no such row", id)
 		}
 	}
-	if len(rows) < 36 {
-		problem("%d rows, want at least 36", len(rows))
+	if unique := slices.Compact(slices.Sorted(slices.Values(rows))); len(unique) != len(rows) {
+		problem("%d rows with %d different IDs", len(rows), len(unique))
 	}
 	if len(problems) > 0 {
 		t.Errorf("docs/reliability.md has %d mismatches:\n  %s", len(problems), strings.Join(problems, "\n  "))
