@@ -55,16 +55,25 @@ func run(ctx context.Context, n int, baseline string) error {
 	const line = "%-86s  %-52s  %-24s  %s\n"
 	fmt.Printf(line, "what", "measured", "hold", "")
 	var failed []string
-	for _, measure := range []func() ([]row, error){
-		func() ([]row, error) { return starts(binaries, n) },
-		func() ([]row, error) { return zips(filepath.Join(dir, "arm64")) },
-		func() ([]row, error) { return idleTicks(ctx, binaries) },
-		func() ([]row, error) { return stuckJob(ctx) },
-		func() ([]row, error) { return longLists(ctx, root) },
-		func() ([]row, error) { return notificationCalls(ctx, binaries) },
-		func() ([]row, error) { return wire(ctx, binaries) },
+	for _, m := range []struct {
+		name    string
+		measure func() ([]row, error)
+	}{
+		{"starts and memory", func() ([]row, error) { return starts(binaries, n) }},
+		{"zips", func() ([]row, error) { return zips(filepath.Join(dir, "arm64")) }},
+		{"idle ticks", func() ([]row, error) { return idleTicks(ctx, binaries) }},
+		{"a job that never ends", func() ([]row, error) { return stuckJob(ctx) }},
+		{"long lists", func() ([]row, error) { return longLists(ctx, root) }},
+		{"calls of a notification", func() ([]row, error) { return notificationCalls(ctx, binaries) }},
+		{"event → Slack", func() ([]row, error) { return wire(ctx, binaries) }},
 	} {
-		rows, err := measure()
+		rows, err := m.measure()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil { // one that cannot be measured hides no other
+			rows = append(rows, row{what: m.name, measured: "error: " + err.Error(), hold: "no error"})
+		}
 		for _, r := range rows {
 			verdict := ""
 			switch {
@@ -75,9 +84,6 @@ func run(ctx context.Context, n int, baseline string) error {
 				failed = append(failed, r.what)
 			}
 			fmt.Printf(line, r.what, r.measured, r.hold, verdict)
-		}
-		if err != nil {
-			return err
 		}
 	}
 	if len(failed) > 0 {
