@@ -14,6 +14,8 @@ import (
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/fake"
 	"github.com/idmapping/notifier/internal/fakecloud"
 	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
 	"github.com/idmapping/notifier/internal/fakecloud/httpfault"
@@ -41,11 +43,19 @@ func (r *real) resetRateLimit(destination string) {
 func (r *real) notifyWebhook(f *fakelambda.Function, id string) {
 	r.t.Helper()
 	r.resetRateLimit("slack-webhook") // of an earlier Retry-After
-	body, _ := json.Marshal(`{"source":"idmapping.notifier","detail-type":"ID Mapping Job State Change","detail":{"version":"1","transitionId":"` + id +
-		`","workflowName":"hook","jobId":"` + id + `","status":"FAILED"}}`)
-	_, err := f.Invoke(r.ctx, fmt.Appendf(nil, `{"Records":[{"messageId":"%s","receiptHandle":"%s","body":%s,"attributes":{"ApproximateReceiveCount":"1"},"eventSourceARN":"%s"}]}`,
+	body, err := json.Marshal(r.failedEvent(jobs.Key{Workflow: "hook", Job: id}))
+	r.must(err)
+	_, err = f.Invoke(r.ctx, fmt.Appendf(nil, `{"Records":[{"messageId":"%s","receiptHandle":"%s","body":%s,"attributes":{"ApproximateReceiveCount":"1"},"eventSourceARN":"%s"}]}`,
 		id, id, body, r.arnOf("SlackQueue")))
 	r.must(err)
+}
+
+// failedEvent is a job's FAILED event as EventBridge delivers it.
+func (r *real) failedEvent(key jobs.Key) string {
+	r.t.Helper()
+	entry, err := event.Encode(fake.ARN(key.Workflow), jobs.Transition{Job: jobs.Job{Key: key, Status: jobs.Failed}}, time.Now())
+	r.must(err)
+	return envelope(entry)
 }
 
 // webhookLeaksNothing makes the webhook respond in every way, with the secret in the response.

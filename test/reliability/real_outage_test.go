@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/fake"
 	"github.com/idmapping/notifier/internal/fakecloud"
 	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
@@ -57,9 +56,7 @@ func slackBacklog(r *real) {
 		arrival := begin.Add(time.Duration(len(keys)) * outage / time.Duration(n))
 		if !now.Before(arrival) && len(keys) < n {
 			key := jobs.Key{Workflow: "six", Job: fmt.Sprintf("six-%03d", len(keys))}
-			entry, err := event.Encode(fake.ARN("six"), jobs.Transition{Job: jobs.Job{Key: key, Status: jobs.Failed}}, time.Now())
-			r.must(err)
-			queue.Put(envelope(entry))
+			queue.Put(r.failedEvent(key))
 			keys = append(keys, key)
 			continue
 		}

@@ -1,9 +1,12 @@
 package reliability
 
 import (
+	"encoding/json"
+	"maps"
 	"net/http"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,12 +103,14 @@ func upgrade(r *real) {
 	keys := []jobs.Key{r.finish("up", "up-0", jobs.Failed, "x"), r.finish("up", "up-1", jobs.Failed, "x")}
 	r.tick()
 	r.await(20*time.Second, "a terminal status is emailed while Slack is down", func() bool { return r.emailed(keys[1], jobs.Failed) })
-	newer := `{"version":"0","id":"x","source":"idmapping.notifier","detail-type":"ID Mapping Job State Change","account":"123456789012",
-		"region":"eu-west-1","time":"2026-11-23T12:00:00Z","resources":[],"addedLater":1,"detail":{"version":"1","transitionId":"` + strings.Repeat("0", 64) + `",
-		"workflowName":"up","workflowArn":"arn:aws:entityresolution:eu-west-1:123456789012:idmappingworkflow/up","jobId":"up-newer","status":"FAILED",
-		"observedAt":"2026-11-23T12:00:00Z","addedLater":{"a":[1]},"metrics":{"addedLater":7}}}`
-	older := `{"source":"idmapping.notifier","detail-type":"ID Mapping Job State Change","detail":{"version":"1","transitionId":"` + strings.Repeat("1", 64) + `",
-		"workflowName":"up","jobId":"up-older","status":"FAILED"}}`
+	newer := r.changed(r.failedEvent(jobs.Key{Workflow: "up", Job: "up-newer"}), func(envelope, detail map[string]any) {
+		envelope["addedLater"], detail["addedLater"] = 1, map[string]any{"a": []int{1}}
+		detail["metrics"] = map[string]any{"addedLater": 7}
+	})
+	older := r.changed(r.failedEvent(jobs.Key{Workflow: "up", Job: "up-older"}), func(envelope, detail map[string]any) {
+		required := []string{"version", "transitionId", "workflowName", "workflowArn", "jobId", "status"}
+		maps.DeleteFunc(detail, func(key string, _ any) bool { return !slices.Contains(required, key) })
+	})
 	for _, queue := range []string{"SlackQueue", "EmailQueue"} {
 		for _, body := range []string{newer, older} {
 			url := r.Resources[queue]
@@ -141,6 +146,17 @@ func upgrade(r *real) {
 			r.t.Errorf("%s: the newer version's attribute is missing in %d of %d items", table, extended[table]-kept, extended[table])
 		}
 	}
+}
+
+// changed is an event after a change of its envelope and detail.
+func (r *real) changed(body string, change func(envelope, detail map[string]any)) string {
+	r.t.Helper()
+	var envelope map[string]any
+	r.must(json.Unmarshal([]byte(body), &envelope))
+	change(envelope, envelope["detail"].(map[string]any))
+	out, err := json.Marshal(envelope)
+	r.must(err)
+	return string(out)
 }
 
 // items are those of a table that are about a job; there is one at least.

@@ -74,7 +74,7 @@ func deploy(t *testing.T) *real {
 		Log: log.add,
 		Parameters: map[string]string{"SlackChannel": fakecloud.SlackChannel, "SlackTokenParameter": fakecloud.TokenParameter,
 			"EmailFrom": fakecloud.EmailFrom, "EmailTo": strings.Join(recipients, ",")},
-		Env: map[string]map[string]string{"PollerFunction": {"ENTITY_RESOLUTION_RATE": "500"}},
+		Env: map[string]map[string]string{"PollerFunction": {"ENTITY_RESOLUTION_RATE": "500", "REQUESTS_PER_SECOND": "500"}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -313,10 +313,15 @@ func lostPublishResponse(r *real) {
 	}
 }
 
+// jobsTableCall matches the calls to the jobs table that name the job.
+func (r *real) jobsTableCall(job string) func(body []byte) bool {
+	table := []byte(r.Resources["JobsTable"])
+	return func(body []byte) bool { return bytes.Contains(body, table) && bytes.Contains(body, []byte(job)) }
+}
+
 func lostWriteResponse(r *real) {
 	r.addWorkflows("cas")
-	r.Proxy.Inject(fakeaws.Fault{Operation: "DynamoDB.UpdateItem", Times: 1, Applied: true,
-		Match: func(body []byte) bool { return bytes.Contains(body, []byte("cas-1")) }})
+	r.Proxy.Inject(fakeaws.Fault{Times: 1, Applied: true, Match: r.jobsTableCall("cas-1")})
 	key := r.finish("cas", "cas-1", jobs.Succeeded, "")
 	r.tick()
 	r.tick()
@@ -326,8 +331,7 @@ func lostWriteResponse(r *real) {
 
 func throttledWrites(r *real) {
 	r.addWorkflows("slow")
-	r.Proxy.Inject(fakeaws.Fault{Operation: "DynamoDB.UpdateItem", Refuse: 400, Code: "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
-		Match: func(body []byte) bool { return bytes.Contains(body, []byte("slow-1")) }})
+	r.Proxy.Inject(fakeaws.Fault{Refuse: 400, Code: "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException", Match: r.jobsTableCall("slow-1")})
 	key := r.finish("slow", "slow-1", jobs.Succeeded, "")
 	r.tick()
 	time.Sleep(time.Second)
@@ -344,14 +348,14 @@ func throttledWrites(r *real) {
 // received.
 func lateRecord(r *real) {
 	r.addWorkflows("late")
+	before := len(r.Slack.Log())
 	var tries atomic.Int32
 	r.Proxy.Inject(fakeaws.Fault{Operation: "DynamoDB.UpdateItem", Refuse: 400, Code: "com.amazonaws.dynamodb.v20120810#ThrottlingException",
 		Match: func(body []byte) bool {
-			return bytes.Contains(body, []byte("ADD told")) && bytes.Contains(body, []byte("late-1")) &&
+			return len(r.Slack.Log()) > before && bytes.Contains(body, []byte("late-1")) &&
 				bytes.Contains(body, []byte(fakecloud.SlackChannel)) && tries.Add(1) < 5
 		}})
 	key := r.finish("late", "late-1", jobs.Failed, "x")
-	before := len(r.Slack.Log())
 	r.tick()
 	r.delivered(key, jobs.Failed, 20*time.Second)
 	r.await(30*time.Second, "it is recorded at the fifth attempt", func() bool { return tries.Load() == 5 })

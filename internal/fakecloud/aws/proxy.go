@@ -38,7 +38,7 @@ type Proxy struct {
 
 // Fault is how the next calls of an operation fail.
 type Fault struct {
-	Operation string // "DynamoDB.UpdateItem", "AWSEvents.PutEvents", "AmazonSQS.SendMessage", "SES.SendEmail"
+	Operation string // empty: every operation; "DynamoDB.UpdateItem", "AWSEvents.PutEvents", "AmazonSQS.SendMessage", "SES.SendEmail"
 	Times     int    // 0: until cleared
 	Refuse    int    // respond with this status, and Code as the error
 	Code      string
@@ -184,7 +184,7 @@ func (p *Proxy) record(name string, body []byte) *Fault {
 	defer p.mu.Unlock()
 	p.calls[name]++
 	for _, f := range p.faults {
-		if f.Operation == name && (f.Times == 0 || f.used < f.Times) && (f.Match == nil || f.Match(body)) {
+		if (f.Operation == "" || f.Operation == name) && (f.Times == 0 || f.used < f.Times) && (f.Match == nil || f.Match(body)) {
 			f.used++
 			return f
 		}
