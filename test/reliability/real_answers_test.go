@@ -70,7 +70,7 @@ func webhookLeaksNothing(r *real) {
 		r.Slack.Inject(fault)
 		before := len(r.log.since(0))
 		r.notifyWebhook(f, fmt.Sprint("hook-", i))
-		if r.log.count(before, "not told") == 0 && r.log.count(before, "dead-letter") == 0 {
+		if r.log.count(before, `"reason":`) == 0 && r.log.count(before, "dead-letter") == 0 {
 			r.t.Errorf("%+v: the log has no line about it", fault)
 		}
 	}

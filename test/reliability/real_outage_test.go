@@ -41,11 +41,11 @@ func slackBacklog(r *real) {
 		payload, err := json.Marshal(batch)
 		r.must(err)
 		started := time.Now()
-		answer, err := f.Invoke(r.ctx, payload)
+		body, err := f.Invoke(r.ctx, payload)
 		r.must(err)
 		now = now.Add(time.Since(started))
 		var response notify.Response
-		r.must(json.Unmarshal(answer, &response))
+		r.must(json.Unmarshal(body, &response))
 		invocations++
 		queue.Delete(batch, response.BatchItemFailures)
 	}
