@@ -109,7 +109,7 @@ func manualCanary(r *real) {
 		r.t.Errorf("%v: %s", err, out)
 	}
 	for _, to := range []string{"slack:" + fakecloud.SlackChannel, "email:" + recipients[0], "email:" + recipients[1]} {
-		if !strings.Contains(out, to+" was told after ") {
+		if !strings.Contains(out, to+" received it after ") {
 			r.t.Errorf("%s is missing in: %s", to, out)
 		}
 	}
@@ -123,7 +123,7 @@ func manualCanary(r *real) {
 		r.t.Errorf("%d messages in Slack, want 1", seen)
 	}
 	r.Slack.Inject(httpfault.Fault{Status: http.StatusOK, Body: `{"ok":false,"error":"channel_not_found"}`})
-	if out, err = run("5s"); err == nil || !strings.Contains(out, "not told: slack:"+fakecloud.SlackChannel+".") {
+	if out, err = run("5s"); err == nil || !strings.Contains(out, "not received after ") || !strings.Contains(out, ": slack:"+fakecloud.SlackChannel+".") {
 		r.t.Errorf("with a failing channel: %v, %s", err, out)
 	}
 	r.purge()
