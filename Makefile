@@ -37,7 +37,7 @@ fuzz: ## Fuzz the parsers and renderers (FUZZTIME=10s or 1000x each)
 .PHONY: test-long
 test-long: fuzz ## Fuzz, and run ten times the random histories and a longer outage (an hour)
 	$(GO) test -timeout 60m ./test/reliability -run 'RandomHistories|OverlappingPollers' -histories 100000 -overlaps 50000
-	$(GO) test -timeout 60m ./test/reliability -run 'RealBinaries/(one_denied|six_hours)' -outage-events 500
+	$(GO) test -timeout 60m ./test/reliability -run 'RealBinaries/(one_denied|a_backlog)' -outage-events 500
 
 .PHONY: lint
 lint: venv ## Check formatting, code and template

@@ -1,7 +1,7 @@
-// The demo deploys the product's real template and binaries on a stand-in cloud
-// on this machine, plays a short story in it, and tells every transition, event
-// and message as it happens. It exits with 0 only if every end was told exactly
-// once on each channel.
+// Demo deploys the product's real template and binaries on a fake cloud on this
+// machine, runs a few jobs, and prints each transition, event and message as it
+// happens. It exits 0 only if every terminal status was delivered exactly once on
+// each channel.
 package main
 
 import (
@@ -27,10 +27,10 @@ import (
 var recipients = []string{"data-team@example.com", "on-call@example.com"}
 
 func main() {
-	keep := flag.Bool("keep", os.Getenv("KEEP") == "1", "leave it running, with an inbox page on loopback (also KEEP=1)")
-	verbose := flag.Bool("v", false, "show the functions' logs")
+	keep := flag.Bool("keep", os.Getenv("KEEP") == "1", "keep it running, with an inbox page on loopback (also KEEP=1)")
+	verbose := flag.Bool("v", false, "print the functions' logs")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "Runs the whole product on this machine for about a minute: no AWS account, no keys.")
+		fmt.Fprintln(flag.CommandLine.Output(), "Runs the whole product on this machine for about a minute, without an AWS account or credentials.")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -80,7 +80,7 @@ func run(ctx context.Context, keep, verbose bool) error {
 	}
 	verdict := summary(ctx, c, events)
 	if keep && ctx.Err() == nil {
-		fmt.Println("\nIt goes on running. Look at the inbox page above; Ctrl-C ends it. From another terminal a test message goes the whole way with")
+		fmt.Println("\nThe demo keeps running until Ctrl-C. Open the inbox page above. To send a test message, run in another terminal:")
 		fmt.Printf("  AWS_ENDPOINT_URL=%s AWS_REGION=%s AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test make canary STACK=%s\n", c.ProxyURL, account.Region, fakecloud.Stack)
 		<-ctx.Done()
 		return verdict
@@ -88,18 +88,18 @@ func run(ctx context.Context, keep, verbose bool) error {
 	return verdict
 }
 
-// play goes through the story. A second of it is a minute of a job's life.
+// play runs the scenes. Entity Resolution's clock runs a minute per second.
 func play(ctx context.Context, c *fakecloud.Cloud, p *printer) ([]event.Event, error) {
 	begin := time.Now()
 	clock := func() time.Time { return begin.Add(60 * time.Since(begin)) }
 	c.EntityResolution.Now = clock
-	for _, j := range before(begin) {
+	for _, j := range finishedBefore(begin) {
 		c.EntityResolution.Put(j)
 	}
 	c.EntityResolution.AddWorkflow("customers-to-liveramp")
 	c.EntityResolution.AddWorkflow("nightly-incremental")
 
-	p.line("story", "", "three jobs had ended before the product was installed: nothing is to be said of them")
+	p.line("story", "", "three jobs finished before the installation: no notification")
 	var all []event.Event
 	started := make(map[jobs.Key]time.Time)
 	step := func(sc scene) error {
@@ -112,7 +112,7 @@ func play(ctx context.Context, c *fakecloud.Cloud, p *printer) ([]event.Event, e
 		}
 		events, err := c.Events(ctx)
 		for _, e := range events {
-			p.line("event", e.Detail.WorkflowName, fmt.Sprintf("%s, id %s…", transition(e), e.Detail.TransitionID[:12]))
+			p.line("event", e.Detail.WorkflowName, fmt.Sprintf("%s, ID %s…", transition(e), e.Detail.TransitionID[:12]))
 		}
 		all = append(all, events...)
 		return errors.Join(err, sleep(ctx, 3*time.Second))
@@ -121,17 +121,17 @@ func play(ctx context.Context, c *fakecloud.Cloud, p *printer) ([]event.Event, e
 		return all, err
 	}
 	for _, sc := range story() {
-		p.line("story", "", sc.say)
+		p.line("story", "", sc.caption)
 		if err := step(sc); err != nil {
 			return all, err
 		}
 	}
-	p.line("story", "", "nothing changes any more: nothing more is to be said")
-	return all, errors.Join(step(scene{}), settle(ctx, c))
+	p.line("story", "", "nothing changes: no further notification")
+	return all, errors.Join(step(scene{}), waitForQueues(ctx, c))
 }
 
-// settle waits until the queues are empty.
-func settle(ctx context.Context, c *fakecloud.Cloud) error {
+// waitForQueues waits until the queues are empty.
+func waitForQueues(ctx context.Context, c *fakecloud.Cloud) error {
 	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); {
 		slack, err := c.QueueLength(ctx, "SlackQueue")
 		email, err2 := c.QueueLength(ctx, "EmailQueue")
@@ -144,7 +144,7 @@ func settle(ctx context.Context, c *fakecloud.Cloud) error {
 
 func transition(e event.Event) string {
 	if e.Detail.PreviousStatus == "" {
-		return fmt.Sprintf("%s at first sight", e.Detail.Status)
+		return fmt.Sprintf("%s (first observation)", e.Detail.Status)
 	}
 	return fmt.Sprintf("%s → %s", e.Detail.PreviousStatus, e.Detail.Status)
 }
@@ -158,7 +158,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// printer tells what happens, one line each.
+// printer prints one line per happening.
 type printer struct {
 	mu    sync.Mutex
 	begin time.Time

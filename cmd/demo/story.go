@@ -7,10 +7,10 @@ import (
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
-// scene is what happens in Entity Resolution between two ticks.
+// scene is what changes in Entity Resolution between two ticks.
 type scene struct {
-	say  string
-	jobs []jobs.Job
+	caption string
+	jobs    []jobs.Job
 }
 
 const role = "arn:aws:iam::123456789012:role/EntityResolutionRole"
@@ -20,8 +20,9 @@ func output(workflow string) []jobs.Output {
 		KMSArn: "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"}}
 }
 
-// before is what had ended before anybody watched: nothing is to be told of it.
-func before(now time.Time) []jobs.Job {
+// finishedBefore returns jobs that finished before the installation. They cause
+// no notification.
+func finishedBefore(now time.Time) []jobs.Job {
 	var all []jobs.Job
 	for i, id := range []string{"0b6c", "1f90", "2a7d"} {
 		start := now.Add(-time.Duration(30-i) * time.Hour)
@@ -31,13 +32,13 @@ func before(now time.Time) []jobs.Job {
 	return all
 }
 
-// story is a few workflows in an account in which, as the quota has it, one ID
-// mapping job runs at a time.
+// story returns the scenes of a few workflows in one account, where one ID mapping
+// job runs at a time ("Quotas for AWS Entity Resolution").
 func story() []scene {
 	full := jobs.Job{Key: jobs.Key{Workflow: "customers-to-liveramp", Job: "8c5e1d2f-6b7a-4f0e-9d3c-1a2b3c4d5e6f"}, Type: "BATCH", Outputs: output("customers-to-liveramp")}
 	broken := jobs.Job{Key: jobs.Key{Workflow: "crm-households", Job: "3d9f0c44-20ae-4d0b-8a56-7e1f2b3c4d5e"}, Type: "BATCH", Outputs: output("crm-households")}
 	waiting := jobs.Job{Key: jobs.Key{Workflow: "nightly-incremental", Job: "c1a2b3c4-d5e6-47f8-89a0-b1c2d3e4f506"}, Type: "INCREMENTAL", Outputs: output("nightly-incremental")}
-	again := jobs.Job{Key: jobs.Key{Workflow: "crm-households", Job: "f7e6d5c4-b3a2-4910-8f7e-6d5c4b3a2910"}, Type: "BATCH", Outputs: output("crm-households")}
+	rerun := jobs.Job{Key: jobs.Key{Workflow: "crm-households", Job: "f7e6d5c4-b3a2-4910-8f7e-6d5c4b3a2910"}, Type: "BATCH", Outputs: output("crm-households")}
 
 	done := full
 	done.Metrics = jobs.Metrics{
@@ -51,16 +52,16 @@ func story() []scene {
 	small := waiting
 	small.Metrics = jobs.Metrics{jobs.InputRecords: 48_210, jobs.TotalRecordsProcessed: 48_210, jobs.RecordsNotProcessed: 0,
 		jobs.TotalMappedRecords: 41_377, jobs.NewMappedRecords: 1_902}
-	mended := again
-	mended.Metrics = jobs.Metrics{jobs.InputRecords: 3_920_114, jobs.TotalRecordsProcessed: 3_918_770, jobs.RecordsNotProcessed: 1_344,
+	fixed := rerun
+	fixed.Metrics = jobs.Metrics{jobs.InputRecords: 3_920_114, jobs.TotalRecordsProcessed: 3_918_770, jobs.RecordsNotProcessed: 1_344,
 		jobs.TotalMappedRecords: 3_377_981, jobs.NewMappedRecords: 52_310}
 
 	return []scene{
-		{"a run starts, and a second one has to wait: one ID mapping job runs at a time", []jobs.Job{at(full, jobs.Running), at(broken, jobs.Queued)}},
+		{"a run starts, and a second one waits: one ID mapping job runs at a time", []jobs.Job{at(full, jobs.Running), at(broken, jobs.Queued)}},
 		{"the first succeeds, the second starts, a third waits", []jobs.Job{at(done, jobs.Succeeded), at(broken, jobs.Running), at(waiting, jobs.Queued)}},
-		{"the second fails: its role may not read the input", []jobs.Job{at(failed, jobs.Failed), at(waiting, jobs.Running)}},
-		{"the third succeeds, and the mended workflow runs again", []jobs.Job{at(small, jobs.Succeeded), at(again, jobs.Running)}},
-		{"the second run succeeds", []jobs.Job{at(mended, jobs.Succeeded)}},
+		{"the second fails: its role is not allowed to read the input", []jobs.Job{at(failed, jobs.Failed), at(waiting, jobs.Running)}},
+		{"the third succeeds, and the fixed workflow runs again", []jobs.Job{at(small, jobs.Succeeded), at(rerun, jobs.Running)}},
+		{"the second run succeeds", []jobs.Job{at(fixed, jobs.Succeeded)}},
 	}
 }
 
@@ -69,7 +70,7 @@ func at(j jobs.Job, status jobs.Status) jobs.Job {
 	return j
 }
 
-// apply makes the scene the truth, at the service's own time.
+// apply puts the scene's jobs into Entity Resolution, with its current time.
 func apply(er *fakeentityresolution.Server, sc scene, started map[jobs.Key]time.Time, now time.Time) {
 	for _, j := range sc.jobs {
 		if j.Status == jobs.Running {

@@ -10,17 +10,18 @@ import (
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
-// summary prints the counts and returns what was not told exactly once.
+// summary prints the counts and returns an error for each terminal status that was
+// not delivered exactly once.
 func summary(ctx context.Context, c *fakecloud.Cloud, events []event.Event) error {
 	var problems []error
-	transitions, ends := 0, 0
+	transitions, terminal := 0, 0
 	earlier := make(map[jobs.Key]int)
 	for _, sc := range story() {
 		for _, j := range sc.jobs {
 			transitions++
 			if j.Status.Terminal() {
-				ends++
-				problems = append(problems, once(c, j, earlier[j.Key]))
+				terminal++
+				problems = append(problems, deliveredOnce(c, j, earlier[j.Key]))
 			}
 			earlier[j.Key]++
 		}
@@ -53,35 +54,35 @@ func summary(ctx context.Context, c *fakecloud.Cloud, events []event.Event) erro
 	}
 	fmt.Printf(`
 Summary
-  jobs               %3d   ended %d
+  jobs               %3d   finished %d
   transitions        %3d
   events on the bus  %3d
   Slack cards        %3d   edits %d
-  Slack replies      %3d   of these also sent to the channel %d
+  Slack replies      %3d   also sent to the channel %d
   emails             %3d   to %d recipients
   dead letters       %3d
-`, len(earlier), ends, transitions, len(events), posted, edits, replies, broadcast, len(c.Proxy.Emails()), len(recipients), dead)
+`, len(earlier), terminal, transitions, len(events), posted, edits, replies, broadcast, len(c.Proxy.Emails()), len(recipients), dead)
 	err := errors.Join(problems...)
 	if err == nil {
-		fmt.Println("\nEvery end was told exactly once on each channel.")
+		fmt.Println("\nEvery terminal status was delivered exactly once on each channel.")
 	}
 	return err
 }
 
-// once says what is wrong with the telling of a job's end. A job that was seen
-// before has a card, which is edited, and a reply in its thread.
-func once(c *fakecloud.Cloud, j jobs.Job, seenBefore int) error {
+// deliveredOnce checks the deliveries of a job's terminal status. A job that was
+// observed before has a card, which is edited, and gets a reply in its thread.
+func deliveredOnce(c *fakecloud.Cloud, j jobs.Job, observedBefore int) error {
 	t := c.Tally(j.Key, j.Status)
 	var problems []error
 	if t.Cards != 1 {
-		problems = append(problems, fmt.Errorf("the end %s of %s was shown by %d cards", j.Status, j.Key, t.Cards))
+		problems = append(problems, fmt.Errorf("%s of %s is on %d cards, want 1", j.Status, j.Key, t.Cards))
 	}
-	if want := min(seenBefore, 1); t.Replies != want {
-		problems = append(problems, fmt.Errorf("the end %s of %s was told by %d replies, not %d", j.Status, j.Key, t.Replies, want))
+	if want := min(observedBefore, 1); t.Replies != want {
+		problems = append(problems, fmt.Errorf("%s of %s has %d replies, want %d", j.Status, j.Key, t.Replies, want))
 	}
 	for _, to := range recipients {
 		if t.Emails[to] != 1 {
-			problems = append(problems, fmt.Errorf("the end %s of %s was told to %s by %d emails", j.Status, j.Key, to, t.Emails[to]))
+			problems = append(problems, fmt.Errorf("%s of %s was sent to %s in %d emails, want 1", j.Status, j.Key, to, t.Emails[to]))
 		}
 	}
 	return errors.Join(problems...)

@@ -10,7 +10,7 @@ import (
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
-func TestTheRealTemplateAndTheRealBinariesTellAJobsLifeOnBothChannels(t *testing.T) {
+func TestTemplateAndBinariesDeliverAJobOnBothChannels(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	c, err := Deploy(ctx, Options{
@@ -68,7 +68,7 @@ func TestTheRealTemplateAndTheRealBinariesTellAJobsLifeOnBothChannels(t *testing
 	t.Log(c.Proxy.Calls())
 }
 
-func TestAWebhookIsToldTheEndsOnlyAndOnce(t *testing.T) {
+func TestWebhookGetsOnlyTheTerminalStatusOnce(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	c, err := Deploy(ctx, Options{
@@ -95,7 +95,7 @@ func TestAWebhookIsToldTheEndsOnlyAndOnce(t *testing.T) {
 	}
 	time.Sleep(time.Second)
 	if got := c.Slack.Messages(); len(got) != 1 || got[0].Channel != "webhook" || !strings.HasPrefix(got[0].Text, "SUCCEEDED: crm") {
-		t.Errorf("told %+v, want one message of the end", got)
+		t.Errorf("messages %+v, want one with the terminal status", got)
 	}
 	if secret := c.Slack.Token; strings.Contains(c.Notifier.Environment(), secret) || strings.Contains(c.Notifier.Environment(), fakeslack.WebhookPath) {
 		t.Error("a secret is in the function's environment")

@@ -14,6 +14,8 @@ import (
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/fake"
 	"github.com/idmapping/notifier/internal/fakecloud"
 	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
 	"github.com/idmapping/notifier/internal/fakecloud/httpfault"
@@ -22,34 +24,43 @@ import (
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
-// hooked is a notifier of the real binary that has a webhook instead of the bot
-// and is invoked by hand.
-func (r *real) hooked() *fakelambda.Function {
-	return r.another(r.Notifier, map[string]string{"SLACK_TOKEN_PARAMETER": "", "SLACK_CHANNEL": "", "SLACK_WEBHOOK_PARAMETER": fakecloud.URLParameter})
+// webhookNotifier is a process of the real notifier with a webhook instead of the
+// bot, which only the test invokes.
+func (r *real) webhookNotifier() *fakelambda.Function {
+	return r.anotherProcess(r.Notifier, map[string]string{"SLACK_TOKEN_PARAMETER": "", "SLACK_CHANNEL": "", "SLACK_WEBHOOK_PARAMETER": fakecloud.URLParameter})
 }
 
-// rest forgets when a destination was sent to, as if time had passed.
-func (r *real) rest(destination string) {
+// resetRateLimit removes when a destination was last sent to, as if time had
+// passed.
+func (r *real) resetRateLimit(destination string) {
 	r.t.Helper()
 	_, err := awsdynamodb.NewFromConfig(r.Config()).DeleteItem(r.ctx, &awsdynamodb.DeleteItemInput{TableName: aws.String(r.Resources["DeliveriesTable"]),
 		Key: map[string]types.AttributeValue{"job": &types.AttributeValueMemberS{Value: "#pace"}, "destination": &types.AttributeValueMemberS{Value: destination}}})
 	r.must(err)
 }
 
-// tell hands the function a message about a failure of its own.
-func (r *real) tell(f *fakelambda.Function, id string) {
+// notifyWebhook passes the function a failed job of its own.
+func (r *real) notifyWebhook(f *fakelambda.Function, id string) {
 	r.t.Helper()
-	r.rest("slack-webhook") // from what an earlier answer asked for
-	body, _ := json.Marshal(`{"source":"idmapping.notifier","detail-type":"ID Mapping Job State Change","detail":{"version":"1","transitionId":"` + id +
-		`","workflowName":"hook","jobId":"` + id + `","status":"FAILED"}}`)
-	_, err := f.Invoke(r.ctx, fmt.Appendf(nil, `{"Records":[{"messageId":"%s","receiptHandle":"%s","body":%s,"attributes":{"ApproximateReceiveCount":"1"},"eventSourceARN":"%s"}]}`,
+	r.resetRateLimit("slack-webhook") // of an earlier Retry-After
+	body, err := json.Marshal(r.failedEvent(jobs.Key{Workflow: "hook", Job: id}))
+	r.must(err)
+	_, err = f.Invoke(r.ctx, fmt.Appendf(nil, `{"Records":[{"messageId":"%s","receiptHandle":"%s","body":%s,"attributes":{"ApproximateReceiveCount":"1"},"eventSourceARN":"%s"}]}`,
 		id, id, body, r.arnOf("SlackQueue")))
 	r.must(err)
 }
 
-// webhookSecrets has a webhook answer everything that it can, for the log.
-func webhookSecrets(r *real) {
-	f := r.hooked()
+// failedEvent is a job's FAILED event as EventBridge delivers it.
+func (r *real) failedEvent(key jobs.Key) string {
+	r.t.Helper()
+	entry, err := event.Encode(fake.ARN(key.Workflow), jobs.Transition{Job: jobs.Job{Key: key, Status: jobs.Failed}}, time.Now())
+	r.must(err)
+	return envelope(entry)
+}
+
+// webhookLeaksNothing makes the webhook respond in every way, with the secret in the response.
+func webhookLeaksNothing(r *real) {
+	f := r.webhookNotifier()
 	for i, fault := range []httpfault.Fault{
 		{Status: http.StatusFound, Body: fakeslack.WebhookPath}, {Status: http.StatusNotFound, Body: "no_service"},
 		{Status: http.StatusOK, Body: "<html>" + fakeslack.WebhookPath}, {Status: http.StatusInternalServerError, Body: fakeslack.WebhookPath}, {Reset: true},
@@ -58,15 +69,15 @@ func webhookSecrets(r *real) {
 		fault.Header = http.Header{"Location": {fakeslack.WebhookPath}}
 		r.Slack.Inject(fault)
 		before := len(r.log.since(0))
-		r.tell(f, fmt.Sprint("hook-", i))
-		if r.log.count(before, "not told") == 0 && r.log.count(before, "dead-letter") == 0 {
-			r.t.Errorf("%+v: nothing is in the log of it", fault)
+		r.notifyWebhook(f, fmt.Sprint("hook-", i))
+		if r.log.count(before, `"reason":`) == 0 && r.log.count(before, "dead-letter") == 0 {
+			r.t.Errorf("%+v: the log has no line about it", fault)
 		}
 	}
 }
 
-// hiding reads a call of ChangeMessageVisibility.
-func hiding(body []byte) (receiptHandle string, wait time.Duration) {
+// visibilityChange parses a call of ChangeMessageVisibility.
+func visibilityChange(body []byte) (receiptHandle string, wait time.Duration) {
 	var in struct {
 		ReceiptHandle     string
 		VisibilityTimeout int
@@ -78,19 +89,19 @@ func hiding(body []byte) (receiptHandle string, wait time.Duration) {
 }
 
 func everyRetryAfter(r *real) {
-	f := r.hooked()
-	hidden := -1 * time.Second // for how long the last message was
+	f := r.webhookNotifier()
+	hidden := -1 * time.Second // visibility timeout of the last message
 	r.Proxy.Inject(fakeaws.Fault{Operation: "AmazonSQS.ChangeMessageVisibility", Match: func(body []byte) bool {
-		_, hidden = hiding(body)
+		_, hidden = visibilityChange(body)
 		return false
 	}})
-	const none, most = 30 * time.Second, 15 * time.Minute
+	const minWait, maxWait = 30 * time.Second, 15 * time.Minute
 	for i, c := range []struct {
 		header string
 		want   time.Duration // and a second more at most
 	}{
-		{"7", 7 * time.Second}, {"", none}, {time.Now().Add(time.Hour).UTC().Format(http.TimeFormat), most}, {time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat), none},
-		{"86400", most}, {"-5", none}, {"0", none}, {"soon", none},
+		{"7", 7 * time.Second}, {"", minWait}, {time.Now().Add(time.Hour).UTC().Format(http.TimeFormat), maxWait}, {time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat), minWait},
+		{"86400", maxWait}, {"-5", minWait}, {"0", minWait}, {"soon", minWait},
 	} {
 		headers := http.Header{}
 		if c.header != "" {
@@ -99,41 +110,41 @@ func everyRetryAfter(r *real) {
 		r.Slack.Clear()
 		r.Slack.Inject(httpfault.Fault{Status: http.StatusTooManyRequests, Body: "rate_limited", Header: headers})
 		hidden = -1
-		r.tell(f, fmt.Sprint("after-", i))
+		r.notifyWebhook(f, fmt.Sprint("after-", i))
 		if hidden < c.want || hidden > c.want+time.Second {
-			r.t.Errorf("Retry-After %q: hidden for %v, want %v", c.header, hidden, c.want)
+			r.t.Errorf("Retry-After %q: visibility timeout %v, want %v", c.header, hidden, c.want)
 		}
 	}
 	r.Slack.Clear()
 	r.Slack.Inject(httpfault.Fault{Status: http.StatusOK, Body: strings.Repeat("ok ", 30<<20)})
 	begin := time.Now()
-	r.tell(f, "endless")
+	r.notifyWebhook(f, "endless")
 	if took := time.Since(begin); took > 6*time.Second {
-		r.t.Errorf("an answer of 90 MB took %v", took)
+		r.t.Errorf("a response of 90 MB took %v", took)
 	}
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", f.PID()))
 	if err != nil {
-		return // Linux alone says how much memory it took
+		return // only Linux reports the peak memory
 	}
 	peak := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
 	if kB, _ := strconv.Atoi(string(peak[1])); kB > 100<<10 {
-		r.t.Errorf("an answer of 90 MB took %d kB", kB)
+		r.t.Errorf("a response of 90 MB took %d kB", kB)
 	}
 }
 
-func secretsAndQuota(r *real) {
-	r.watch("cold")
+func secretsAndThrottling(r *real) {
+	r.addWorkflows("cold")
 	r.Proxy.Inject(fakeaws.Fault{Operation: "AmazonSSM.GetParameter", Refuse: http.StatusInternalServerError, Code: "InternalServerError"})
 	r.Proxy.Inject(fakeaws.Fault{Operation: "SES.SendEmail", Times: 4, Refuse: http.StatusTooManyRequests, Code: "TooManyRequestsException", Message: "Maximum sending rate exceeded."})
 	r.Notifier.Deploy(r.Notifier.Dir) // a cold start
-	key := r.end("cold", "cold-1", jobs.Failed, "x")
+	key := r.finish("cold", "cold-1", jobs.Failed, "x")
 	before := len(r.log.since(0))
 	r.tick()
-	r.await(30*time.Second, "a telling fails while SSM is down", func() bool { return r.log.count(before, `"reason":"unavailable"`) > 0 })
+	r.await(30*time.Second, "a notification fails while SSM is down", func() bool { return r.log.count(before, `"reason":"unavailable"`) > 0 })
 	if n := r.log.count(before, `"DestinationsBroken":1`); n != 0 {
-		r.t.Error("an outage is called a wrong setting")
+		r.t.Error("an outage counts as a wrong setting")
 	}
 	r.Proxy.Clear()
-	r.told(key, jobs.Failed, 60*time.Second)
-	r.once(key, jobs.Failed)
+	r.delivered(key, jobs.Failed, 60*time.Second)
+	r.deliveredOnce(key, jobs.Failed)
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/fake"
 	"github.com/idmapping/notifier/internal/fakecloud"
 	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
@@ -18,21 +17,21 @@ import (
 	"github.com/idmapping/notifier/internal/notify"
 )
 
-var outageEvents = flag.Int("outage-events", 20, "how many events come while Slack is down; the pace of telling them is real")
+var outageEvents = flag.Int("outage-events", 20, "how many events arrive during the Slack outage; the rate limit of their delivery takes real time")
 
-// sixHours runs the real notifier through six hours in which Slack is down. The
-// queue's clock is the test's: it leaps from one receipt to the next, by the
-// waits that the notifier asks SQS for.
-func sixHours(r *real) {
+// slackBacklog runs the real notifier through a Slack outage of six hours. The
+// queue's clock is the test's: it advances from one receive to the next by the
+// visibility timeouts that the notifier sets.
+func slackBacklog(r *real) {
 	const outage = 6 * time.Hour
 	begin := time.Now()
 	now := begin
 	queue := &fake.Queue{Name: path.Base(r.Resources["SlackQueue"]), MaxReceive: 600, Now: func() time.Time { return now }}
 	r.Proxy.Inject(fakeaws.Fault{Operation: "AmazonSQS.ChangeMessageVisibility", Refuse: http.StatusOK, Match: func(body []byte) bool {
-		handle, wait := hiding(body)
+		handle, wait := visibilityChange(body)
 		return strings.HasPrefix(handle, queue.Name) && queue.ChangeVisibility(r.ctx, "", handle, wait) == nil
 	}})
-	f := r.another(r.Notifier, nil)
+	f := r.anotherProcess(r.Notifier, nil)
 	invocations := 0
 	deliver := func() {
 		if invocations > 100*(*outageEvents) {
@@ -42,11 +41,11 @@ func sixHours(r *real) {
 		payload, err := json.Marshal(batch)
 		r.must(err)
 		started := time.Now()
-		answer, err := f.Invoke(r.ctx, payload)
+		body, err := f.Invoke(r.ctx, payload)
 		r.must(err)
 		now = now.Add(time.Since(started))
 		var response notify.Response
-		r.must(json.Unmarshal(answer, &response))
+		r.must(json.Unmarshal(body, &response))
 		invocations++
 		queue.Delete(batch, response.BatchItemFailures)
 	}
@@ -57,15 +56,13 @@ func sixHours(r *real) {
 		arrival := begin.Add(time.Duration(len(keys)) * outage / time.Duration(n))
 		if !now.Before(arrival) && len(keys) < n {
 			key := jobs.Key{Workflow: "six", Job: fmt.Sprintf("six-%03d", len(keys))}
-			entry, err := event.Encode(fake.ARN("six"), jobs.Transition{Job: jobs.Job{Key: key, Status: jobs.Failed}}, time.Now())
-			r.must(err)
-			queue.Put(envelope(entry))
+			queue.Put(r.failedEvent(key))
 			keys = append(keys, key)
 			continue
 		}
 		if next, some := queue.Next(); some && next.Before(arrival) {
 			now = later(now, next)
-			r.rest("slack:" + fakecloud.SlackChannel) // the leap was longer than a second
+			r.resetRateLimit("slack:" + fakecloud.SlackChannel) // more than a second has passed
 			deliver()
 		} else {
 			now = later(now, arrival)
@@ -88,7 +85,7 @@ func sixHours(r *real) {
 			continue
 		}
 		if gap := m.At.Sub(last); gap < 900*time.Millisecond {
-			r.t.Errorf("two messages within %v", gap)
+			r.t.Errorf("two messages are %v apart", gap)
 		}
 		last = m.At
 	}
@@ -98,12 +95,12 @@ func sixHours(r *real) {
 		}
 	}
 	if len(keys) != n || len(queue.Dead()) != 0 {
-		r.t.Errorf("%d of %d events came, %d are dead", len(keys), n, len(queue.Dead()))
+		r.t.Errorf("%d of %d events arrived, %d are dead letters", len(keys), n, len(queue.Dead()))
 	}
 	if after := now.Sub(begin.Add(outage)); after > 15*time.Minute {
-		r.t.Errorf("the last is told %v after Slack is back", after)
+		r.t.Errorf("the last is delivered %v after Slack is back", after)
 	} else {
-		r.t.Logf("%d events, %d invocations, the last told %v after Slack is back", n, invocations, after.Round(time.Second))
+		r.t.Logf("%d events, %d invocations, the last delivered %v after Slack is back", n, invocations, after.Round(time.Second))
 	}
 }
 

@@ -24,8 +24,8 @@ import (
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
-// real is the deployed product: the real binaries and the real template, over
-// HTTP, with faults between them.
+// real is the deployed product: the real binaries and template, connected over
+// HTTP, with faults in between.
 type real struct {
 	*fakecloud.Cloud
 	t   *testing.T
@@ -33,7 +33,7 @@ type real struct {
 	log *journal
 }
 
-// journal is everything that the functions wrote.
+// journal is the functions' output.
 type journal struct {
 	mu    sync.Mutex
 	lines []string
@@ -45,14 +45,14 @@ func (j *journal) add(_, line string) {
 	j.lines = append(j.lines, line)
 }
 
-// since are the lines from the n-th on.
+// since returns the lines from the n-th on.
 func (j *journal) since(n int) []string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return slices.Clone(j.lines[n:])
 }
 
-// count is how many lines there are, or since the n-th those with the text.
+// count returns how many lines from the n-th on contain the text.
 func (j *journal) count(n int, text string) int {
 	found := 0
 	for _, line := range j.since(n) {
@@ -74,7 +74,7 @@ func deploy(t *testing.T) *real {
 		Log: log.add,
 		Parameters: map[string]string{"SlackChannel": fakecloud.SlackChannel, "SlackTokenParameter": fakecloud.TokenParameter,
 			"EmailFrom": fakecloud.EmailFrom, "EmailTo": strings.Join(recipients, ",")},
-		Env: map[string]map[string]string{"PollerFunction": {"ENTITY_RESOLUTION_RATE": "500"}},
+		Env: map[string]map[string]string{"PollerFunction": {"ENTITY_RESOLUTION_RATE": "500", "REQUESTS_PER_SECOND": "500"}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +83,8 @@ func deploy(t *testing.T) *real {
 	return &real{c, t, ctx, log}
 }
 
-// tick invokes the poller; an error is part of some faults.
+// tick invokes the poller and returns its report or its error: some faults cause
+// one.
 func (r *real) tick() string {
 	report, err := r.Tick(r.ctx)
 	if err != nil {
@@ -92,8 +93,9 @@ func (r *real) tick() string {
 	return report
 }
 
-// watch makes workflows and lets the poller see them for the first time.
-func (r *real) watch(names ...string) {
+// addWorkflows creates workflows and lets the poller observe them for the first
+// time.
+func (r *real) addWorkflows(names ...string) {
 	r.t.Helper()
 	for _, name := range names {
 		r.EntityResolution.AddWorkflow(name)
@@ -102,62 +104,62 @@ func (r *real) watch(names ...string) {
 	time.Sleep(1100 * time.Millisecond) // Date headers have whole seconds
 }
 
-// end puts a job that has ended into Entity Resolution.
-func (r *real) end(workflow, id string, status jobs.Status, text string) jobs.Key {
+// finish puts a finished job into Entity Resolution.
+func (r *real) finish(workflow, id string, status jobs.Status, text string) jobs.Key {
 	key := jobs.Key{Workflow: workflow, Job: id}
 	now := time.Now()
 	r.EntityResolution.Put(jobs.Job{Key: key, Type: "BATCH", Status: status, StartTime: now.Add(-time.Minute), EndTime: now, Error: text})
 	return key
 }
 
-// told waits until the end is told on both channels.
-func (r *real) told(key jobs.Key, status jobs.Status, within time.Duration) {
+// delivered waits until the terminal status is delivered on both channels.
+func (r *real) delivered(key jobs.Key, status jobs.Status, within time.Duration) {
 	r.t.Helper()
-	r.await(within, fmt.Sprintf("%s %s is told", key, status), func() bool {
+	r.await(within, fmt.Sprintf("%s %s is delivered", key, status), func() bool {
 		tally := r.Tally(key, status)
 		return tally.Cards > 0 && len(tally.Emails) == len(recipients)
 	})
 }
 
-// mailed tells whether everybody has an email about the end.
-func (r *real) mailed(key jobs.Key, status jobs.Status) bool {
+// emailed reports whether every recipient has an email with the status.
+func (r *real) emailed(key jobs.Key, status jobs.Status) bool {
 	return len(r.Tally(key, status).Emails) == len(recipients)
 }
 
-// await waits until done, which in words is what.
+// await waits until done returns true; what describes that.
 func (r *real) await(within time.Duration, what string, done func() bool) {
 	r.t.Helper()
 	for until := time.Now().Add(within); !done(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(until) {
-			r.t.Fatalf("within %s it is not so that %s", within, what)
+			r.t.Fatalf("after %s it does not hold that %s", within, what)
 		}
 	}
 }
 
-// another is a second process of a function's real binary, invoked by hand,
-// until the test ends.
-func (r *real) another(of *fakelambda.Function, env map[string]string) *fakelambda.Function {
+// anotherProcess is a second process of a function's real binary, which only the
+// test invokes.
+func (r *real) anotherProcess(of *fakelambda.Function, env map[string]string) *fakelambda.Function {
 	merged := maps.Clone(of.Env)
 	maps.Copy(merged, env)
-	f := &fakelambda.Function{Name: "another", Dir: of.Dir, Env: merged, Timeout: time.Minute, Log: func(line string) { r.log.add("", line) }}
+	f := &fakelambda.Function{Name: "second", Dir: of.Dir, Env: merged, Timeout: time.Minute, Log: func(line string) { r.log.add("", line) }}
 	r.t.Cleanup(f.Close)
 	return f
 }
 
-// toldOnce waits until each end is told, and checks then that none was told
-// twice.
-func (r *real) toldOnce(keys []jobs.Key, status jobs.Status, within time.Duration) {
+// allDeliveredOnce waits until each status is delivered, and then checks that none
+// was delivered twice.
+func (r *real) allDeliveredOnce(keys []jobs.Key, status jobs.Status, within time.Duration) {
 	r.t.Helper()
 	for _, key := range keys {
-		r.told(key, status, within)
+		r.delivered(key, status, within)
 	}
 	for _, key := range keys {
-		r.once(key, status)
+		r.deliveredOnce(key, status)
 	}
 }
 
-// once checks that the end was told exactly once on each channel.
-func (r *real) once(key jobs.Key, status jobs.Status) {
+// deliveredOnce checks that the status was delivered exactly once on each channel.
+func (r *real) deliveredOnce(key jobs.Key, status jobs.Status) {
 	r.t.Helper()
 	tally := r.Tally(key, status)
 	if tally.Cards != 1 || tally.Replies != 0 {
@@ -170,8 +172,8 @@ func (r *real) once(key jobs.Key, status jobs.Status) {
 	}
 }
 
-// dead is how many messages lie in the dead-letter queues.
-func (r *real) dead() int {
+// deadLetters returns the number of messages in the dead-letter queues.
+func (r *real) deadLetters() int {
 	r.t.Helper()
 	total := 0
 	for _, queue := range []string{"SlackDeadLetterQueue", "EmailDeadLetterQueue"} {
@@ -184,8 +186,8 @@ func (r *real) dead() int {
 	return total
 }
 
-func TestTheRealBinariesUnderFaults(t *testing.T) {
-	t.Parallel() // it mostly waits, while the others compute
+func TestRealBinariesSurviveFaults(t *testing.T) {
+	t.Parallel() // it mostly waits
 	r := deploy(t)
 	sub := func(name string, f func(r *real)) {
 		t.Run(name, func(t *testing.T) {
@@ -196,30 +198,30 @@ func TestTheRealBinariesUnderFaults(t *testing.T) {
 		})
 	}
 	sub("one denied workflow among ten delays no other", deniedAmongTen)
-	sub("an error text of a megabyte full of markup is told, inert and cut", megabyteOfMarkup)
-	sub("an event that the bus refuses in part is published again, and told once", partialPutEvents)
-	sub("an event that was taken without an answer comes twice and is told once", answerLost)
-	sub("a write that took effect without an answer loses nothing", writeAnswerLost)
-	sub("throttled writes delay and lose nothing", throttledWrites)
-	sub("a telling that cannot be recorded for seconds is not repeated", recordedLate)
-	sub("two ticks at once tell once", twoTicks)
+	sub("an error text of a megabyte of markup is delivered inert and truncated", megabyteOfMarkup)
+	sub("an event that PutEvents rejects is published again and delivered once", rejectedEntry)
+	sub("an event whose PutEvents response is lost is delivered once", lostPublishResponse)
+	sub("a write whose response is lost loses nothing", lostWriteResponse)
+	sub("throttled writes delay events and lose none", throttledWrites)
+	sub("a notification that cannot be recorded for seconds is not repeated", lateRecord)
+	sub("two concurrent ticks deliver once", concurrentTicks)
 	sub("a poller killed at random times loses nothing", killedPoller)
 	sub("a notifier killed at random times loses nothing", killedNotifier)
 	sub("foreign messages go to the dead-letter queue at once", foreignMessages)
-	sub("Slack's outage delays no email, and is made up for", slackOutage)
-	sub("six hours of Slack down are made up for in a quarter of an hour", sixHours)
-	sub("a poller that is frozen in mid-run and thawed tells once", frozenPoller)
-	sub("functions that were frozen while their connections broke go on", frozenBetween)
-	sub("a Slack that hangs or drips delays nobody for long", hangingSlack)
-	sub("SSM is down at a cold start, SES throttles: both are made up for", secretsAndQuota)
-	sub("every form of Retry-After is obeyed, an endless answer is cut", everyRetryAfter)
+	sub("a Slack outage delays no email and loses nothing", slackOutage)
+	sub("a backlog of six hours of Slack outage is delivered within 15 minutes", slackBacklog)
+	sub("a poller frozen during a tick and thawed delivers once", frozenDuringTick)
+	sub("functions frozen while their connections broke recover", frozenBetweenTicks)
+	sub("a Slack that hangs or drips delays other notifications only briefly", hangingSlack)
+	sub("SSM down at a cold start and SES throttling lose nothing", secretsAndThrottling)
+	sub("every form of Retry-After is honored and an endless response is cut off", everyRetryAfter)
 	sub("an upgrade and a rollback during a backlog lose nothing", upgrade)
-	sub("a broken channel is told once by the other", brokenChannel)
-	sub("a canary goes the whole way and nobody sees it", silentCanary)
-	sub("a webhook's answers put no secret anywhere", webhookSecrets)
+	sub("a failing channel is reported once on the other", failingChannel)
+	sub("a canary reaches every destination and nobody sees it", silentCanary)
+	sub("a webhook's responses leak no secret", webhookLeaksNothing)
 	sub("no secret is in a log, an environment or a dead letter", noSecrets)
-	sub("every call that was made is one that the template allows", callsAllowed)
-	sub("a canary sent by hand is seen everywhere, or says where not", canaryByHand)
+	sub("every call that was made is allowed by the template", callsAllowed)
+	sub("a canary sent by hand arrives everywhere or names where it does not", manualCanary)
 }
 
 func deniedAmongTen(r *real) {
@@ -227,11 +229,11 @@ func deniedAmongTen(r *real) {
 	for i := range 10 {
 		names = append(names, fmt.Sprintf("ten-%d", i))
 	}
-	r.watch(names...)
+	r.addWorkflows(names...)
 	r.EntityResolution.Inject(httpfault.Fault{Workflow: "ten-3", Status: http.StatusForbidden, Code: "AccessDeniedException"})
 	var keys []jobs.Key
 	for _, name := range names {
-		keys = append(keys, r.end(name, "j-"+name, jobs.Succeeded, ""))
+		keys = append(keys, r.finish(name, "j-"+name, jobs.Succeeded, ""))
 	}
 	if report := r.tick(); !strings.Contains(report, `"denied":1`) || !strings.Contains(report, `"published":9`) {
 		r.t.Errorf("report %s", report)
@@ -239,22 +241,22 @@ func deniedAmongTen(r *real) {
 	r.EntityResolution.Clear()
 	for i, key := range keys {
 		if i != 3 {
-			r.told(key, jobs.Succeeded, 30*time.Second)
-			r.once(key, jobs.Succeeded)
+			r.delivered(key, jobs.Succeeded, 30*time.Second)
+			r.deliveredOnce(key, jobs.Succeeded)
 		}
 	}
 	r.tick()
-	r.told(keys[3], jobs.Succeeded, 10*time.Second)
-	r.once(keys[3], jobs.Succeeded)
+	r.delivered(keys[3], jobs.Succeeded, 10*time.Second)
+	r.deliveredOnce(keys[3], jobs.Succeeded)
 }
 
 func megabyteOfMarkup(r *real) {
-	r.watch("big")
+	r.addWorkflows("big")
 	text := strings.Repeat("<!channel> <script>alert(1)</script> ```", 26_000)
-	key := r.end("big", "big-1", jobs.Failed, text)
+	key := r.finish("big", "big-1", jobs.Failed, text)
 	r.tick()
-	r.told(key, jobs.Failed, 10*time.Second)
-	r.once(key, jobs.Failed)
+	r.delivered(key, jobs.Failed, 10*time.Second)
+	r.deliveredOnce(key, jobs.Failed)
 	for _, m := range r.Slack.Messages() {
 		for _, b := range m.Blocks {
 			if b.Text != nil && strings.Contains(b.Text.Text, "<!channel>") {
@@ -269,33 +271,33 @@ func megabyteOfMarkup(r *real) {
 	}
 }
 
-func partialPutEvents(r *real) {
-	r.watch("part")
+func rejectedEntry(r *real) {
+	r.addWorkflows("part")
 	r.Proxy.Inject(fakeaws.Fault{Operation: "AWSEvents.PutEvents", Times: 1, Rewrite: func([]byte) []byte {
 		return []byte(`{"FailedEntryCount":1,"Entries":[{"ErrorCode":"InternalFailure","ErrorMessage":"try again"}]}`)
 	}})
-	key := r.end("part", "part-1", jobs.Succeeded, "")
+	key := r.finish("part", "part-1", jobs.Succeeded, "")
 	if report := r.tick(); !strings.Contains(report, `"unpublished":1`) {
 		r.t.Errorf("report %s", report)
 	}
 	r.tick()
-	r.told(key, jobs.Succeeded, 10*time.Second)
-	time.Sleep(2 * time.Second) // moto had taken it the first time too: the repeat must be dropped
-	r.once(key, jobs.Succeeded)
+	r.delivered(key, jobs.Succeeded, 10*time.Second)
+	time.Sleep(2 * time.Second) // moto accepted the first one too: the repetition must be dropped
+	r.deliveredOnce(key, jobs.Succeeded)
 }
 
-func answerLost(r *real) {
-	r.watch("lost")
+func lostPublishResponse(r *real) {
+	r.addWorkflows("lost")
 	r.Proxy.Inject(fakeaws.Fault{Operation: "AWSEvents.PutEvents", Times: 1, Applied: true})
-	key := r.end("lost", "lost-1", jobs.Failed, "x")
+	key := r.finish("lost", "lost-1", jobs.Failed, "x")
 	if _, err := r.Events(r.ctx); err != nil {
 		r.t.Fatal(err)
 	}
 	r.tick()
 	r.tick()
-	r.told(key, jobs.Failed, 10*time.Second)
+	r.delivered(key, jobs.Failed, 10*time.Second)
 	time.Sleep(2 * time.Second)
-	r.once(key, jobs.Failed)
+	r.deliveredOnce(key, jobs.Failed)
 	events, err := r.Events(r.ctx)
 	if err != nil {
 		r.t.Fatal(err)
@@ -307,65 +309,69 @@ func answerLost(r *real) {
 		}
 	}
 	if len(ids) != 1 {
-		r.t.Errorf("ids %v, want one however often it was published", ids)
+		r.t.Errorf("IDs %v, want one however often the event was published", ids)
 	}
 }
 
-func writeAnswerLost(r *real) {
-	r.watch("cas")
-	r.Proxy.Inject(fakeaws.Fault{Operation: "DynamoDB.UpdateItem", Times: 1, Applied: true,
-		Match: func(body []byte) bool { return bytes.Contains(body, []byte("cas-1")) }})
-	key := r.end("cas", "cas-1", jobs.Succeeded, "")
+// jobsTableCall matches the calls to the jobs table that name the job.
+func (r *real) jobsTableCall(job string) func(body []byte) bool {
+	table := []byte(r.Resources["JobsTable"])
+	return func(body []byte) bool { return bytes.Contains(body, table) && bytes.Contains(body, []byte(job)) }
+}
+
+func lostWriteResponse(r *real) {
+	r.addWorkflows("cas")
+	r.Proxy.Inject(fakeaws.Fault{Times: 1, Applied: true, Match: r.jobsTableCall("cas-1")})
+	key := r.finish("cas", "cas-1", jobs.Succeeded, "")
 	r.tick()
 	r.tick()
-	r.told(key, jobs.Succeeded, 10*time.Second)
-	r.once(key, jobs.Succeeded)
+	r.delivered(key, jobs.Succeeded, 10*time.Second)
+	r.deliveredOnce(key, jobs.Succeeded)
 }
 
 func throttledWrites(r *real) {
-	r.watch("slow")
-	r.Proxy.Inject(fakeaws.Fault{Operation: "DynamoDB.UpdateItem", Refuse: 400, Code: "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
-		Match: func(body []byte) bool { return bytes.Contains(body, []byte("slow-1")) }})
-	key := r.end("slow", "slow-1", jobs.Succeeded, "")
+	r.addWorkflows("slow")
+	r.Proxy.Inject(fakeaws.Fault{Refuse: 400, Code: "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException", Match: r.jobsTableCall("slow-1")})
+	key := r.finish("slow", "slow-1", jobs.Succeeded, "")
 	r.tick()
 	time.Sleep(time.Second)
 	if tally := r.Tally(key, jobs.Succeeded); tally.Cards != 0 {
-		r.t.Errorf("told before it was recorded: %+v", tally)
+		r.t.Errorf("delivered before it was recorded: %+v", tally)
 	}
 	r.Proxy.Clear()
 	r.tick()
-	r.told(key, jobs.Succeeded, 10*time.Second)
-	r.once(key, jobs.Succeeded)
+	r.delivered(key, jobs.Succeeded, 10*time.Second)
+	r.deliveredOnce(key, jobs.Succeeded)
 }
 
-// recordedLate has DynamoDB refuse for some seconds to record what Slack has
-// been told.
-func recordedLate(r *real) {
-	r.watch("late")
+// lateRecord makes DynamoDB refuse for some seconds to record what Slack has
+// received.
+func lateRecord(r *real) {
+	r.addWorkflows("late")
+	before := len(r.Slack.Log())
 	var tries atomic.Int32
 	r.Proxy.Inject(fakeaws.Fault{Operation: "DynamoDB.UpdateItem", Refuse: 400, Code: "com.amazonaws.dynamodb.v20120810#ThrottlingException",
 		Match: func(body []byte) bool {
-			return bytes.Contains(body, []byte("ADD told")) && bytes.Contains(body, []byte("late-1")) &&
+			return bytes.Contains(body, []byte("SET delivered.")) && bytes.Contains(body, []byte("late-1")) &&
 				bytes.Contains(body, []byte(fakecloud.SlackChannel)) && tries.Add(1) < 5
 		}})
-	key := r.end("late", "late-1", jobs.Failed, "x")
-	before := len(r.Slack.Log())
+	key := r.finish("late", "late-1", jobs.Failed, "x")
 	r.tick()
-	r.told(key, jobs.Failed, 20*time.Second)
-	r.await(30*time.Second, "it is recorded at the fifth try", func() bool { return tries.Load() == 5 })
+	r.delivered(key, jobs.Failed, 20*time.Second)
+	r.await(30*time.Second, "it is recorded at the fifth attempt", func() bool { return tries.Load() == 5 })
 	time.Sleep(2 * time.Second)
-	r.once(key, jobs.Failed)
+	r.deliveredOnce(key, jobs.Failed)
 	if n := len(r.Slack.Log()) - before; n != 1 {
 		r.t.Errorf("%d messages to Slack, want 1", n)
 	}
 }
 
-func twoTicks(r *real) {
-	r.watch("both")
-	second := r.another(r.Poller, nil)
+func concurrentTicks(r *real) {
+	r.addWorkflows("both")
+	second := r.anotherProcess(r.Poller, nil)
 	var keys []jobs.Key
 	for i := range 6 {
-		keys = append(keys, r.end("both", fmt.Sprintf("both-%d", i), jobs.Succeeded, ""))
+		keys = append(keys, r.finish("both", fmt.Sprintf("both-%d", i), jobs.Succeeded, ""))
 	}
 	var both sync.WaitGroup
 	both.Go(func() { r.tick() })
@@ -373,19 +379,19 @@ func twoTicks(r *real) {
 	both.Wait()
 	r.tick()
 	for _, key := range keys {
-		r.told(key, jobs.Succeeded, 20*time.Second)
+		r.delivered(key, jobs.Succeeded, 20*time.Second)
 	}
 	time.Sleep(time.Second)
 	for _, key := range keys {
-		r.once(key, jobs.Succeeded)
+		r.deliveredOnce(key, jobs.Succeeded)
 	}
 }
 
 func killedPoller(r *real) {
-	r.watch("kill")
+	r.addWorkflows("kill")
 	var keys []jobs.Key
 	for i := range 12 {
-		keys = append(keys, r.end("kill", fmt.Sprintf("kill-%02d", i), jobs.Failed, "x"))
+		keys = append(keys, r.finish("kill", fmt.Sprintf("kill-%02d", i), jobs.Failed, "x"))
 		done := make(chan struct{})
 		go func() { defer close(done); r.tick() }()
 		time.Sleep(time.Duration(rand.IntN(120)) * time.Millisecond)
@@ -394,18 +400,18 @@ func killedPoller(r *real) {
 	}
 	r.tick()
 	r.tick()
-	r.toldOnce(keys, jobs.Failed, 40*time.Second)
+	r.allDeliveredOnce(keys, jobs.Failed, 40*time.Second)
 }
 
 func killedNotifier(r *real) {
-	r.watch("shot")
+	r.addWorkflows("shot")
 	var keys []jobs.Key
 	for i := range 5 {
-		keys = append(keys, r.end("shot", fmt.Sprintf("shot-%d", i), jobs.Failed, "x"))
+		keys = append(keys, r.finish("shot", fmt.Sprintf("shot-%d", i), jobs.Failed, "x"))
 	}
-	// What a dead function held comes back only after the queue's visibility
-	// timeout, six minutes, and its claims expire only at its deadline: the
-	// test does not wait for that.
+	// A dead function's messages return only after the queue's visibility timeout
+	// of six minutes, and its claims expire only at its deadline: shorter times
+	// keep the test short.
 	r.visibility("15")
 	defer r.visibility("360")
 	timeout := r.Notifier.Timeout
@@ -417,9 +423,9 @@ func killedNotifier(r *real) {
 		r.Notifier.Kill()
 	}
 	for _, key := range keys {
-		r.told(key, jobs.Failed, time.Minute)
+		r.delivered(key, jobs.Failed, time.Minute)
 	}
-	if n := r.dead(); n != 0 {
+	if n := r.deadLetters(); n != 0 {
 		r.t.Errorf("%d dead letters", n)
 	}
 }
@@ -437,7 +443,7 @@ func (r *real) visibility(seconds string) {
 }
 
 func foreignMessages(r *real) {
-	before := r.dead()
+	before := r.deadLetters()
 	client := sqs.NewFromConfig(r.Config())
 	for _, queue := range []string{"SlackQueue", "EmailQueue"} {
 		url := r.Resources[queue]
@@ -447,7 +453,7 @@ func foreignMessages(r *real) {
 			}
 		}
 	}
-	r.await(10*time.Second, "all four are dead letters", func() bool { return r.dead() == before+4 })
+	r.await(10*time.Second, "all four messages are dead letters", func() bool { return r.deadLetters() == before+4 })
 	url := r.Resources["SlackDeadLetterQueue"]
 	out, err := client.ReceiveMessage(r.ctx, &sqs.ReceiveMessageInput{QueueUrl: &url, MaxNumberOfMessages: 1, MessageAttributeNames: []string{"All"}})
 	if err != nil || len(out.Messages) == 0 {
@@ -459,28 +465,28 @@ func foreignMessages(r *real) {
 }
 
 func slackOutage(r *real) {
-	r.watch("out")
-	dead := r.dead()
+	r.addWorkflows("out")
+	dead := r.deadLetters()
 	var keys []jobs.Key
 	for i := range 3 {
-		keys = append(keys, r.end("out", fmt.Sprintf("out-%d", i), jobs.Failed, "x"))
+		keys = append(keys, r.finish("out", fmt.Sprintf("out-%d", i), jobs.Failed, "x"))
 	}
 	r.Slack.Inject(httpfault.Fault{Status: http.StatusServiceUnavailable, Body: "down"})
 	r.tick()
 	for _, key := range keys {
-		r.await(10*time.Second, fmt.Sprintf("%s is mailed while Slack is down", key), func() bool { return r.mailed(key, jobs.Failed) })
+		r.await(10*time.Second, fmt.Sprintf("%s is emailed while Slack is down", key), func() bool { return r.emailed(key, jobs.Failed) })
 	}
 	time.Sleep(2 * time.Second)
 	r.Slack.Clear()
 	r.Slack.Inject(httpfault.Fault{Status: http.StatusTooManyRequests, Times: 1, Body: "{}", Header: http.Header{"Retry-After": {"2"}}})
-	r.toldOnce(keys, jobs.Failed, 90*time.Second)
-	if n := r.dead() - dead; n != 0 {
+	r.allDeliveredOnce(keys, jobs.Failed, 90*time.Second)
+	if n := r.deadLetters() - dead; n != 0 {
 		r.t.Errorf("%d dead letters", n)
 	}
 }
 
-// callsAllowed compares what was really called, faults and all, with the IAM
-// statements. The template's own tests compare them with the code.
+// callsAllowed compares the calls that were made with the IAM statements. The
+// template's own tests compare those with the code.
 func callsAllowed(r *real) {
 	body, err := sam.Translate(r.ctx, "us-east-1", nil)
 	if err != nil {
@@ -500,7 +506,7 @@ func callsAllowed(r *real) {
 	}
 	for action := range actions {
 		if !bytes.Contains(body, []byte(`"`+action+`"`)) {
-			r.t.Errorf("%s was called, and the template does not allow it", action)
+			r.t.Errorf("%s was called and the template does not allow it", action)
 		}
 	}
 }

@@ -20,36 +20,36 @@ import (
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
-// arnOf is a queue's ARN.
+// arnOf returns a queue's ARN.
 func (r *real) arnOf(queue string) string {
 	return "arn:aws:sqs:" + account.Region + ":" + account.ID + ":" + path.Base(r.Resources[queue])
 }
 
-// purge empties Slack's queue of what waits there for a setting to be mended:
-// five minutes at least.
+// purge empties Slack's queue of the messages that wait at least five minutes for
+// a setting to be fixed.
 func (r *real) purge() {
 	url := r.Resources["SlackQueue"]
 	_, err := sqs.NewFromConfig(r.Config()).PurgeQueue(r.ctx, &sqs.PurgeQueueInput{QueueUrl: &url})
 	r.must(err)
 }
 
-// notices counts the emails about something broken, by recipient.
+// notices counts the emails about the failing channel, by recipient.
 func (r *real) notices() map[string]int {
 	n := map[string]int{}
 	for _, e := range r.Proxy.Emails() {
-		if strings.HasPrefix(e.Subject, "[DELIVERY FAILING] Slack channel "+fakecloud.SlackChannel+": refused by Slack: channel_not_found") {
+		if strings.HasPrefix(e.Subject, "[BROKEN] Slack channel "+fakecloud.SlackChannel+": refused by Slack: channel_not_found") {
 			n[e.To[0]]++
 		}
 	}
 	return n
 }
 
-func brokenChannel(r *real) {
-	r.watch("broke")
+func failingChannel(r *real) {
+	r.addWorkflows("broke")
 	r.Slack.Inject(httpfault.Fault{Status: http.StatusOK, Body: `{"ok":false,"error":"channel_not_found"}`})
 	before := len(r.log.since(0))
-	for _, id := range []string{"broke-1", "broke-2", "broke-3"} { // each with a refusal of its own
-		r.end("broke", id, jobs.Failed, "x")
+	for _, id := range []string{"broke-1", "broke-2", "broke-3"} { // each with its own refusal
+		r.finish("broke", id, jobs.Failed, "x")
 		r.tick()
 		time.Sleep(time.Second)
 	}
@@ -58,11 +58,11 @@ func brokenChannel(r *real) {
 	}
 	for _, to := range recipients {
 		if n := r.notices()[to]; n != 1 {
-			r.t.Errorf("%s was told %d times, want once", to, n)
+			r.t.Errorf("%s got %d notices, want 1", to, n)
 		}
 	}
 	if r.log.count(before, `"DestinationsBroken":1`) == 0 {
-		r.t.Error("no metric says so")
+		r.t.Error("no metric counts it")
 	}
 	r.purge()
 }
@@ -90,11 +90,11 @@ func silentCanary(r *real) {
 		r.t.Errorf("emails to %q", to)
 	}
 	if events, err := r.Events(r.ctx); err != nil || len(events) != 0 {
-		r.t.Errorf("subscribers of the events get %v, %v", events, err)
+		r.t.Errorf("subscribers receive %v, %v", events, err)
 	}
 }
 
-func canaryByHand(r *real) {
+func manualCanary(r *real) {
 	root, err := sam.Root()
 	r.must(err)
 	run := func(timeout string) (string, error) {
@@ -110,7 +110,7 @@ func canaryByHand(r *real) {
 	}
 	for _, to := range []string{"slack:" + fakecloud.SlackChannel, "email:" + recipients[0], "email:" + recipients[1]} {
 		if !strings.Contains(out, to+" received it after ") {
-			r.t.Errorf("not said of %s: %s", to, out)
+			r.t.Errorf("%s is missing in: %s", to, out)
 		}
 	}
 	seen := 0
@@ -123,8 +123,8 @@ func canaryByHand(r *real) {
 		r.t.Errorf("%d messages in Slack, want 1", seen)
 	}
 	r.Slack.Inject(httpfault.Fault{Status: http.StatusOK, Body: `{"ok":false,"error":"channel_not_found"}`})
-	if out, err = run("5s"); err == nil || !strings.Contains(out, "not told: slack:"+fakecloud.SlackChannel+".") {
-		r.t.Errorf("with a broken channel: %v, %s", err, out)
+	if out, err = run("5s"); err == nil || !strings.Contains(out, "not received after ") || !strings.Contains(out, ": slack:"+fakecloud.SlackChannel+".") {
+		r.t.Errorf("with a failing channel: %v, %s", err, out)
 	}
 	r.purge()
 }

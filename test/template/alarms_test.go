@@ -23,9 +23,9 @@ func ourMetrics() []string {
 	return slices.Sorted(slices.Values(slices.AppendSeq(names, maps.Keys(notify.Report{}.Values()))))
 }
 
-func TestTheseAlarmsAreThere(t *testing.T) {
-	// id: metric of what, statistic over period times evaluations, when, and
-	// what is made of missing data.
+func TestAlarmsHaveTheirConditions(t *testing.T) {
+	// by logical ID: metric, statistic over period times evaluations, condition,
+	// and treatment of missing data.
 	want := map[string]string{
 		"HeartbeatAlarm":         "IdMappingNotifier SweepsCompleted of notifier: Sum LessThanThreshold 1 in 2 of 2 × 300 s, breaching",
 		"UnpublishedAlarm":       "IdMappingNotifier OldestUnpublishedSeconds of notifier: Maximum GreaterThanThreshold 300 in 1 of 1 × 300 s, notBreaching",
@@ -69,7 +69,7 @@ func describe(alarm map[string]any) string {
 		points, alarm["EvaluationPeriods"], alarm["Period"], alarm["TreatMissingData"])
 }
 
-func TestEachAlarmSaysWhatToDoAndGoesToTheTopic(t *testing.T) {
+func TestAlarmsDescribeTheRemedyAndNotifyTheTopic(t *testing.T) {
 	s := deploy(t, "us-east-1", toSlackAndEmail)
 	for id, alarm := range s.resources("AWS::CloudWatch::Alarm") {
 		if !slices.Equal(texts(alarm["AlarmActions"]), []string{"AlarmTopic"}) {
@@ -78,12 +78,12 @@ func TestEachAlarmSaysWhatToDoAndGoesToTheTopic(t *testing.T) {
 		// Two sentences: what it means, and what to look at.
 		description := text(alarm["AlarmDescription"])
 		if len(description) > 700 || strings.Count(description, ". ") < 1 || !strings.HasSuffix(description, ".") {
-			t.Errorf("%s does not say enough, or too much: %q", id, description)
+			t.Errorf("%s has not two sentences: %q", id, description)
 		}
 	}
 }
 
-func TestAlarmsCanReachTheirEncryptedTopic(t *testing.T) {
+func TestAlarmsCanPublishToTheEncryptedTopic(t *testing.T) {
 	s := deploy(t, "us-east-1", toSlackAndEmail)
 	if key := s.resource(t, "AWS::SNS::Topic", "AlarmTopic")["KmsMasterKeyId"]; key != "AlarmTopicKey" {
 		t.Fatalf("the topic's key is %v", key)
@@ -107,7 +107,7 @@ func TestAlarmsCanReachTheirEncryptedTopic(t *testing.T) {
 	}
 }
 
-func TestAlarmsAndDashboardKnowOnlyMetricsThatTheCodeWrites(t *testing.T) {
+func TestAlarmsAndDashboardUseOnlyMetricsThatTheCodeWrites(t *testing.T) {
 	s := deploy(t, "us-east-1", toSlackAndEmail)
 	for id, alarm := range s.resources("AWS::CloudWatch::Alarm") {
 		if alarm["Namespace"] != emf.Namespace {
@@ -136,8 +136,8 @@ func TestAlarmsAndDashboardKnowOnlyMetricsThatTheCodeWrites(t *testing.T) {
 	}
 }
 
-// dashboardMetrics returns namespace, metric, dimension and its value of each
-// line drawn, with CloudWatch's "." for "as in the line before" filled in.
+// dashboardMetrics returns namespace, metric, dimension and dimension value of each
+// graphed metric, with CloudWatch's "." (the value of the line before) resolved.
 func dashboardMetrics(t *testing.T, s stack) [][]string {
 	t.Helper()
 	var found [][]string
@@ -169,12 +169,12 @@ func dashboard(t *testing.T, s stack) dashboardBody {
 	var body dashboardBody
 	source := text(s.resource(t, "AWS::CloudWatch::Dashboard", "Dashboard")["DashboardBody"])
 	if err := json.Unmarshal([]byte(source), &body); err != nil {
-		t.Fatalf("the dashboard is no JSON: %v\n%s", err, source)
+		t.Fatalf("the dashboard is not JSON: %v\n%s", err, source)
 	}
 	return body
 }
 
-func TestTheRunbookKnowsEveryAlarm(t *testing.T) {
+func TestRunbookExplainsEveryAlarm(t *testing.T) {
 	root, err := sam.Root()
 	if err != nil {
 		t.Fatal(err)
@@ -191,14 +191,14 @@ func TestTheRunbookKnowsEveryAlarm(t *testing.T) {
 		}
 	}
 	for id := range deploy(t, "us-east-1", toSlackAndEmail).resources("AWS::CloudWatch::Alarm") {
-		// What it means, what to look at, what to do, what to type.
+		// Meaning, where to look, remedy, command.
 		if cells := said[id]; len(cells) != 4 || slices.ContainsFunc(cells, func(c string) bool { return strings.TrimSpace(c) == "" }) || !strings.Contains(cells[3], "`aws ") {
-			t.Errorf("docs/operations.md does not say all about %s: %q", id, cells)
+			t.Errorf("docs/operations.md is incomplete for %s: %q", id, cells)
 		}
 	}
 }
 
-func TestTheDashboardShowsEveryAlarmThatThereIs(t *testing.T) {
+func TestDashboardShowsEveryAlarm(t *testing.T) {
 	prefix := regexp.MustCompile(`^arn:aws[a-z-]*:cloudwatch:[a-z0-9-]+:111122223333:alarm:`)
 	for _, region := range regions {
 		for _, parameters := range []map[string]string{
@@ -222,23 +222,6 @@ func TestTheDashboardShowsEveryAlarmThatThereIs(t *testing.T) {
 			slices.Sort(there)
 			if !slices.Equal(shown, there) {
 				t.Errorf("%v: shows %v, there are %v", parameters, shown, there)
-			}
-		}
-	}
-}
-
-func TestNoTwoWidgetsOverlap(t *testing.T) {
-	taken := map[[2]int]bool{}
-	for _, w := range dashboard(t, deploy(t, "us-east-1", toSlackAndEmail)).Widgets {
-		if w.X+w.Width > 24 {
-			t.Errorf("a widget is wider than the dashboard: %+v", w)
-		}
-		for x := w.X; x < w.X+w.Width; x++ {
-			for y := w.Y; y < w.Y+w.Height; y++ {
-				if taken[[2]int{x, y}] {
-					t.Fatalf("a widget lies on another one: %+v", w)
-				}
-				taken[[2]int{x, y}] = true
 			}
 		}
 	}

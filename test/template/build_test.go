@@ -13,8 +13,8 @@ import (
 	"github.com/idmapping/notifier/internal/fakecloud/sam"
 )
 
-// readFromRoot returns a file of the module's root. Reading it here also tells
-// go test that the results depend on it.
+// readFromRoot returns a file from the module's root. Reading it in Go makes cached
+// test results depend on it.
 func readFromRoot(t *testing.T, name string) string {
 	t.Helper()
 	root, err := sam.Root()
@@ -37,7 +37,7 @@ func command(t *testing.T, name string, arguments ...string) *exec.Cmd {
 	}
 	cmd := exec.CommandContext(t.Context(), name, arguments...)
 	cmd.Dir = root
-	// As from a shell, even when it is `make test` that runs the tests.
+	// As from a shell, even when `make test` runs the tests.
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
 		return slices.Contains([]string{"ARTIFACTS_DIR", "GOARCH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"}, name)
@@ -45,9 +45,9 @@ func command(t *testing.T, name string, arguments ...string) *exec.Cmd {
 	return cmd
 }
 
-func TestCfnLintFindsNothingAndIsToldToOverlookNothing(t *testing.T) {
+func TestCfnLintFindsNothingWithEveryCheckEnabled(t *testing.T) {
 	if strings.Contains(readFromRoot(t, "template.yaml"), "cfn-lint") {
-		t.Error("the template switches a check off")
+		t.Error("the template disables a check")
 	}
 	python, err := sam.Python()
 	if err != nil {
@@ -61,7 +61,7 @@ func TestCfnLintFindsNothingAndIsToldToOverlookNothing(t *testing.T) {
 	}
 }
 
-func TestMakeLeavesABootstrapForTheMachineAskedFor(t *testing.T) {
+func TestMakeBuildsABootstrapForTheGivenArchitecture(t *testing.T) {
 	readFromRoot(t, "Makefile")
 	for _, c := range []struct {
 		function, goarch string
@@ -97,7 +97,7 @@ func TestMakeLeavesABootstrapForTheMachineAskedFor(t *testing.T) {
 				t.Errorf("it is for %v and needs %v", file.Machine, libraries)
 			}
 			if file.Section(".symtab") != nil || file.Section(".debug_info") != nil {
-				t.Error("it carries symbols that nothing reads")
+				t.Error("it has symbols")
 			}
 		})
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/idmapping/notifier/internal/fakecloud/sam"
 )
 
-// The names are a contract with everyone who deploys.
+// The names are a contract with the users.
 var parameterDefaults = map[string]string{
 	"WorkflowInclude": "*", "WorkflowExclude": "", "PollRate": "rate(1 minute)", "EventBusName": "default",
 	"SlackChannel": "", "SlackTokenParameter": "", "SlackWebhookParameter": "", "SlackStatuses": "", "SlackMention": "",
@@ -22,7 +22,7 @@ var parameterDefaults = map[string]string{
 	"AlarmEmail": "", "RequestsPerSecond": "5", "RetentionDays": "90", "LogRetentionDays": "30",
 }
 
-func TestParametersAreTheseWithTheseDefaults(t *testing.T) {
+func TestParametersKeepTheirNamesAndDefaults(t *testing.T) {
 	s := deploy(t, "us-east-1", nil)
 	got := map[string]string{}
 	for name := range object(s.document["Parameters"]) {
@@ -33,7 +33,7 @@ func TestParametersAreTheseWithTheseDefaults(t *testing.T) {
 	}
 }
 
-func TestEachParameterIsExplainedLabelledAndGroupedOnce(t *testing.T) {
+func TestParametersHaveDescriptionLabelAndOneGroup(t *testing.T) {
 	document := deploy(t, "us-east-1", nil).document
 	form := object(object(document["Metadata"])["AWS::CloudFormation::Interface"])
 	var grouped []string
@@ -55,7 +55,7 @@ func TestEachParameterIsExplainedLabelledAndGroupedOnce(t *testing.T) {
 			t.Errorf("%s has no label", name)
 		}
 		if object(p)["AllowedPattern"] != nil && object(p)["ConstraintDescription"] == nil {
-			t.Errorf("%s refuses values without saying what it wants", name)
+			t.Errorf("%s rejects values without describing valid ones", name)
 		}
 	}
 	if len(labels) != len(parameters) {
@@ -63,7 +63,7 @@ func TestEachParameterIsExplainedLabelledAndGroupedOnce(t *testing.T) {
 	}
 }
 
-func TestPatternsTakeWhatIsMeantAndRefuseWhatIsPastedWrongly(t *testing.T) {
+func TestPatternsAcceptValidAndRejectMispastedValues(t *testing.T) {
 	cases := map[string]struct{ taken, refused []string }{
 		"WorkflowInclude": {[]string{"*", "prod-*", "prod-*, customer_360", "team-[ab]", "job?"}, []string{"", "prod customers", "a,,b", "arn:aws:x"}},
 		"WorkflowExclude": {[]string{"", "test-*", "a,b"}, []string{",", "a;b"}},
@@ -102,19 +102,19 @@ func TestPatternsTakeWhatIsMeantAndRefuseWhatIsPastedWrongly(t *testing.T) {
 			probes = append(probes, probe{name, pattern, value, false})
 		}
 	}
-	// CloudFormation's patterns are Java's; Python's are as near as Go's are
-	// far, which has no look-ahead.
+	// CloudFormation evaluates patterns in Java. Python's syntax is close to that;
+	// Go's lacks look-ahead.
 	const script = `import json, re, sys; print(json.dumps([bool(re.fullmatch(p["Pattern"], p["Value"])) for p in json.load(sys.stdin)]))`
 	var taken []bool
 	runPython(t, script, probes, &taken)
 	for i, p := range probes {
 		if taken[i] != p.Taken {
-			t.Errorf("%s %q: taken is %v, want %v", p.Parameter, p.Value, taken[i], p.Taken)
+			t.Errorf("%s %q: accepted is %v, want %v", p.Parameter, p.Value, taken[i], p.Taken)
 		}
 	}
 }
 
-// runPython gives a script JSON and reads back JSON.
+// runPython passes JSON to a script and parses the JSON that it prints.
 func runPython(t *testing.T, script string, in, out any) {
 	t.Helper()
 	python, err := sam.Python()
@@ -136,7 +136,7 @@ func runPython(t *testing.T, script string, in, out any) {
 	}
 }
 
-func TestRulesRefuseContradictionsWithASentence(t *testing.T) {
+func TestRulesRejectContradictionsWithASentence(t *testing.T) {
 	const (
 		nowhere  = "Set at least one destination: SlackChannel and SlackTokenParameter, or SlackWebhookParameter, or EmailFrom and EmailTo."
 		both     = "Set SlackTokenParameter or SlackWebhookParameter, not both."
@@ -179,7 +179,7 @@ func TestRulesRefuseContradictionsWithASentence(t *testing.T) {
 	}
 }
 
-// refusals returns what the Rules section says against the parameters.
+// refusals returns the messages of the Rules section's failed assertions.
 func (s stack) refusals() []string {
 	var found []string
 	for _, rule := range object(s.document["Rules"]) {
@@ -197,8 +197,8 @@ func (s stack) refusals() []string {
 
 var settingName = regexp.MustCompile(`\b(?:Text|Required|Int|Float|Bool|Getenv|LookupEnv)\("([A-Z][A-Z0-9_]+)"`)
 
-func TestEachSettingThatAFunctionReadsIsSetAndNoOther(t *testing.T) {
-	// The first two change how Go runs; the rest may be set by hand.
+func TestTemplateSetsExactlyTheSettingsThatFunctionsRead(t *testing.T) {
+	// The first two configure the Go runtime; users may set the rest by hand.
 	fromOutside := []string{"GOGC", "GOMEMLIMIT", "ENTITY_RESOLUTION_RATE", "SLACK_API_URL"}
 	s := deploy(t, "us-east-1", toSlackAndEmail)
 	for id, folder := range map[string]string{"PollerFunction": "functions/poller/", "NotifierFunction": "functions/notifier/"} {
@@ -224,7 +224,7 @@ func TestEachSettingThatAFunctionReadsIsSetAndNoOther(t *testing.T) {
 	}
 }
 
-func TestSettingsCarryTheParametersTheyAreNamedAfter(t *testing.T) {
+func TestSettingsHoldTheirParameters(t *testing.T) {
 	parameters := map[string]string{
 		"WorkflowInclude": "a*", "WorkflowExclude": "ab*", "EventBusName": "central", "RetentionDays": "10", "RequestsPerSecond": "0.5",
 		"SlackStatuses": "FAILED", "SlackMention": "here", "SlackEdit": "false", "SlackThread": "false", "SlackBroadcast": "false",

@@ -44,7 +44,7 @@ func (s stack) permissions(t *testing.T, role string) map[string]statement {
 	return found
 }
 
-func TestFunctionsMayDoExactlyThisInEveryPartition(t *testing.T) {
+func TestRolesHaveExactlyTheirPermissionsInEveryPartition(t *testing.T) {
 	for _, region := range regions {
 		arn := func(service, resource string) string {
 			return "arn:" + pseudoParameters(region)["AWS::Partition"] + ":" + service + ":" + region + ":111122223333:" + resource
@@ -91,7 +91,7 @@ func TestFunctionsMayDoExactlyThisInEveryPartition(t *testing.T) {
 	}
 }
 
-func TestOnlyTheSecretThatIsUsedMayBeRead(t *testing.T) {
+func TestNotifierMayReadOnlyTheConfiguredSecret(t *testing.T) {
 	for _, c := range []struct{ parameter, name, want string }{
 		{"SlackTokenParameter", "token", "parameter/token"},
 		{"SlackTokenParameter", "/team/token", "parameter/team/token"},
@@ -105,7 +105,7 @@ func TestOnlyTheSecretThatIsUsedMayBeRead(t *testing.T) {
 				read = append(read, st.Resources...)
 			}
 			if sid == "SendEmail" {
-				t.Error("email may be sent though none is set")
+				t.Error("email may be sent although none is configured")
 			}
 		}
 		if want := []string{"arn:aws:ssm:us-east-1:111122223333:" + c.want}; !slices.Equal(read, want) {
@@ -114,7 +114,7 @@ func TestOnlyTheSecretThatIsUsedMayBeRead(t *testing.T) {
 	}
 }
 
-func TestEachRoleIsAssumedByItsServiceAndHasNoManagedPolicy(t *testing.T) {
+func TestRolesTrustOnlyTheirServiceAndHaveNoManagedPolicy(t *testing.T) {
 	services := map[string]string{
 		"PollerRole": "lambda.amazonaws.com", "NotifierRole": "lambda.amazonaws.com",
 		"PollerFunctionTickRole": "scheduler.amazonaws.com", "PollerFunctionCanaryRole": "scheduler.amazonaws.com",
@@ -135,13 +135,13 @@ func TestEachRoleIsAssumedByItsServiceAndHasNoManagedPolicy(t *testing.T) {
 	}
 }
 
-// The actions that the platform needs of a function's role, and the code not.
+// The actions that the platform, not the code, needs in a function's role.
 var platformActions = []string{
 	"kms:Decrypt", "logs:CreateLogStream", "logs:PutLogEvents",
 	"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage",
 }
 
-// Whose code it is that calls AWS, by the beginning of its path.
+// The role of the code that calls AWS, by the beginning of its path.
 var callers = map[string]string{
 	"functions/poller/": "PollerRole", "internal/poller/": "PollerRole",
 	"internal/dynamodb/jobs.go": "PollerRole", "internal/dynamodb/archive.go": "PollerRole", "internal/entityresolution/": "PollerRole", "internal/eventbridge/": "PollerRole",
@@ -150,7 +150,7 @@ var callers = map[string]string{
 	"internal/secret/": "NotifierRole", "internal/slack/": "NotifierRole", "internal/email/": "NotifierRole",
 }
 
-func TestRolesAllowTheCallsThatTheirCodeMakesAndNoOther(t *testing.T) {
+func TestRolesAllowExactlyTheCallsOfTheirCode(t *testing.T) {
 	s := deploy(t, "us-east-1", toSlackAndEmail)
 	called := callsInCode(t)
 	for _, role := range []string{"PollerRole", "NotifierRole"} {
@@ -191,7 +191,7 @@ func callsInCode(t *testing.T) map[string][]string {
 				}
 			}
 			if role == "" {
-				t.Errorf("%s calls AWS: say in callers whose code it is", path)
+				t.Errorf("%s calls AWS: add its role to callers", path)
 			}
 			if match[2] == "TransactWriteItems" { // authorized by its items' actions
 				for _, item := range transactionItem.FindAllStringSubmatch(source, -1) {

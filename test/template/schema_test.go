@@ -16,8 +16,8 @@ import (
 
 var update = flag.Bool("update", false, "put docs/event.schema.json into template.yaml anew")
 
-// CloudFormation cannot read a file, so the template bears a copy.
-func TestTheRegisteredSchemaIsTheDocumentedOne(t *testing.T) {
+// CloudFormation cannot read a file, so the template has a copy.
+func TestRegisteredSchemaIsTheDocumentedOne(t *testing.T) {
 	documented := readFromRoot(t, "docs/event.schema.json")
 	if *update {
 		putSchema(t, documented)
@@ -50,7 +50,7 @@ func putSchema(t *testing.T, schema string) {
 	block := regexp.MustCompile(`(?m)( +Content: \|\n)(?:^ {8}.*\n)+`)
 	source := readFromRoot(t, "template.yaml")
 	if len(block.FindAllString(source, -1)) != 1 {
-		t.Fatal("template.yaml has not one Content block")
+		t.Fatal("template.yaml does not have exactly one Content block")
 	}
 	source = block.ReplaceAllStringFunc(source, func(old string) string {
 		key, _, _ := strings.Cut(old, "\n")
@@ -65,7 +65,7 @@ func putSchema(t *testing.T, schema string) {
 	}
 }
 
-// layout writes JSON with as much on a line as fits, keys in their order.
+// layout formats JSON with as much on a line as fits, keys in their order.
 func layout(t *testing.T, value json.RawMessage, indent string) string {
 	t.Helper()
 	var line bytes.Buffer

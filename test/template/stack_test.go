@@ -12,23 +12,23 @@ import (
 	"github.com/idmapping/notifier/internal/fakecloud/sam"
 )
 
-// A stack is the translated template with its parameters filled in: what
-// CloudFormation would create, in plain values.
+// A stack is the translated template with its parameters resolved: what
+// CloudFormation would create.
 type stack struct {
 	document   map[string]any
 	parameters map[string]string
 }
 
-// toSlackAndEmail are the parameters that configure everything there is,
-// together with bot token or webhook.
+// toSlackAndEmail are the parameters of a stack with both channels and an alarm
+// recipient.
 var toSlackAndEmail = map[string]string{
 	"SlackChannel": "#data-jobs", "SlackTokenParameter": "/idmapping/slack-token",
 	"EmailFrom": "notifier@example.com", "EmailTo": "a@example.com,b@example.com",
 	"AlarmEmail": "oncall@example.com",
 }
 
-// deploy translates the template for a region, once per region, and fills in
-// the given parameters and the defaults of the rest.
+// deploy translates the template for a region, once per region, and resolves the
+// given parameters and the defaults of the rest.
 func deploy(t *testing.T, region string, parameters map[string]string) stack {
 	t.Helper()
 	once, _ := translations.LoadOrStore(region, sync.OnceValues(func() ([]byte, error) {
@@ -71,7 +71,7 @@ func pseudoParameters(region string) map[string]string {
 }
 
 // resources returns the properties of every resource of a type that these
-// parameters create, by logical id.
+// parameters create, by logical ID.
 func (s stack) resources(typ string) map[string]map[string]any {
 	found := map[string]map[string]any{}
 	for id, r := range object(s.document["Resources"]) {
@@ -101,8 +101,8 @@ func (s stack) condition(name string) bool {
 	return s.resolve(object(s.document["Conditions"])[name]) == true
 }
 
-// resolve evaluates intrinsic functions. A reference to a resource gives its
-// logical id, one to an attribute Id.Attribute.
+// resolve evaluates intrinsic functions. A reference to a resource becomes its
+// logical ID, one to an attribute becomes ID.Attribute.
 func (s stack) resolve(v any) any {
 	switch v := v.(type) {
 	case []any:
@@ -134,7 +134,7 @@ func (s stack) resolve(v any) any {
 
 var functions map[string]func(stack, any) any
 
-func init() { // not a literal: the functions refer to it by way of resolve
+func init() { // not a literal: the functions refer to it through resolve
 	functions = map[string]func(stack, any) any{
 		"Ref": func(s stack, a any) any {
 			if a == "AWS::NoValue" {
@@ -204,7 +204,7 @@ func (s stack) ref(name string) string {
 func object(v any) map[string]any { m, _ := v.(map[string]any); return m }
 func list(v any) []any            { l, _ := v.([]any); return l }
 
-// text returns a string as it is, and any other value as JSON writes it.
+// text returns a string unchanged and any other value as JSON.
 func text(v any) string {
 	if s, ok := v.(string); ok {
 		return s

@@ -10,7 +10,7 @@ import (
 
 const fortnight = 14 * 24 * 3600.0 // seconds
 
-func TestEachQueueIsEncryptedAndEndsInItsDeadLetterQueue(t *testing.T) {
+func TestQueuesAreEncryptedAndHaveADeadLetterQueue(t *testing.T) {
 	s := deploy(t, "us-east-1", toSlackAndEmail)
 	queues := s.resources("AWS::SQS::Queue")
 	for id, queue := range queues {
@@ -34,7 +34,7 @@ func TestEachQueueIsEncryptedAndEndsInItsDeadLetterQueue(t *testing.T) {
 	}
 }
 
-func TestTheNotifierTakesEachQueueInSmallBatches(t *testing.T) {
+func TestNotifierReceivesSmallBatches(t *testing.T) {
 	s := deploy(t, "us-east-1", toSlackAndEmail)
 	for _, channel := range []string{"Slack", "Email"} {
 		mapping := s.resource(t, "AWS::Lambda::EventSourceMapping", "NotifierFunction"+channel)
@@ -51,7 +51,7 @@ func TestTheNotifierTakesEachQueueInSmallBatches(t *testing.T) {
 	}
 }
 
-func TestEachRuleBringsOurEventsToItsQueueAndNoneIsLost(t *testing.T) {
+func TestRulesRouteOwnEventsToTheirQueueAndLoseNone(t *testing.T) {
 	parameters := map[string]string{"EventBusName": "central"}
 	for name, value := range toSlackAndEmail {
 		parameters[name] = value
@@ -75,7 +75,7 @@ func TestEachRuleBringsOurEventsToItsQueueAndNoneIsLost(t *testing.T) {
 	}
 }
 
-func TestOnlyItsRuleMaySendToAQueue(t *testing.T) {
+func TestQueuesAcceptMessagesOnlyFromTheirRule(t *testing.T) {
 	s := deploy(t, "us-east-1", toSlackAndEmail)
 	policies := s.resources("AWS::SQS::QueuePolicy")
 	for _, channel := range []string{"Slack", "Email"} {
@@ -98,7 +98,7 @@ func TestOnlyItsRuleMaySendToAQueue(t *testing.T) {
 	}
 }
 
-func TestTablesAreEncryptedBackedUpAndForget(t *testing.T) {
+func TestTablesAreEncryptedBackedUpAndHaveATTL(t *testing.T) {
 	s := deploy(t, "us-east-1", toSlackAndEmail)
 	keys := map[string][2]string{"JobsTable": {"partition", "sort"}, "DeliveriesTable": {"job", "destination"}}
 	tables := s.resources("AWS::DynamoDB::Table")
@@ -122,7 +122,7 @@ func TestTablesAreEncryptedBackedUpAndForget(t *testing.T) {
 	}
 }
 
-func TestOnlyTheJobsTableOutlivesTheStack(t *testing.T) {
+func TestJobsTableAloneOutlivesTheStack(t *testing.T) {
 	s := deploy(t, "us-east-1", toSlackAndEmail)
 	for id, r := range object(s.document["Resources"]) {
 		deletion, replaced := object(r)["DeletionPolicy"], object(r)["UpdateReplacePolicy"]

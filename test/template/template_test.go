@@ -11,7 +11,7 @@ import (
 
 var regions = []string{"us-east-1", "cn-north-1", "us-gov-west-1"} // one of each partition
 
-func TestTheOnlyFunctionsArePollerAndNotifier(t *testing.T) {
+func TestFunctionsArePollerAndNotifier(t *testing.T) {
 	for _, region := range regions {
 		functions := deploy(t, region, toSlackAndEmail).resources("AWS::Lambda::Function")
 		if got := slices.Sorted(maps.Keys(functions)); !slices.Equal(got, []string{"NotifierFunction", "PollerFunction"}) {
@@ -28,11 +28,11 @@ func TestTheOnlyFunctionsArePollerAndNotifier(t *testing.T) {
 	}
 }
 
-func TestTheSchedulesHaveNoNameToCollideAndRepeatNothingLate(t *testing.T) {
+func TestSchedulesHaveNoFixedNameAndNoLateRetries(t *testing.T) {
 	s := deploy(t, "us-east-1", toSlackAndEmail)
 	want := map[any]struct {
 		input any
-		age   float64 // the most seconds that it may come late
+		age   float64 // maximum delay in seconds
 	}{
 		"rate(1 minute)": {nil, 60},
 		"rate(2 hours)":  {`{"canary": "check"}`, 1800},
@@ -59,15 +59,15 @@ func TestTheSchedulesHaveNoNameToCollideAndRepeatNothingLate(t *testing.T) {
 	}
 	invoke := s.resource(t, "AWS::Lambda::EventInvokeConfig", "PollerFunctionEventInvokeConfig")
 	if invoke["MaximumRetryAttempts"] != 0.0 || invoke["MaximumEventAgeInSeconds"] != 60.0 {
-		t.Errorf("Lambda itself repeats ticks: %v", invoke)
+		t.Errorf("Lambda retries ticks: %v", invoke)
 	}
 }
 
-func TestNoNameIsTheSameInTwoStacks(t *testing.T) {
+func TestNamesDifferBetweenStacks(t *testing.T) {
 	s := deploy(t, "us-east-1", toSlackAndEmail)
 	for _, r := range object(s.document["Resources"]) {
 		typ := text(object(r)["Type"])
-		if typ == "AWS::IAM::Policy" { // named within its role
+		if typ == "AWS::IAM::Policy" { // its name is unique within its role
 			continue
 		}
 		_, kind, _ := strings.Cut(typ, "::")
@@ -81,7 +81,7 @@ func TestNoNameIsTheSameInTwoStacks(t *testing.T) {
 	}
 }
 
-func TestEachFunctionLogsToItsOwnGroupForTheDaysSet(t *testing.T) {
+func TestFunctionsLogToTheirOwnGroupWithTheSetRetention(t *testing.T) {
 	s := deploy(t, "us-east-1", map[string]string{"LogRetentionDays": "7", "SlackWebhookParameter": "hook"})
 	groups := s.resources("AWS::Logs::LogGroup")
 	for id, f := range s.resources("AWS::Lambda::Function") {
@@ -93,7 +93,7 @@ func TestEachFunctionLogsToItsOwnGroupForTheDaysSet(t *testing.T) {
 	}
 }
 
-func TestNoResourceOfAChannelThatIsNotSetIsThere(t *testing.T) {
+func TestUnconfiguredChannelsHaveNoResources(t *testing.T) {
 	for _, c := range []struct {
 		parameters   map[string]string
 		slack, email bool
@@ -121,13 +121,13 @@ func TestNoResourceOfAChannelThatIsNotSetIsThere(t *testing.T) {
 	}
 }
 
-func TestOutputsNameWhatOthersNeed(t *testing.T) {
+func TestOutputsNameTheResourcesThatOthersUse(t *testing.T) {
 	for _, region := range regions {
 		s := deploy(t, region, toSlackAndEmail)
 		outputs := object(s.document["Outputs"])
 		for name, output := range outputs {
 			if object(output)["Description"] == nil || text(s.resolve(object(output)["Value"])) == "" {
-				t.Errorf("output %s says nothing: %v", name, output)
+				t.Errorf("output %s is empty or lacks a description: %v", name, output)
 			}
 		}
 		for _, name := range []string{"EventBus", "EventPattern", "JobsTable", "DeliveriesTable", "SlackQueue", "SlackDeadLetterQueue",
@@ -137,7 +137,7 @@ func TestOutputsNameWhatOthersNeed(t *testing.T) {
 			}
 		}
 		if pattern := text(object(outputs["EventPattern"])["Value"]); !json.Valid([]byte(pattern)) {
-			t.Errorf("the example pattern is no JSON: %s", pattern)
+			t.Errorf("the example pattern is not JSON: %s", pattern)
 		}
 	}
 }

@@ -1,5 +1,5 @@
-// Pictures makes docs/pictures from the example events, by the code that renders
-// what people get: the docs cannot drift from the product. It needs chromium.
+// Pictures renders docs/pictures from the example events with the product's own
+// code, so that the docs match the product. It needs chromium.
 package main
 
 import (
@@ -52,7 +52,7 @@ var pictures = []picture{
 func run(browser string) error {
 	path, err := exec.LookPath(browser)
 	if err != nil {
-		return fmt.Errorf("%s is not there: install chromium, or name it with -chromium: %w", browser, err)
+		return fmt.Errorf("%s is missing: install chromium, or name it with -chromium: %w", browser, err)
 	}
 	root, err := sam.Root()
 	if err != nil {
@@ -63,15 +63,15 @@ func run(browser string) error {
 		if err != nil {
 			return fmt.Errorf("rendering %s: %w", p.name, err)
 		}
-		if err := shoot(path, page, filepath.Join(root, "docs", "pictures", p.name+".png"), p.width, p.height); err != nil {
-			return fmt.Errorf("taking %s: %w", p.name, err)
+		if err := capture(path, page, filepath.Join(root, "docs", "pictures", p.name+".png"), p.width, p.height); err != nil {
+			return fmt.Errorf("capturing %s: %w", p.name, err)
 		}
 		fmt.Println("docs/pictures/" + p.name + ".png")
 	}
 	return nil
 }
 
-func shoot(browser, page, to string, width, height int) error {
+func capture(browser, page, to string, width, height int) error {
 	dir, err := os.MkdirTemp("", "pictures-")
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ func compose(root, name string) (message.Message, error) {
 	return message.Compose(e, e.Detail.ObservedAt), err
 }
 
-// posted is a rendering as the channel has it.
+// posted returns a rendering as a message in the channel.
 func posted(r slack.Rendered, m fakeslack.Message) (fakeslack.Message, error) {
 	m.Channel, m.Text = "C", r.Text
 	blocks, err := json.Marshal(r.Blocks)
@@ -134,7 +134,7 @@ func notice(name string) func(string) (string, error) {
 	}
 }
 
-// thread is a job's card at its end, with what its thread was told.
+// thread is the card of a finished job with the replies in its thread.
 func thread(root string) (string, error) {
 	failed, err := compose(root, "failure-iam")
 	if err != nil {
@@ -145,7 +145,7 @@ func thread(root string) (string, error) {
 		return "", err
 	}
 	root1, err1 := posted(slack.Card(failed, ""), fakeslack.Message{At: morning.Add(-15 * time.Minute), TS: "1", Edits: 2})
-	root1.Blocks = root1.Blocks[:2] // the rest is on the picture of the card
+	root1.Blocks = root1.Blocks[:2] // the picture of the card shows the rest
 	first, err2 := posted(slack.Reply(running, ""), fakeslack.Message{At: morning.Add(-14 * time.Minute), TS: "2", ThreadTS: "1"})
 	last, err3 := posted(slack.Reply(failed, "<!subteam^S0DATATEAM>"), fakeslack.Message{At: morning, TS: "3", ThreadTS: "1", Broadcast: true})
 	page := inbox.Slack([]fakeslack.Message{root1, first, last})

@@ -23,6 +23,8 @@ import (
 type Proxy struct {
 	// OnEmail, if set, receives every email sent.
 	OnEmail func(Email)
+	// OnCall, if set, receives every call that moto responds to.
+	OnCall func(operation string, request, response []byte)
 	// Functions, by name, are the ones that the proxy invokes itself: moto would
 	// run them in Docker.
 	Functions map[string]*lambda.Function
@@ -36,7 +38,7 @@ type Proxy struct {
 
 // Fault is how the next calls of an operation fail.
 type Fault struct {
-	Operation string // "DynamoDB.UpdateItem", "AWSEvents.PutEvents", "AmazonSQS.SendMessage", "SES.SendEmail"
+	Operation string // empty: every operation; "DynamoDB.UpdateItem", "AWSEvents.PutEvents", "AmazonSQS.SendMessage", "SES.SendEmail"
 	Times     int    // 0: until cleared
 	Refuse    int    // respond with this status, and Code as the error
 	Code      string
@@ -153,6 +155,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	response := kept.body.Bytes()
+	if p.OnCall != nil {
+		p.OnCall(name, body, response)
+	}
 	if fault != nil && fault.Rewrite != nil {
 		response = fault.Rewrite(response)
 		kept.header.Del("Content-Length")
@@ -179,7 +184,7 @@ func (p *Proxy) record(name string, body []byte) *Fault {
 	defer p.mu.Unlock()
 	p.calls[name]++
 	for _, f := range p.faults {
-		if f.Operation == name && (f.Times == 0 || f.used < f.Times) && (f.Match == nil || f.Match(body)) {
+		if (f.Operation == "" || f.Operation == name) && (f.Times == 0 || f.used < f.Times) && (f.Match == nil || f.Match(body)) {
 			f.used++
 			return f
 		}

@@ -103,6 +103,13 @@ func (s *Server) Remove(key jobs.Key) {
 	s.workflows[key.Workflow] = slices.DeleteFunc(s.workflows[key.Workflow], func(j jobs.Job) bool { return j.Key == key })
 }
 
+// SetLatency changes Latency while the server runs.
+func (s *Server) SetLatency(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Latency = d
+}
+
 // Calls returns the requests that arrived so far.
 func (s *Server) Calls() []Call {
 	s.mu.Lock()
@@ -139,7 +146,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fault.ServeHTTP(w, r)
 		return
 	}
-	httpfault.Pause(r.Context(), s.Latency)
+	s.mu.Lock()
+	latency := s.Latency
+	s.mu.Unlock()
+	httpfault.Pause(r.Context(), latency)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch operation {

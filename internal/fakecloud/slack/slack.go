@@ -31,6 +31,7 @@ type Server struct {
 	mu       sync.Mutex
 	messages []*Message
 	log      []Message
+	calls    []string
 	last     map[string]time.Time
 	n        int
 }
@@ -82,6 +83,13 @@ func (s *Server) Log() []Message {
 	return slices.Clone(s.log)
 }
 
+// Calls returns the operations that were called, whatever the response.
+func (s *Server) Calls() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.calls)
+}
+
 // ServeHTTP serves /api/chat.postMessage, /api/chat.update and the
 // webhook. A fault's Operation is "chat.postMessage", "chat.update" or "webhook".
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -89,6 +97,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/services/") {
 		operation = "webhook"
 	}
+	s.mu.Lock()
+	s.calls = append(s.calls, operation)
+	s.mu.Unlock()
 	if fault, ok := s.Take(operation, ""); ok {
 		fault.ServeHTTP(w, r)
 		return

@@ -1,5 +1,5 @@
-// Hello is the smallest Lambda function in Go: what the figures are held
-// against.
+// Hello is the smallest Lambda function in Go, the reference of the figures that
+// depend on the machine.
 package main
 
 import "github.com/aws/aws-lambda-go/lambda"
