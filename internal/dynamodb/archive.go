@@ -203,11 +203,16 @@ func (s Jobs) runItem(r jobs.Record) (attributes, error) {
 
 // record reads one record of the live partition.
 func (s Jobs) record(ctx context.Context, k jobs.Key) (jobs.Record, error) {
-	out, err := s.Client.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.Table, Key: key(live, recordSort(k)), ConsistentRead: aws.Bool(true)})
+	var r jobs.Record
+	err := s.query(ctx, live, func(item attributes) {
+		if str(item, "sort") == recordSort(k) {
+			r = recordOf(item)
+		}
+	})
 	if err != nil {
-		return jobs.Record{}, fmt.Errorf("reading job %s: %w", k, err)
+		return r, fmt.Errorf("reading job %s: %w", k, err)
 	}
-	return recordOf(out.Item), nil
+	return r, nil
 }
 
 // sleep waits, and reports whether the time passed before ctx ended.

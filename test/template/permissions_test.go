@@ -59,7 +59,7 @@ func TestRolesHaveExactlyTheirPermissionsInEveryPartition(t *testing.T) {
 		poller := map[string]statement{
 			"ReadJobs":      {[]string{"entityresolution:GetIdMappingJob", "entityresolution:ListIdMappingJobs"}, []string{arn("entityresolution", "idmappingworkflow/*")}, nil},
 			"ListWorkflows": {[]string{"entityresolution:ListIdMappingWorkflows"}, []string{"*"}, nil},
-			"KeepJobs":      {[]string{"dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"}, []string{"JobsTable.Arn"}, nil},
+			"KeepJobs":      {[]string{"dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"}, []string{"JobsTable.Arn"}, nil},
 			"PublishEvents": {[]string{"events:PutEvents"}, []string{arn("events", "event-bus/default")},
 				map[string]any{"StringEquals": map[string]any{"events:source": []any{"idmapping.notifier", "idmapping.notifier.canary"}}}},
 			"WriteLogs": {[]string{"logs:CreateLogStream", "logs:PutLogEvents"}, []string{"PollerLogGroup.Arn"}, nil},

@@ -1,12 +1,9 @@
 package main
 
 import (
-	"archive/zip"
-	"bytes"
-	"compress/flate"
 	"context"
 	"fmt"
-	"io"
+	"github.com/idmapping/notifier/internal/fakecloud/sam"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -64,24 +61,20 @@ func zips(dir string) ([]row, error) {
 	return rows, nil
 }
 
-// zipped returns a file's size in a zip of the best compression, in MB.
+// zipped returns a file's size in a zip as `sam build` packs it, in MB: the SAM
+// CLI uses Python's zipfile with its default compression.
 func zipped(path string) (float64, error) {
-	body, err := os.ReadFile(path)
+	python, err := sam.Python()
 	if err != nil {
 		return 0, err
 	}
-	var out bytes.Buffer
-	z := zip.NewWriter(&out)
-	z.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.BestCompression) })
-	f, err := z.Create("bootstrap")
+	archive := path + ".zip"
+	if out, err := exec.Command(python, "-m", "zipfile", "-c", archive, path).CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("packing: %w: %s", err, out)
+	}
+	info, err := os.Stat(archive)
 	if err != nil {
 		return 0, err
 	}
-	if _, err := f.Write(body); err != nil {
-		return 0, err
-	}
-	if err := z.Close(); err != nil {
-		return 0, err
-	}
-	return float64(out.Len()) / 1e6, nil
+	return float64(info.Size()) / 1e6, nil
 }
