@@ -35,7 +35,7 @@ func (r *real) webhookNotifier() *fakelambda.Function {
 func (r *real) resetRateLimit(destination string) {
 	r.t.Helper()
 	_, err := awsdynamodb.NewFromConfig(r.Config()).DeleteItem(r.ctx, &awsdynamodb.DeleteItemInput{TableName: aws.String(r.Resources["DeliveriesTable"]),
-		Key: map[string]types.AttributeValue{"job": &types.AttributeValueMemberS{Value: "#pace"}, "destination": &types.AttributeValueMemberS{Value: destination}}})
+		Key: map[string]types.AttributeValue{"job": &types.AttributeValueMemberS{Value: "#limit"}, "destination": &types.AttributeValueMemberS{Value: destination}}})
 	r.must(err)
 }
 
@@ -141,7 +141,7 @@ func secretsAndThrottling(r *real) {
 	before := len(r.log.since(0))
 	r.tick()
 	r.await(30*time.Second, "a notification fails while SSM is down", func() bool { return r.log.count(before, `"reason":"unavailable"`) > 0 })
-	if n := r.log.count(before, `"DestinationsBroken":1`); n != 0 {
+	if n := r.log.count(before, `"DestinationsMisconfigured":1`); n != 0 {
 		r.t.Error("an outage counts as a wrong setting")
 	}
 	r.Proxy.Clear()

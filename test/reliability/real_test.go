@@ -496,6 +496,11 @@ func callsAllowed(r *real) {
 	actions := map[string]bool{}
 	for call := range r.Proxy.Calls() {
 		service, operation, _ := strings.Cut(call, ".")
+		if operation == "TransactWriteItems" {
+			// A transaction is authorized by the actions of its items (DynamoDB
+			// Developer Guide, "IAM with transactions"): ours put.
+			operation = "PutItem"
+		}
 		actions[services[service]+":"+operation] = true
 	}
 	for _, call := range r.EntityResolution.Calls() {

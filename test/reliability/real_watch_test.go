@@ -61,7 +61,7 @@ func failingChannel(r *real) {
 			r.t.Errorf("%s got %d notices, want 1", to, n)
 		}
 	}
-	if r.log.count(before, `"DestinationsBroken":1`) == 0 {
+	if r.log.count(before, `"DestinationsMisconfigured":1`) == 0 {
 		r.t.Error("no metric counts it")
 	}
 	r.purge()
@@ -123,7 +123,7 @@ func manualCanary(r *real) {
 		r.t.Errorf("%d messages in Slack, want 1", seen)
 	}
 	r.Slack.Inject(httpfault.Fault{Status: http.StatusOK, Body: `{"ok":false,"error":"channel_not_found"}`})
-	if out, err = run("5s"); err == nil || !strings.Contains(out, "not received after ") || !strings.Contains(out, ": slack:"+fakecloud.SlackChannel+".") {
+	if out, err = run("5s"); err == nil || !strings.Contains(out, "not received ") || !strings.Contains(out, ": slack:"+fakecloud.SlackChannel+".") {
 		r.t.Errorf("with a failing channel: %v, %s", err, out)
 	}
 	r.purge()
