@@ -31,7 +31,7 @@ import (
 
 func main() {
 	stack := flag.String("stack", "", "name of the deployed stack")
-	timeout := flag.Duration("timeout", 2*time.Minute, "how long to wait for each destination to be told")
+	timeout := flag.Duration("timeout", 2*time.Minute, "how long to wait for each destination to receive it")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -121,7 +121,7 @@ func send(ctx context.Context, client *lambda.Client, function string) (string, 
 	return report.Canary, nil
 }
 
-// wait tells of each destination as it has the canary.
+// wait prints each destination when it has received the canary.
 func wait(ctx context.Context, client *dynamodb.Client, d deployment, id string) error {
 	begin := time.Now()
 	key := notify.KeyOf(event.Event{DetailType: event.Canary, Detail: event.Detail{TransitionID: id}}, "")
@@ -137,10 +137,11 @@ func wait(ctx context.Context, client *dynamodb.Client, d deployment, id string)
 		if err == nil {
 			for _, item := range out.Items {
 				destination, _ := item["destination"].(*types.AttributeValueMemberS)
-				if destination == nil || item["told"] == nil || !slices.Contains(waiting, destination.Value) {
+				delivered, _ := item["delivered"].(*types.AttributeValueMemberM)
+				if destination == nil || delivered == nil || delivered.Value[id] == nil || !slices.Contains(waiting, destination.Value) {
 					continue
 				}
-				fmt.Printf("%s was told after %.1f s\n", destination.Value, time.Since(begin).Seconds())
+				fmt.Printf("%s received it after %.1f s\n", destination.Value, time.Since(begin).Seconds())
 				waiting = slices.DeleteFunc(waiting, func(w string) bool { return w == destination.Value })
 			}
 		}
@@ -150,7 +151,7 @@ func wait(ctx context.Context, client *dynamodb.Client, d deployment, id string)
 		select {
 		case <-time.After(500 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("after %.0f s not told: %s. The notifier's log says why (\"not told\"); without a word of it there, look at the rules, the queues and the event source mappings",
+			return fmt.Errorf("after %.0f s not received by: %s. The notifier's log says why (\"notification failed\"); without a word of it there, look at the rules, the queues and the event source mappings",
 				time.Since(begin).Seconds(), strings.Join(waiting, ", "))
 		}
 	}

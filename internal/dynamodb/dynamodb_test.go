@@ -18,7 +18,6 @@ import (
 	"github.com/idmapping/notifier/internal/fake"
 	"github.com/idmapping/notifier/internal/fakecloud"
 	"github.com/idmapping/notifier/internal/jobs"
-	"github.com/idmapping/notifier/internal/notify"
 )
 
 // table makes a table with the two keys and gives a client and its name.
@@ -43,13 +42,6 @@ func table(t *testing.T, hash, sort string) (*awsdynamodb.Client, string) {
 func TestTheJobsTableHoldsTheContract(t *testing.T) {
 	client, name := table(t, "workflow", "job")
 	fake.JobsContract(t, dynamodb.Jobs{Client: client, Table: name, Retention: time.Hour}, "contract")
-}
-
-func TestTheDeliveriesTableHoldsTheContract(t *testing.T) {
-	client, name := table(t, "job", "destination")
-	fake.DeliveriesContract(t, func(now func() time.Time) notify.Deliveries {
-		return dynamodb.Deliveries{Client: client, Table: name, Retention: time.Hour, Now: now}
-	}, "contract")
 }
 
 func TestTheExpiryIsRetentionAndADayAfterTheEnd(t *testing.T) {
@@ -114,10 +106,9 @@ func TestACallThatFailsIsAnErrorThatSaysSo(t *testing.T) {
 	client := awsdynamodb.NewFromConfig(fakecloud.MotoForTest(t).Config(), func(o *awsdynamodb.Options) {
 		o.BaseEndpoint, o.Retryer = &down.URL, aws.NopRetryer{}
 	})
-	store, ledger := dynamodb.Jobs{Client: client, Table: "t"}, dynamodb.Deliveries{Client: client, Table: "t"}
+	store := dynamodb.Jobs{Client: client, Table: "t"}
 	job := jobs.Record{Job: jobs.Job{Key: jobs.Key{Workflow: "crm", Job: "1"}, Status: jobs.Failed}, Version: 1, Pending: []jobs.Entry{{ID: "x"}}}
-	k := notify.Key{Job: "arn:w/1", Destination: "slack:C1"}
-	ctx, now := t.Context(), time.Now()
+	ctx := t.Context()
 	for name, call := range map[string]func() error{
 		"Watches":   func() error { _, err := store.Watches(ctx); return err },
 		"SaveWatch": func() error { return store.SaveWatch(ctx, jobs.Watch{Workflow: "crm"}) },
@@ -126,26 +117,6 @@ func TestACallThatFailsIsAnErrorThatSaysSo(t *testing.T) {
 		"Record":    func() error { _, err := store.Record(ctx, job.Job.Key); return err },
 		"Save":      func() error { return store.Save(ctx, job, &jobs.Entry{ID: "y"}) },
 		"Settle":    func() error { return store.Settle(ctx, job, []string{"x"}, nil) },
-		"Claim": func() error {
-			_, err := ledger.Claim(ctx, k, "x", "me", notify.Progress{}, now)
-			if _, ok := errors.AsType[*notify.Claimed](err); ok {
-				return nil
-			}
-			return err
-		},
-		"SaveCard": func() error { return ledger.SaveCard(ctx, k, notify.MessageRef{}) },
-		"Finish":   func() error { return ledger.Finish(ctx, k, "me", "x", notify.Progress{}) },
-		"Release":  func() error { return ledger.Release(ctx, k, "me") },
-		"Slot": func() error {
-			_, ok, err := ledger.Slot(ctx, "slack:C1", time.Second, now)
-			if ok {
-				return nil
-			}
-			return err
-		},
-		"Hold":   func() error { return ledger.Hold(ctx, "slack:C1", now) },
-		"Broken": func() error { _, err := ledger.Broken(ctx, "slack:C1"); return err },
-		"Warned": func() error { return ledger.Warned(ctx, "slack:C1") },
 	} {
 		if err := call(); err == nil || errors.Is(err, jobs.ErrConflict) || !strings.Contains(err.Error(), "500") {
 			t.Errorf("%s: %v", name, err)

@@ -124,7 +124,7 @@ func Deploy(ctx context.Context, o Options) (cloud *Cloud, err error) {
 	}
 	extra := map[string]string{
 		"AWS_REGION": Region, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-		"AWS_ENDPOINT_URL": c.ProxyURL, "AWS_ENDPOINT_URL_ENTITYRESOLUTION": erURL, "SLACK_API_URL": c.SlackURL + "/api/",
+		"AWS_ENDPOINT_URL": c.ProxyURL, "AWS_ENDPOINT_URL_ENTITYRESOLUTION": erURL, "SLACK_API_URL": c.SlackURL + "/api/", "ALLOW_LOOPBACK": "true",
 	}
 	if c.Poller, err = c.function(ctx, "PollerFunction", dirs, extra, o); err != nil {
 		return nil, err

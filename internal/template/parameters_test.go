@@ -197,7 +197,7 @@ var settingName = regexp.MustCompile(`\b(?:Text|Required|Int|Float|Bool|Getenv|L
 
 func TestEachSettingThatAFunctionReadsIsSetAndNoOther(t *testing.T) {
 	// The first two change how Go runs; the rest may be set by hand.
-	fromOutside := []string{"GOGC", "GOMEMLIMIT", "ENTITY_RESOLUTION_RATE", "SLACK_API_URL"}
+	fromOutside := []string{"GOGC", "GOMEMLIMIT", "ENTITY_RESOLUTION_RATE", "SLACK_API_URL", "ALLOW_LOOPBACK"}
 	s := deploy(t, "us-east-1", toSlackAndEmail)
 	for id, folder := range map[string]string{"PollerFunction": "functions/poller/", "NotifierFunction": "functions/notifier/"} {
 		var read []string
@@ -232,7 +232,7 @@ func TestSettingsCarryTheParametersTheyAreNamedAfter(t *testing.T) {
 	s := deploy(t, "us-east-1", parameters)
 	for id, want := range map[string]map[string]any{
 		"PollerFunction": {
-			"JOBS_TABLE": "JobsTable", "EVENT_BUS_NAME": "central", "WORKFLOW_INCLUDE": "a*", "WORKFLOW_EXCLUDE": "ab*",
+			"RETENTION_DAYS": "10", "JOBS_TABLE": "JobsTable", "EVENT_BUS_NAME": "central", "WORKFLOW_INCLUDE": "a*", "WORKFLOW_EXCLUDE": "ab*",
 		},
 		"NotifierFunction": {
 			"DELIVERIES_TABLE": "DeliveriesTable",
@@ -243,7 +243,7 @@ func TestSettingsCarryTheParametersTheyAreNamedAfter(t *testing.T) {
 			"EMAIL_FROM": "notifier@example.com", "EMAIL_TO": "a@example.com,b@example.com", "EMAIL_STATUSES": "SUCCEEDED",
 		},
 	} {
-		maps.Copy(want, map[string]any{"STACK_NAME": "notifier", "RETENTION_DAYS": "10", "GOGC": "400", "GOMEMLIMIT": "96MiB"})
+		maps.Copy(want, map[string]any{"STACK_NAME": "notifier", "GOGC": "400", "GOMEMLIMIT": "96MiB"})
 		got := object(object(s.resource(t, "AWS::Lambda::Function", id)["Environment"])["Variables"])
 		if !maps.Equal(got, want) {
 			t.Errorf("%s\n has  %v\n want %v", id, got, want)

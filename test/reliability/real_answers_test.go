@@ -54,7 +54,7 @@ func webhookSecrets(r *real) {
 		r.Slack.Inject(fault, http.Header{"Location": {fakecloud.WebhookPath}})
 		before := len(r.log.since(0))
 		r.tell(f, fmt.Sprint("hook-", i))
-		if r.log.count(before, "not told") == 0 && r.log.count(before, "dead-letter") == 0 {
+		if r.log.count(before, "notification failed") == 0 && r.log.count(before, "dead-letter") == 0 {
 			r.t.Errorf("%+v: nothing is in the log of it", fault)
 		}
 	}
@@ -125,7 +125,7 @@ func secretsAndQuota(r *real) {
 	before := len(r.log.since(0))
 	r.tick()
 	r.await(30*time.Second, "a telling fails while SSM is down", func() bool { return r.log.count(before, `"reason":"unavailable"`) > 0 })
-	if n := r.log.count(before, `"DestinationsBroken":1`); n != 0 {
+	if n := r.log.count(before, `"DestinationsMisconfigured":1`); n != 0 {
 		r.t.Error("an outage is called a wrong setting")
 	}
 	r.Proxy.Clear()

@@ -58,7 +58,7 @@ func brokenChannel(r *real) {
 			r.t.Errorf("%s was told %d times, want once", to, n)
 		}
 	}
-	if r.log.count(before, `"DestinationsBroken":1`) == 0 {
+	if r.log.count(before, `"DestinationsMisconfigured":1`) == 0 {
 		r.t.Error("no metric says so")
 	}
 	r.purge()
@@ -120,7 +120,7 @@ func canaryByHand(r *real) {
 		r.t.Errorf("%d messages in Slack, want 1", seen)
 	}
 	r.Slack.Inject(fakecloud.Fault{Status: http.StatusOK, Body: `{"ok":false,"error":"channel_not_found"}`}, nil)
-	if out, err = run("5s"); err == nil || !strings.Contains(out, "not told: slack:"+fakecloud.SlackChannel+".") {
+	if out, err = run("5s"); err == nil || !strings.Contains(out, "not received by: slack:"+fakecloud.SlackChannel+".") {
 		r.t.Errorf("with a broken channel: %v, %s", err, out)
 	}
 	r.purge()

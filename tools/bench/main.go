@@ -156,7 +156,7 @@ func startOnce(name, dir string, aws *fakeAWS) (ms, mib float64, err error) {
 func function(name, dir string, aws *fakeAWS) *fakecloud.Lambda {
 	return &fakecloud.Lambda{Name: name, Dir: dir, Timeout: time.Minute, Env: map[string]string{
 		"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_ENDPOINT_URL": aws.url,
-		"AWS_ENDPOINT_URL_ENTITYRESOLUTION": aws.erURL, "SLACK_API_URL": aws.slackURL + "/api/",
+		"AWS_ENDPOINT_URL_ENTITYRESOLUTION": aws.erURL, "SLACK_API_URL": aws.slackURL + "/api/", "ALLOW_LOOPBACK": "true",
 		"GOGC": "400", "GOMEMLIMIT": "96MiB", "STACK_NAME": "bench", "ENTITY_RESOLUTION_RATE": "1000",
 		"JOBS_TABLE": "jobs", "EVENT_BUS_NAME": "default", "DELIVERIES_TABLE": "deliveries",
 		"SLACK_QUEUE_URL": aws.url + "/1/slack", "SLACK_DEAD_LETTER_QUEUE_URL": aws.url + "/1/slack-dead",

@@ -121,14 +121,14 @@ func card(name, mention string) func(string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		p, err := posted(slack.Card(m, mention), fakecloud.SlackMessage{At: morning, TS: "1"})
+		p, err := posted(slack.RenderCard(m, mention), fakecloud.SlackMessage{At: morning, TS: "1"})
 		return fakecloud.Page(name, "") + fakecloud.RenderSlack([]fakecloud.SlackMessage{p}), err
 	}
 }
 
 func notice(name string) func(string) (string, error) {
 	return func(string) (string, error) {
-		p, err := posted(slack.Card(messagetest.Notices()[name], ""), fakecloud.SlackMessage{At: morning, TS: "1"})
+		p, err := posted(slack.RenderCard(messagetest.Notices()[name], ""), fakecloud.SlackMessage{At: morning, TS: "1"})
 		return fakecloud.Page(name, "") + fakecloud.RenderSlack([]fakecloud.SlackMessage{p}), err
 	}
 }
@@ -143,10 +143,10 @@ func thread(root string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	root1, err1 := posted(slack.Card(failed, ""), fakecloud.SlackMessage{At: morning.Add(-15 * time.Minute), TS: "1", Edits: 2})
+	root1, err1 := posted(slack.RenderCard(failed, ""), fakecloud.SlackMessage{At: morning.Add(-15 * time.Minute), TS: "1", Edits: 2})
 	root1.Blocks = root1.Blocks[:2] // the rest is on the picture of the card
-	first, err2 := posted(slack.Reply(running, ""), fakecloud.SlackMessage{At: morning.Add(-14 * time.Minute), TS: "2", ThreadTS: "1"})
-	last, err3 := posted(slack.Reply(failed, "<!subteam^S0DATATEAM>"), fakecloud.SlackMessage{At: morning, TS: "3", ThreadTS: "1", Broadcast: true})
+	first, err2 := posted(slack.RenderReply(running, ""), fakecloud.SlackMessage{At: morning.Add(-14 * time.Minute), TS: "2", ThreadTS: "1"})
+	last, err3 := posted(slack.RenderReply(failed, "<!subteam^S0DATATEAM>"), fakecloud.SlackMessage{At: morning, TS: "3", ThreadTS: "1", Broadcast: true})
 	page := fakecloud.RenderSlack([]fakecloud.SlackMessage{root1, first, last})
 	return fakecloud.Page("thread", "") + page, errors.Join(err1, err2, err3)
 }
