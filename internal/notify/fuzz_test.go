@@ -23,8 +23,8 @@ func FuzzBody(f *testing.F) {
 			t.Errorf("%q comes again and again: %+v", outside, response)
 		}
 		times := map[string]int{}
-		for _, telling := range w.places[0].Told() {
-			times[telling.Step.Message.JobID+string(telling.Step.Message.Status)]++
+		for _, sent := range w.destinations[0].Sent() {
+			times[sent.Delivery.Message.JobID+string(sent.Delivery.Message.Status)]++
 		}
 		if times["1FAILED"] < 1 || times["2SUCCEEDED"] < 1 {
 			t.Errorf("beside %q were told %v", outside, times)

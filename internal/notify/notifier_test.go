@@ -17,6 +17,7 @@ import (
 	"github.com/idmapping/notifier/internal/fake"
 	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/notify"
+	"github.com/idmapping/notifier/internal/sqs"
 )
 
 // maxReceive is the queues' maxReceiveCount in template.yaml.
@@ -45,36 +46,39 @@ func wrap(entry jobs.Entry) string {
 	return string(b)
 }
 
-// world is a notifier with one lane among in-memory neighbours.
+// world is a notifier with one channel among in-memory doubles.
 type world struct {
 	*notify.Notifier
-	queue  *fake.Queue
-	ledger *fake.Deliveries
-	places []*fake.Destination
+	queue        *fake.Queue
+	deliveries   *fake.Deliveries
+	destinations []*fake.Destination
 }
 
-func newWorld(gap time.Duration, places ...string) *world {
-	w := &world{queue: &fake.Queue{Name: "slack"}, ledger: &fake.Deliveries{}}
-	lane := notify.Channel{Name: "slack", QueueURL: w.queue.URL(), DeadLetterQueueURL: w.queue.URL() + "-dead",
-		Filter: notify.Filter{All: true}, Gap: gap}
-	for _, name := range places {
-		place := &fake.Destination{Name: name}
-		w.places = append(w.places, place)
-		lane.Destinations = append(lane.Destinations, place)
+// newWorld has a destination per name. With an interval each has a rate limiter.
+func newWorld(interval time.Duration, names ...string) *world {
+	w := &world{queue: &fake.Queue{Name: "slack"}, deliveries: &fake.Deliveries{}}
+	channel := notify.Channel{Name: "slack", QueueURL: w.queue.URL(), DeadLetterQueueURL: w.queue.URL() + "-dead", Filter: notify.Filter{All: true}}
+	for _, name := range names {
+		d := &fake.Destination{Name: name}
+		if interval > 0 {
+			d.Limiter = notify.Limiter{Limits: w.deliveries, Destination: name, MinInterval: interval}
+		}
+		w.destinations = append(w.destinations, d)
+		channel.Destinations = append(channel.Destinations, d)
 	}
-	w.Notifier = &notify.Notifier{Channels: []notify.Channel{lane}, Deliveries: w.ledger, Queue: w.queue,
+	w.Notifier = &notify.Notifier{Channels: []notify.Channel{channel}, Deliveries: w.deliveries, Queue: w.queue,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	return w
 }
 
 // deliver passes a batch of visible messages through the notifier, as Lambda
-// does, and deletes what did not fail.
-func (w *world) deliver(t *testing.T) notify.Response {
+// does in a minute, and deletes those that did not fail.
+func (w *world) deliver(t *testing.T) sqs.Response {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	batch := w.queue.Receive(10)
-	response, err := w.Handle(ctx, batch)
+	response, err := sqs.Handler(w)(ctx, batch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +86,8 @@ func (w *world) deliver(t *testing.T) notify.Response {
 	return response
 }
 
-// drain delivers until the queue is empty, sleeping while all are hidden.
+// drain delivers until the queue is empty. It sleeps while all messages are
+// hidden.
 func (w *world) drain(t *testing.T) {
 	t.Helper()
 	for range 50_000 {
@@ -96,10 +101,11 @@ func (w *world) drain(t *testing.T) {
 	t.Fatal("the queue does not drain")
 }
 
-func said(place *fake.Destination) []string {
+// received lists job and status of the messages that a destination shows.
+func received(d *fake.Destination) []string {
 	var all []string
-	for _, telling := range place.Told() {
-		all = append(all, telling.Step.Message.JobID+" "+string(telling.Step.Message.Status))
+	for _, sent := range d.Sent() {
+		all = append(all, sent.Delivery.Message.JobID+" "+string(sent.Delivery.Message.Status))
 	}
 	return all
 }
@@ -107,11 +113,11 @@ func said(place *fake.Destination) []string {
 func expect(t *testing.T, got []string, want ...string) {
 	t.Helper()
 	if !slices.Equal(got, want) {
-		t.Fatalf("told %q\nwant %q", got, want)
+		t.Fatalf("received %q\nwant %q", got, want)
 	}
 }
 
-func TestAJobIsToldStepByStepAndEachStepOnce(t *testing.T) {
+func TestJobIsDeliveredStepByStepAndEachStepOnce(t *testing.T) {
 	w := newWorld(0, "a", "b")
 	for range 3 { // at least once is how queues deliver
 		w.queue.Put(body("1", jobs.Queued, 0))
@@ -121,38 +127,38 @@ func TestAJobIsToldStepByStepAndEachStepOnce(t *testing.T) {
 	w.queue.Put(body("1", jobs.Running, 1))
 	w.queue.Put(body("1", jobs.Failed, 2))
 	w.deliver(t)
-	for _, place := range w.places {
-		expect(t, said(place), "1 QUEUED", "1 RUNNING", "1 FAILED")
-		for i, telling := range place.Told() {
-			if known := telling.Step.Card != (notify.MessageRef{}); known != (i > 0) || !telling.Step.Edit {
-				t.Errorf("step %d: card %v, edit %v", i, telling.Step.Card, telling.Step.Edit)
+	for _, d := range w.destinations {
+		expect(t, received(d), "1 QUEUED", "1 RUNNING", "1 FAILED")
+		for i, sent := range d.Sent() {
+			if known := sent.Delivery.Card != (notify.MessageRef{}); known != (i > 0) || !sent.Delivery.Edit {
+				t.Errorf("step %d: card %v, edit %v", i, sent.Delivery.Card, sent.Delivery.Edit)
 			}
 		}
 	}
 }
 
-func TestABatchIsToldInTheOrderInWhichThingsHappened(t *testing.T) {
+func TestBatchIsDeliveredInOrderOfObservation(t *testing.T) {
 	w := newWorld(0, "a")
 	w.queue.Put(body("1", jobs.Succeeded, 3))
 	w.queue.Put(body("2", jobs.Running, 1))
 	w.queue.Put(body("1", jobs.Running, 1))
 	w.queue.Put(body("1", jobs.Queued, 0))
 	w.deliver(t)
-	expect(t, said(w.places[0]), "1 QUEUED", "2 RUNNING", "1 RUNNING", "1 SUCCEEDED")
+	expect(t, received(w.destinations[0]), "1 QUEUED", "2 RUNNING", "1 RUNNING", "1 SUCCEEDED")
 	w.queue.Put(body("3", "PAUSED", 2)) // of one stage with RUNNING
 	w.queue.Put(body("3", jobs.Running, 1))
 	w.queue.Put(body("4", jobs.Failed, 5))
 	w.queue.Put(body("4", jobs.Running, 5)) // seen in the same moment
 	w.deliver(t)
-	expect(t, said(w.places[0])[4:], "3 RUNNING", "3 PAUSED", "4 RUNNING", "4 FAILED")
+	expect(t, received(w.destinations[0])[4:], "3 RUNNING", "3 PAUSED", "4 RUNNING", "4 FAILED")
 }
 
 // Sending ends early enough before the deadline to record what was sent, and a
 // claim lasts until the deadline: a function that was cut off tells nobody.
-func TestNothingIsSentThatCouldNotBeRecordedBeforeTheDeadline(t *testing.T) {
+func TestNothingIsSentThatCannotBeRecordedBeforeTheDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(0, "a")
-		w.places[0].Fault = func(op string, _ notify.Delivery) error {
+		w.destinations[0].Fault = func(op string, _ notify.Delivery) error {
 			if op == "Send" {
 				time.Sleep(5 * time.Second) // the most that a call takes
 			}
@@ -164,10 +170,10 @@ func TestNothingIsSentThatCouldNotBeRecordedBeforeTheDeadline(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		var claimed []time.Time
-		w.Deliveries = claims{w.ledger, func(until time.Time) { claimed = append(claimed, until) }}
+		w.Deliveries = claims{w.deliveries, func(until time.Time) { claimed = append(claimed, until) }}
 		begin := time.Now()
 		batch := w.queue.Receive(10)
-		response, err := w.Handle(ctx, batch)
+		response, err := sqs.Handler(w)(ctx, batch)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -180,9 +186,9 @@ func TestNothingIsSentThatCouldNotBeRecordedBeforeTheDeadline(t *testing.T) {
 			}
 		}
 		w.queue.Delete(batch, response.BatchItemFailures)
-		w.places[0].Fault = nil
+		w.destinations[0].Fault = nil
 		w.drain(t)
-		if n := len(w.places[0].Told()); n != 10 {
+		if n := len(w.destinations[0].Sent()); n != 10 {
 			t.Errorf("%d are told in the end", n)
 		}
 	})
@@ -190,19 +196,19 @@ func TestNothingIsSentThatCouldNotBeRecordedBeforeTheDeadline(t *testing.T) {
 
 // A call that hangs takes neither the batch's outcome with it nor what else was
 // told.
-func TestACallThatHangsLeavesTheBatchItsAnswer(t *testing.T) {
+func TestHangingCallLeavesTheBatchItsResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(0, "a")
 		w.queue.Put(body("1", jobs.Failed, 0))
 		w.queue.Put(body("2", jobs.Failed, 1))
-		w.Deliveries = hanging{w.ledger, "arn:aws:entityresolution:eu-west-1:123456789012:idmappingworkflow/crm/2"}
+		w.Deliveries = hanging{w.deliveries, "arn:aws:entityresolution:eu-west-1:123456789012:idmappingworkflow/crm/2"}
 		begin := time.Now()
 		if response := w.deliver(t); response.Sent != 1 || len(response.BatchItemFailures) != 1 || time.Since(begin) >= time.Minute {
 			t.Errorf("%+v after %v", response, time.Since(begin))
 		}
-		w.Deliveries = w.ledger
+		w.Deliveries = w.deliveries
 		w.drain(t)
-		expect(t, said(w.places[0]), "1 FAILED", "2 FAILED", "2 FAILED") // sent and not recorded
+		expect(t, received(w.destinations[0]), "1 FAILED", "2 FAILED", "2 FAILED") // sent and not recorded
 	})
 }
 
@@ -212,12 +218,12 @@ type hanging struct {
 	job string
 }
 
-func (h hanging) Finish(ctx context.Context, k notify.Key, claimant, transition string, shown notify.Progress) error {
+func (h hanging) Record(ctx context.Context, k notify.Key, claimant string, o notify.Outcome) error {
 	if k.Job == h.job {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	return h.Deliveries.Finish(ctx, k, claimant, transition, shown)
+	return h.Deliveries.Record(ctx, k, claimant, o)
 }
 
 // claims notes until when is claimed.
@@ -231,17 +237,17 @@ func (c claims) Claim(ctx context.Context, k notify.Key, transition, claimant st
 	return c.Deliveries.Claim(ctx, k, transition, claimant, attempt, until)
 }
 
-func TestWhatComesLateNeverTurnsAJobBack(t *testing.T) {
+func TestLateEventNeverRegressesStatus(t *testing.T) {
 	w := newWorld(0, "a")
 	for _, b := range []string{body("1", jobs.Succeeded, 3), body("1", jobs.Running, 1), body("1", jobs.Queued, 0), body("1", "PAUSED", 2)} {
 		w.queue.Put(b)
 		w.deliver(t)
 	}
-	expect(t, said(w.places[0]), "1 SUCCEEDED")
+	expect(t, received(w.destinations[0]), "1 SUCCEEDED")
 	w.queue.Put(body("1", jobs.Failed, 2)) // an end is always told, but the card keeps the newer one
 	w.deliver(t)
-	expect(t, said(w.places[0]), "1 SUCCEEDED", "1 FAILED")
-	if w.places[0].Told()[1].Step.Edit {
+	expect(t, received(w.destinations[0]), "1 SUCCEEDED", "1 FAILED")
+	if w.destinations[0].Sent()[1].Delivery.Edit {
 		t.Error("the older end edits the card")
 	}
 	if w.queue.Len() != 0 {
@@ -249,11 +255,11 @@ func TestWhatComesLateNeverTurnsAJobBack(t *testing.T) {
 	}
 }
 
-func TestOnlyTheDestinationThatMissedAnEventGetsItAgain(t *testing.T) {
+func TestOnlyTheDestinationThatMissedAnEventReceivesItAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(0, "a", "b", "c")
 		outage := time.Now().Add(6 * time.Hour)
-		w.places[1].Fault = func(op string, _ notify.Delivery) error {
+		w.destinations[1].Fault = func(op string, _ notify.Delivery) error {
 			if op == "Send" && time.Now().Before(outage) {
 				return &notify.Failure{Reason: notify.Unavailable, Err: errors.New("503")}
 			}
@@ -262,23 +268,23 @@ func TestOnlyTheDestinationThatMissedAnEventGetsItAgain(t *testing.T) {
 		w.queue.Put(body("1", jobs.Failed, 0))
 		start := time.Now()
 		w.drain(t)
-		for _, place := range w.places {
-			expect(t, said(place), "1 FAILED")
+		for _, d := range w.destinations {
+			expect(t, received(d), "1 FAILED")
 		}
-		if late := w.places[0].Told()[0].At.Sub(start); late > time.Second {
+		if late := w.destinations[0].Sent()[0].At.Sub(start); late > time.Second {
 			t.Errorf("the first was told %v late", late)
 		}
-		if late := w.places[1].Told()[0].At.Sub(outage); late > time.Hour {
+		if late := w.destinations[1].Sent()[0].At.Sub(outage); late > time.Hour {
 			t.Errorf("the second was told %v after it was back", late)
 		}
 	})
 }
 
-func TestABrokenDestinationIsNotTriedForEveryMessageOfABatch(t *testing.T) {
+func TestFailingDestinationIsSuspendedForTheRestOfTheBatch(t *testing.T) {
 	for reason, tries := range map[notify.Reason]int{notify.Unavailable: 2, notify.RateLimited: 1, notify.Misconfigured: 1, notify.Refused: 10} {
 		w := newWorld(0, "a")
 		tried := 0
-		w.places[0].Fault = func(string, notify.Delivery) error {
+		w.destinations[0].Fault = func(string, notify.Delivery) error {
 			tried++
 			return &notify.Failure{Reason: reason, Err: errors.New("no")}
 		}
@@ -298,13 +304,13 @@ func TestABrokenDestinationIsNotTriedForEveryMessageOfABatch(t *testing.T) {
 		if len(response.BatchItemFailures) != 10 || w.queue.Len() != 10 {
 			t.Errorf("%s: %d failures, %d left", reason, len(response.BatchItemFailures), w.queue.Len())
 		}
-		if broken := response.Broken > 0; broken != (reason == notify.Misconfigured) {
-			t.Errorf("%s: broken = %d", reason, response.Broken)
+		if broken := response.Misconfigured > 0; broken != (reason == notify.Misconfigured) {
+			t.Errorf("%s: broken = %d", reason, response.Misconfigured)
 		}
 	}
 }
 
-func TestPoisonGoesToTheDeadLetterQueueAtOnceWithItsReason(t *testing.T) {
+func TestPoisonMessageIsDeadLetteredAtOnceWithItsReason(t *testing.T) {
 	w := newWorld(0, "a")
 	for _, b := range []string{"", "{", `{"source":"aws.s3","detail-type":"Object Created"}`, strings.Repeat("x", 200_000)} {
 		w.queue.Put(b)
@@ -320,10 +326,10 @@ func TestPoisonGoesToTheDeadLetterQueueAtOnceWithItsReason(t *testing.T) {
 			t.Errorf("reason %q", d.Reason)
 		}
 	}
-	expect(t, said(w.places[0]), "1 SUCCEEDED")
+	expect(t, received(w.destinations[0]), "1 SUCCEEDED")
 }
 
-func TestPoisonStaysInTheQueueWhileTheDeadLetterQueueDoesNotTakeIt(t *testing.T) {
+func TestPoisonMessageStaysWhileDeadLetteringFails(t *testing.T) {
 	w := newWorld(0, "a")
 	w.queue.Fault = func(op string) error {
 		if op == "DeadLetter" {
@@ -337,12 +343,12 @@ func TestPoisonStaysInTheQueueWhileTheDeadLetterQueueDoesNotTakeIt(t *testing.T)
 	}
 }
 
-func TestOfABatchOnlyWhatFailedComesAgain(t *testing.T) {
+func TestOnlyFailedMessagesOfABatchComeBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(0, "a")
 		fails := map[string]notify.Reason{"1": notify.Refused, "2": notify.Unavailable, "4": notify.Refused, "7": notify.Unavailable, "9": notify.Refused}
-		w.places[0].Fault = func(op string, step notify.Delivery) error {
-			job := step.Message.JobID
+		w.destinations[0].Fault = func(op string, d notify.Delivery) error {
+			job := d.Message.JobID
 			if job == "6" && len(fails) > 0 {
 				panic("a fault of ours")
 			}
@@ -356,22 +362,22 @@ func TestOfABatchOnlyWhatFailedComesAgain(t *testing.T) {
 		}
 		response := w.deliver(t)
 		told := []string{"3 FAILED", "5 FAILED", "8 FAILED", "10 FAILED"}
-		expect(t, said(w.places[0]), told...)
+		expect(t, received(w.destinations[0]), told...)
 		if dead, failed, left := len(w.queue.Dead()), len(response.BatchItemFailures), w.queue.Len(); dead != 3 || failed != 3 || left != 3 {
 			t.Errorf("%d dead, %d failed, %d left, want 3 each", dead, failed, left)
 		}
 		fails = nil
 		w.drain(t)
-		again := said(w.places[0])[len(told):]
+		again := received(w.destinations[0])[len(told):]
 		slices.Sort(again)
 		expect(t, again, "2 FAILED", "6 FAILED", "7 FAILED")
 	})
 }
 
-func TestAPanicTakesOnlyItsOwnMessageAlong(t *testing.T) {
+func TestPanicFailsOnlyItsOwnMessage(t *testing.T) {
 	w := newWorld(0, "a")
-	w.places[0].Fault = func(_ string, step notify.Delivery) error {
-		if step.Message.JobID == "5" {
+	w.destinations[0].Fault = func(_ string, d notify.Delivery) error {
+		if d.Message.JobID == "5" {
 			panic("a fault of ours")
 		}
 		return nil
@@ -385,10 +391,10 @@ func TestAPanicTakesOnlyItsOwnMessageAlong(t *testing.T) {
 	}
 }
 
-func TestASecondDeliveryInFlightWaitsForTheFirst(t *testing.T) {
+func TestConcurrentDuplicateWaitsForTheFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(0, "a")
-		w.places[0].Fault = func(op string, _ notify.Delivery) error {
+		w.destinations[0].Fault = func(op string, _ notify.Delivery) error {
 			if op == "Send" {
 				time.Sleep(3 * time.Second)
 			}
@@ -402,14 +408,14 @@ func TestASecondDeliveryInFlightWaitsForTheFirst(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			response, err := w.Handle(ctx, first)
+			response, err := sqs.Handler(w)(ctx, first)
 			if err != nil || response.Sent != 1 {
 				t.Errorf("first: %+v, %v", response, err)
 			}
 			w.queue.Delete(first, response.BatchItemFailures)
 		}()
 		time.Sleep(time.Second)
-		response, err := w.Handle(ctx, second)
+		response, err := sqs.Handler(w)(ctx, second)
 		if err != nil || len(response.BatchItemFailures) != 1 {
 			t.Errorf("second: %+v, %v", response, err)
 		}
@@ -419,11 +425,11 @@ func TestASecondDeliveryInFlightWaitsForTheFirst(t *testing.T) {
 		w.queue.Delete(second, response.BatchItemFailures)
 		<-done
 		w.drain(t)
-		expect(t, said(w.places[0]), "1 FAILED")
+		expect(t, received(w.destinations[0]), "1 FAILED")
 	})
 }
 
-func TestOneChannelGetsAtMostOneMessageASecondFromAllInvocationsTogether(t *testing.T) {
+func TestConcurrentInvocationsShareOneMessagePerSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(time.Second, "a")
 		for i := range 60 {
@@ -435,7 +441,7 @@ func TestOneChannelGetsAtMostOneMessageASecondFromAllInvocationsTogether(t *test
 		}
 		<-done
 		<-done
-		told := w.places[0].Told()
+		told := w.destinations[0].Sent()
 		if len(told) != 60 {
 			t.Fatalf("told %d, want 60", len(told))
 		}
@@ -450,11 +456,11 @@ func TestOneChannelGetsAtMostOneMessageASecondFromAllInvocationsTogether(t *test
 	})
 }
 
-func TestRetryAfterHoldsEverybodyBack(t *testing.T) {
+func TestRetryAfterPausesTheWholeBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(time.Second, "a")
 		asked := time.Time{}
-		w.places[0].Fault = func(op string, _ notify.Delivery) error {
+		w.destinations[0].Fault = func(op string, _ notify.Delivery) error {
 			if op == "Send" && asked.IsZero() {
 				asked = time.Now()
 				return &notify.Failure{Reason: notify.RateLimited, After: 90 * time.Second, Err: errors.New("429")}
@@ -465,7 +471,7 @@ func TestRetryAfterHoldsEverybodyBack(t *testing.T) {
 			w.queue.Put(body(fmt.Sprint(i), jobs.Succeeded, 0))
 		}
 		w.drain(t)
-		told := w.places[0].Told()
+		told := w.destinations[0].Sent()
 		if len(told) != 5 {
 			t.Fatalf("told %d, want 5", len(told))
 		}
@@ -477,12 +483,12 @@ func TestRetryAfterHoldsEverybodyBack(t *testing.T) {
 
 // The destination's word holds for other invocations too, which have not asked
 // it, and giving way to others does not prolong it.
-func TestRetryAfterHoldsWhatComesLater(t *testing.T) {
+func TestRetryAfterPausesLaterInvocations(t *testing.T) {
 	for _, gap := range []time.Duration{time.Second, 0} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(gap, "a")
 			begin := time.Now()
-			w.places[0].Fault = func(op string, _ notify.Delivery) error {
+			w.destinations[0].Fault = func(op string, _ notify.Delivery) error {
 				if op == "Send" && time.Since(begin) == 0 {
 					return &notify.Failure{Reason: notify.RateLimited, After: 5 * time.Minute, Err: errors.New("429")}
 				}
@@ -500,26 +506,26 @@ func TestRetryAfterHoldsWhatComesLater(t *testing.T) {
 				}
 			}
 			w.drain(t)
-			first := w.places[0].Told()[0].At.Sub(begin)
+			first := w.destinations[0].Sent()[0].At.Sub(begin)
 			if gap == 0 && first != time.Minute {
 				t.Errorf("without a pace of ours the next came after %v", first)
 			}
 			if gap > 0 && (first < 5*time.Minute || first > 6*time.Minute) {
 				t.Errorf("the first came after %v, want 5 min", first)
 			}
-			if n := len(w.places[0].Told()); n != 5 {
+			if n := len(w.destinations[0].Sent()); n != 5 {
 				t.Errorf("%d are told", n)
 			}
 		})
 	}
 }
 
-func TestAMessageThatOneRefusesWaitsForTheOther(t *testing.T) {
+func TestMessageThatOneDestinationRefusesWaitsForTheOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(0, "a", "b")
 		down := true
 		for i, reason := range []notify.Reason{notify.Refused, notify.Unavailable} {
-			w.places[i].Fault = func(op string, _ notify.Delivery) error {
+			w.destinations[i].Fault = func(op string, _ notify.Delivery) error {
 				if op == "Send" && (down || reason == notify.Refused) {
 					return &notify.Failure{Reason: reason, Err: errors.New("no")}
 				}
@@ -532,7 +538,7 @@ func TestAMessageThatOneRefusesWaitsForTheOther(t *testing.T) {
 		}
 		down = false
 		w.drain(t)
-		expect(t, said(w.places[1]), "1 FAILED")
+		expect(t, received(w.destinations[1]), "1 FAILED")
 		if dead := w.queue.Dead(); len(dead) != 1 || dead[0].Reason != "a: refused: no" {
 			t.Errorf("dead letters %+v", dead)
 		}
@@ -542,7 +548,7 @@ func TestAMessageThatOneRefusesWaitsForTheOther(t *testing.T) {
 func TestNothingIsSentWithoutAClaim(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(0, "a")
-		w.ledger.Fault = func(op string) error {
+		w.deliveries.Fault = func(op string) error {
 			if op == "Claim" {
 				return errors.New("throttled")
 			}
@@ -552,20 +558,20 @@ func TestNothingIsSentWithoutAClaim(t *testing.T) {
 		if response := w.deliver(t); len(response.BatchItemFailures) != 1 {
 			t.Errorf("%+v", response)
 		}
-		expect(t, said(w.places[0]))
-		w.ledger.Fault = nil
+		expect(t, received(w.destinations[0]))
+		w.deliveries.Fault = nil
 		w.drain(t)
-		expect(t, said(w.places[0]), "1 FAILED")
+		expect(t, received(w.destinations[0]), "1 FAILED")
 	})
 }
 
-func TestHowLongAMessageWaitsAtFirst(t *testing.T) {
+func TestFirstRetryWaitsByReason(t *testing.T) {
 	for reason, want := range map[notify.Reason]time.Duration{
 		notify.Unavailable: 30 * time.Second, notify.Misconfigured: 5 * time.Minute, notify.RateLimited: 30 * time.Second,
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(0, "a")
-			w.places[0].Fault = failing(reason, "no")
+			w.destinations[0].Fault = failing(reason)
 			w.queue.Put(body("1", jobs.Failed, 0))
 			w.deliver(t)
 			if next, _ := w.queue.Next(); time.Until(next) < want || time.Until(next) > want*8/7 {
@@ -575,24 +581,24 @@ func TestHowLongAMessageWaitsAtFirst(t *testing.T) {
 	}
 }
 
-func TestWhatWasShownIsTheNewestEvenAfterAnOlderEnd(t *testing.T) {
+func TestProgressStaysAtTheNewestTerminalStatus(t *testing.T) {
 	w := newWorld(0, "a")
 	for _, b := range []string{body("1", jobs.Succeeded, 3), body("1", jobs.Failed, 1)} {
 		w.queue.Put(b)
 		w.deliver(t)
 	}
-	state := w.ledger.State(notify.Key{Job: fake.ARN("crm") + "/1", Destination: "a"})
-	if state.Shown.Status != jobs.Succeeded || len(state.Told) != 2 {
+	state := w.deliveries.State(notify.Key{Job: fake.ARN("crm") + "/1", Destination: "a"})
+	if state.Progress.Status != jobs.Succeeded || len(state.Delivered) != 2 {
 		t.Errorf("recorded as %+v", state)
 	}
 }
 
-func TestADestinationThatAsksForASecondForDaysLosesNothing(t *testing.T) {
+func TestDestinationThatAsksForOneSecondForDaysLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(0, "email")
 		w.queue.MaxReceive = maxReceive
 		back := time.Now().Add(3 * 24 * time.Hour)
-		w.places[0].Fault = func(op string, _ notify.Delivery) error {
+		w.destinations[0].Fault = func(op string, _ notify.Delivery) error {
 			if op == "Send" && time.Now().Before(back) {
 				return &notify.Failure{Reason: notify.RateLimited, After: time.Second, Err: errors.New("429")}
 			}
@@ -600,19 +606,19 @@ func TestADestinationThatAsksForASecondForDaysLosesNothing(t *testing.T) {
 		}
 		w.queue.Put(body("1", jobs.Failed, 0))
 		w.drain(t)
-		expect(t, said(w.places[0]), "1 FAILED")
+		expect(t, received(w.destinations[0]), "1 FAILED")
 		if dead := w.queue.Dead(); len(dead) != 0 {
 			t.Errorf("dead letters %v", dead)
 		}
 	})
 }
 
-func TestAnOutageOfFourDaysLosesNothing(t *testing.T) {
+func TestOutageOfFourDaysLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(time.Second, "a")
 		w.queue.MaxReceive = maxReceive
 		back := time.Now().Add(4 * 24 * time.Hour)
-		w.places[0].Fault = func(op string, _ notify.Delivery) error {
+		w.destinations[0].Fault = func(op string, _ notify.Delivery) error {
 			if op == "Send" && time.Now().Before(back) {
 				return &notify.Failure{Reason: notify.Unavailable, Err: errors.New("503")}
 			}
@@ -622,19 +628,19 @@ func TestAnOutageOfFourDaysLosesNothing(t *testing.T) {
 			w.queue.Put(body(fmt.Sprint(i), jobs.Failed, 0))
 		}
 		w.drain(t)
-		if told, dead := len(w.places[0].Told()), len(w.queue.Dead()); told != 25 || dead != 0 {
+		if told, dead := len(w.destinations[0].Sent()), len(w.queue.Dead()); told != 25 || dead != 0 {
 			t.Errorf("told %d, dead %d", told, dead)
 		}
 	})
 }
 
-func TestSixHoursOfSlackDownWithFiveHundredEventsAreMadeUpForInPace(t *testing.T) {
+func TestFiveHundredEventsOfASixHourOutageArriveWithin15Minutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(time.Second, "slack")
 		w.queue.MaxReceive = maxReceive
 		start := time.Now()
 		back := start.Add(6 * time.Hour)
-		w.places[0].Fault = func(op string, _ notify.Delivery) error {
+		w.destinations[0].Fault = func(op string, _ notify.Delivery) error {
 			if op == "Send" && time.Now().Before(back) {
 				return &notify.Failure{Reason: notify.Unavailable, Err: errors.New("503")}
 			}
@@ -646,7 +652,7 @@ func TestSixHoursOfSlackDownWithFiveHundredEventsAreMadeUpForInPace(t *testing.T
 				w.queue.Put(body(fmt.Sprint(i), jobs.Failed, 0))
 			}()
 		}
-		for len(w.places[0].Told()) < 500 && time.Since(start) < 10*time.Hour {
+		for len(w.destinations[0].Sent()) < 500 && time.Since(start) < 10*time.Hour {
 			if next, some := w.queue.Next(); some {
 				time.Sleep(max(time.Millisecond, time.Until(next)))
 			} else {
@@ -654,7 +660,7 @@ func TestSixHoursOfSlackDownWithFiveHundredEventsAreMadeUpForInPace(t *testing.T
 			}
 			w.deliver(t)
 		}
-		told := w.places[0].Told()
+		told := w.destinations[0].Sent()
 		if len(told) != 500 || len(w.queue.Dead()) != 0 {
 			t.Fatalf("told %d of 500, %d dead letters", len(told), len(w.queue.Dead()))
 		}
@@ -671,10 +677,10 @@ func TestSixHoursOfSlackDownWithFiveHundredEventsAreMadeUpForInPace(t *testing.T
 	})
 }
 
-func TestADeadLetterThatIsPutBackAfterTheFixIsToldOnceToEachWhoMissedIt(t *testing.T) {
+func TestRedrivenDeadLetterReachesOnlyTheDestinationThatMissedIt(t *testing.T) {
 	w := newWorld(0, "a", "b")
 	broken := true
-	w.places[1].Fault = func(op string, _ notify.Delivery) error {
+	w.destinations[1].Fault = func(op string, _ notify.Delivery) error {
 		if broken && op == "Send" {
 			return &notify.Failure{Reason: notify.Refused, Err: errors.New("no")}
 		}
@@ -690,11 +696,11 @@ func TestADeadLetterThatIsPutBackAfterTheFixIsToldOnceToEachWhoMissedIt(t *testi
 		w.queue.Put(w.queue.Dead()[0].Body)
 		w.deliver(t)
 	}
-	expect(t, said(w.places[0]), "1 FAILED")
-	expect(t, said(w.places[1]), "1 FAILED")
+	expect(t, received(w.destinations[0]), "1 FAILED")
+	expect(t, received(w.destinations[1]), "1 FAILED")
 }
 
-func TestTheLaneChoosesByStatus(t *testing.T) {
+func TestFilterMatchesByStatus(t *testing.T) {
 	all := map[string]event.Event{}
 	for _, status := range []jobs.Status{"QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "PAUSED"} {
 		e, err := event.Decode([]byte(body("1", status, 0)))
@@ -724,7 +730,7 @@ func TestTheLaneChoosesByStatus(t *testing.T) {
 	}
 }
 
-func TestWhatTheLaneDoesNotWantLeavesTheQueueUntold(t *testing.T) {
+func TestFilteredMessageLeavesTheQueueUnsent(t *testing.T) {
 	w := newWorld(0, "a")
 	w.Channels[0].Filter = notify.ParseFilter("")
 	w.queue.Put(body("1", jobs.Running, 0))
@@ -732,14 +738,14 @@ func TestWhatTheLaneDoesNotWantLeavesTheQueueUntold(t *testing.T) {
 	if response := w.deliver(t); response.Sent != 1 || w.queue.Len() != 0 {
 		t.Errorf("%+v, %d left", response, w.queue.Len())
 	}
-	expect(t, said(w.places[0]), "1 FAILED")
+	expect(t, received(w.destinations[0]), "1 FAILED")
 }
 
-func TestABatchFromAnUnknownQueueIsAnError(t *testing.T) {
+func TestBatchFromAnUnknownQueueIsAnError(t *testing.T) {
 	w := newWorld(0, "a")
 	other := &fake.Queue{Name: "other"}
 	other.Put(body("1", jobs.Failed, 0))
-	if _, err := w.Handle(t.Context(), other.Receive(1)); err == nil || !strings.Contains(err.Error(), "other") {
+	if _, err := sqs.Handler(w)(t.Context(), other.Receive(1)); err == nil || !strings.Contains(err.Error(), "other") {
 		t.Errorf("error = %v", err)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/idmapping/notifier/internal/fake"
 	"github.com/idmapping/notifier/internal/fakecloud"
 	"github.com/idmapping/notifier/internal/jobs"
-	"github.com/idmapping/notifier/internal/notify"
+	"github.com/idmapping/notifier/internal/sqs"
 )
 
 var outageEvents = flag.Int("outage-events", 20, "how many events come while Slack is down; the pace of telling them is real")
@@ -43,7 +43,7 @@ func sixHours(r *real) {
 		answer, err := f.Invoke(r.ctx, payload)
 		r.must(err)
 		now = now.Add(time.Since(started))
-		var response notify.Response
+		var response sqs.Response
 		r.must(json.Unmarshal(answer, &response))
 		invocations++
 		queue.Delete(batch, response.BatchItemFailures)
