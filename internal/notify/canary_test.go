@@ -86,4 +86,3 @@ func TestLateCanaryIsDelivered(t *testing.T) {
 		t.Errorf("%+v", response)
 	}
 }
-

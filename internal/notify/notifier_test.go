@@ -25,10 +25,13 @@ const maxReceive = 600
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-// body is an event as it lies in the queue: the job's state seen so many
-// minutes after noon.
+// body is an event as the queue holds it: the job's status, observed some minutes
+// after noon.
 func body(job string, status jobs.Status, minute int) string {
-	at := noon.Add(time.Duration(minute) * time.Minute)
+	return bodyAt(job, status, noon.Add(time.Duration(minute)*time.Minute))
+}
+
+func bodyAt(job string, status jobs.Status, at time.Time) string {
 	j := jobs.Job{Key: jobs.Key{Workflow: "crm", Job: job}, Status: status, StartTime: noon}
 	if status.Terminal() {
 		j.EndTime = at
@@ -40,6 +43,7 @@ func body(job string, status jobs.Status, minute int) string {
 	return wrap(entry)
 }
 
+// wrap is an entry as EventBridge delivers it.
 func wrap(entry jobs.Entry) string {
 	b, _ := json.Marshal(map[string]any{"id": "1", "source": event.SourceOf(entry.DetailType), "detail-type": entry.DetailType,
 		"account": "123456789012", "region": "eu-west-1", "time": entry.Time, "detail": json.RawMessage(entry.Detail)})
