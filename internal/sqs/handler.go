@@ -21,12 +21,11 @@ type Batch interface {
 	Handle(ctx context.Context, queueARN string, messages []notify.Received) (notify.Result, error)
 }
 
-// Handler makes the Lambda function's handler of a batch's one. The messages of
-// an event are from one queue: Lambda invokes the function per event source
-// mapping.
+// Handler makes the Lambda function's handler. The messages of one event come
+// from one queue: an event source mapping has one source.
 func Handler(b Batch) func(context.Context, events.SQSEvent) (Response, error) {
 	return func(ctx context.Context, e events.SQSEvent) (Response, error) {
-		response := Response{BatchItemFailures: []events.SQSBatchItemFailure{}} // null would fail the batch
+		response := Response{BatchItemFailures: []events.SQSBatchItemFailure{}} // [] in JSON, not null
 		if len(e.Records) == 0 {
 			return response, nil
 		}

@@ -46,9 +46,7 @@ func TestHandlerTurnsAnEventIntoMessagesAndTheResultIntoAPartialBatchResponse(t 
 	}
 }
 
-// Lambda takes a response without a list for a success, and null for an error
-// ("Using Lambda with Amazon SQS", partial batch responses): the list is always
-// there.
+// Whoever reads the response finds a list, even an empty one.
 func TestHandlerAlwaysRespondsWithAList(t *testing.T) {
 	for name, records := range map[string][]events.SQSMessage{"no message": nil, "no failure": {{MessageId: "1"}}} {
 		b := &batch{}
