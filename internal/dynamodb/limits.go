@@ -19,7 +19,7 @@ import (
 const maxReserveAttempts = 8
 
 // Reserve takes the next free slot to send to a destination, at least
-// minInterval after the previous one, whoever took that. When the slot is after
+// minInterval after the previous one of any invocation. When the slot is after
 // latest it takes nothing and returns false with the slot's time.
 //
 // The item has the job "#limit"; `nextSlot` N is the next slot in epoch

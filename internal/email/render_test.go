@@ -17,7 +17,7 @@ import (
 	"github.com/idmapping/notifier/internal/slack"
 )
 
-// now is long after everything that is told: all of it is late.
+// now is long after every observation: every message is delayed.
 var now = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func composed(t testing.TB, name string) message.Message {
@@ -103,7 +103,7 @@ func TestEachChannelShowsTheSameFacts(t *testing.T) {
 		for _, fact := range facts {
 			for channel, all := range map[string]string{"HTML": html.UnescapeString(body), "text": text, "Slack": card.String()} {
 				if !strings.Contains(all, fact) {
-					t.Errorf("%s: %s does not tell %q", name, channel, fact)
+					t.Errorf("%s: %s lacks %q", name, channel, fact)
 				}
 			}
 		}

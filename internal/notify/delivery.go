@@ -53,7 +53,7 @@ type State struct {
 	Card      MessageRef
 	Progress  Progress
 	// Attempted is the latest progress that a claim was for. Unless it is
-	// recorded too, nobody knows whether that message arrived.
+	// recorded too, that message may or may not have arrived.
 	Attempted Progress
 }
 

@@ -17,14 +17,14 @@ type Limiter struct {
 // RateLimits stores when a destination may receive its next message.
 type RateLimits interface {
 	// Reserve takes the next free slot to send to a destination, at least
-	// minInterval after the previous one, whoever took that. When the slot is
+	// minInterval after the previous one of any invocation. When the slot is
 	// after latest it takes nothing and returns false with the slot's time.
 	Reserve(ctx context.Context, destination string, minInterval time.Duration, latest time.Time) (time.Time, bool, error)
 	// PauseUntil delays the next slot to the given time, for every invocation.
 	PauseUntil(ctx context.Context, destination string, until time.Time) error
 }
 
-// Wait returns when it is the caller's turn to send one message. When that
+// Wait returns when the caller may send one message. When that
 // would be too late in the invocation it returns a *Failure at once. It checks
 // the time once more at the end: a reservation can be slow.
 func (l Limiter) Wait(ctx context.Context) error {

@@ -135,7 +135,7 @@ func TestJobIsDeliveredStepByStepAndEachStepOnce(t *testing.T) {
 		expect(t, received(d), "1 QUEUED", "1 RUNNING", "1 FAILED")
 		for i, sent := range d.Sent() {
 			if known := sent.Delivery.Card != (notify.MessageRef{}); known != (i > 0) || !sent.Delivery.Edit {
-				t.Errorf("step %d: card %v, edit %v", i, sent.Delivery.Card, sent.Delivery.Edit)
+				t.Errorf("message %d: card %v, edit %v", i, sent.Delivery.Card, sent.Delivery.Edit)
 			}
 		}
 	}
@@ -158,7 +158,7 @@ func TestBatchIsDeliveredInOrderOfObservation(t *testing.T) {
 }
 
 // Sending ends early enough before the deadline to record what was sent, and a
-// claim lasts until the deadline: a function that was cut off tells nobody.
+// claim lasts until the deadline: an invocation that was killed sends nothing.
 func TestNothingIsSentThatCannotBeRecordedBeforeTheDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(0, "a")
@@ -182,7 +182,7 @@ func TestNothingIsSentThatCannotBeRecordedBeforeTheDeadline(t *testing.T) {
 			t.Fatal(err)
 		}
 		if took := time.Since(begin); took > 27*time.Second || response.Sent < 4 {
-			t.Errorf("%d are told in %v", response.Sent, took)
+			t.Errorf("%d sent in %v", response.Sent, took)
 		}
 		for _, until := range claimed {
 			if !until.Equal(begin.Add(30 * time.Second)) {
@@ -193,13 +193,13 @@ func TestNothingIsSentThatCannotBeRecordedBeforeTheDeadline(t *testing.T) {
 		w.destinations[0].Fault = nil
 		w.drain(t)
 		if n := len(w.destinations[0].Sent()); n != 10 {
-			t.Errorf("%d are told in the end", n)
+			t.Errorf("%d sent in the end", n)
 		}
 	})
 }
 
 // A call that hangs takes neither the batch's outcome with it nor what else was
-// told.
+// sent.
 func TestHangingCallLeavesTheBatchItsResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(0, "a")
@@ -248,11 +248,11 @@ func TestLateEventNeverRegressesStatus(t *testing.T) {
 		w.deliver(t)
 	}
 	expect(t, received(w.destinations[0]), "1 SUCCEEDED")
-	w.queue.Put(body("1", jobs.Failed, 2)) // an end is always told, but the card keeps the newer one
+	w.queue.Put(body("1", jobs.Failed, 2)) // a terminal status is always delivered, but the card keeps the newer one
 	w.deliver(t)
 	expect(t, received(w.destinations[0]), "1 SUCCEEDED", "1 FAILED")
 	if w.destinations[0].Sent()[1].Delivery.Edit {
-		t.Error("the older end edits the card")
+		t.Error("the older terminal status edits the card")
 	}
 	if w.queue.Len() != 0 {
 		t.Errorf("%d messages left", w.queue.Len())
@@ -276,10 +276,10 @@ func TestOnlyTheDestinationThatMissedAnEventReceivesItAgain(t *testing.T) {
 			expect(t, received(d), "1 FAILED")
 		}
 		if late := w.destinations[0].Sent()[0].At.Sub(start); late > time.Second {
-			t.Errorf("the first was told %v late", late)
+			t.Errorf("the first is %v late", late)
 		}
 		if late := w.destinations[1].Sent()[0].At.Sub(outage); late > time.Hour {
-			t.Errorf("the second was told %v after it was back", late)
+			t.Errorf("the second is sent %v after its recovery", late)
 		}
 	})
 }
@@ -308,8 +308,8 @@ func TestFailingDestinationIsSuspendedForTheRestOfTheBatch(t *testing.T) {
 		if len(response.BatchItemFailures) != 10 || w.queue.Len() != 10 {
 			t.Errorf("%s: %d failures, %d left", reason, len(response.BatchItemFailures), w.queue.Len())
 		}
-		if broken := response.Misconfigured > 0; broken != (reason == notify.Misconfigured) {
-			t.Errorf("%s: broken = %d", reason, response.Misconfigured)
+		if misconfigured := response.Misconfigured > 0; misconfigured != (reason == notify.Misconfigured) {
+			t.Errorf("%s: misconfigured = %d", reason, response.Misconfigured)
 		}
 	}
 }
@@ -342,7 +342,7 @@ func TestPoisonMessageStaysWhileDeadLetteringFails(t *testing.T) {
 		return nil
 	}
 	w.queue.Put("{")
-	if response := w.deliver(t); len(response.BatchItemFailures) != 1 || w.queue.Len() != 1 {
+	if response := w.deliver(t); len(response.BatchItemFailures) != 1 || response.Retried != 1 || response.DeadLettered != 0 || w.queue.Len() != 1 {
 		t.Errorf("response %+v, %d left", response, w.queue.Len())
 	}
 }
@@ -354,7 +354,7 @@ func TestOnlyFailedMessagesOfABatchComeBack(t *testing.T) {
 		w.destinations[0].Fault = func(op string, d notify.Delivery) error {
 			job := d.Message.JobID
 			if job == "6" && len(fails) > 0 {
-				panic("a fault of ours")
+				panic("a bug of ours")
 			}
 			if reason, ok := fails[job]; ok && op == "Send" {
 				return &notify.Failure{Reason: reason, Err: errors.New("no")}
@@ -365,14 +365,14 @@ func TestOnlyFailedMessagesOfABatchComeBack(t *testing.T) {
 			w.queue.Put(body(fmt.Sprint(i+1), jobs.Failed, i))
 		}
 		response := w.deliver(t)
-		told := []string{"3 FAILED", "5 FAILED", "8 FAILED", "10 FAILED"}
-		expect(t, received(w.destinations[0]), told...)
+		sent := []string{"3 FAILED", "5 FAILED", "8 FAILED", "10 FAILED"}
+		expect(t, received(w.destinations[0]), sent...)
 		if dead, failed, left := len(w.queue.Dead()), len(response.BatchItemFailures), w.queue.Len(); dead != 3 || failed != 3 || left != 3 {
 			t.Errorf("%d dead, %d failed, %d left, want 3 each", dead, failed, left)
 		}
 		fails = nil
 		w.drain(t)
-		again := received(w.destinations[0])[len(told):]
+		again := received(w.destinations[0])[len(sent):]
 		slices.Sort(again)
 		expect(t, again, "2 FAILED", "6 FAILED", "7 FAILED")
 	})
@@ -382,7 +382,7 @@ func TestPanicFailsOnlyItsOwnMessage(t *testing.T) {
 	w := newWorld(0, "a")
 	w.destinations[0].Fault = func(_ string, d notify.Delivery) error {
 		if d.Message.JobID == "5" {
-			panic("a fault of ours")
+			panic("a bug of ours")
 		}
 		return nil
 	}
@@ -390,7 +390,7 @@ func TestPanicFailsOnlyItsOwnMessage(t *testing.T) {
 		w.queue.Put(body(fmt.Sprint(i), jobs.Succeeded, i))
 	}
 	response := w.deliver(t)
-	if len(response.BatchItemFailures) != 1 || response.Sent != 9 || w.queue.Len() != 1 {
+	if len(response.BatchItemFailures) != 1 || response.Sent != 9 || response.Retried != 1 || w.queue.Len() != 1 {
 		t.Errorf("response %+v, %d left", response, w.queue.Len())
 	}
 }
@@ -424,7 +424,7 @@ func TestConcurrentDuplicateWaitsForTheFirst(t *testing.T) {
 			t.Errorf("second: %+v, %v", response, err)
 		}
 		if next, _ := w.queue.Next(); time.Until(next) < 59*time.Second {
-			t.Errorf("the second comes again in %v, before the first one's claim has ended", time.Until(next))
+			t.Errorf("the second comes back in %v, before the first claim expires", time.Until(next))
 		}
 		w.queue.Delete(second, response.BatchItemFailures)
 		<-done
@@ -445,16 +445,16 @@ func TestConcurrentInvocationsShareOneMessagePerSecond(t *testing.T) {
 		}
 		<-done
 		<-done
-		told := w.destinations[0].Sent()
-		if len(told) != 60 {
-			t.Fatalf("told %d, want 60", len(told))
+		sent := w.destinations[0].Sent()
+		if len(sent) != 60 {
+			t.Fatalf("sent %d, want 60", len(sent))
 		}
-		for i := 1; i < len(told); i++ {
-			if gap := told[i].At.Sub(told[i-1].At); gap < time.Second {
+		for i := 1; i < len(sent); i++ {
+			if gap := sent[i].At.Sub(sent[i-1].At); gap < time.Second {
 				t.Errorf("message %d came %v after the one before", i, gap)
 			}
 		}
-		if took := told[59].At.Sub(told[0].At); took > 5*time.Minute {
+		if took := sent[59].At.Sub(sent[0].At); took > 5*time.Minute {
 			t.Errorf("60 messages took %v", took)
 		}
 	})
@@ -475,17 +475,17 @@ func TestRetryAfterPausesTheWholeBatch(t *testing.T) {
 			w.queue.Put(body(fmt.Sprint(i), jobs.Succeeded, 0))
 		}
 		w.drain(t)
-		told := w.destinations[0].Sent()
-		if len(told) != 5 {
-			t.Fatalf("told %d, want 5", len(told))
+		sent := w.destinations[0].Sent()
+		if len(sent) != 5 {
+			t.Fatalf("sent %d, want 5", len(sent))
 		}
-		if wait := told[0].At.Sub(asked); wait < 90*time.Second || wait > 100*time.Second {
+		if wait := sent[0].At.Sub(asked); wait < 90*time.Second || wait > 100*time.Second {
 			t.Errorf("the first came after %v, want 90 s", wait)
 		}
 	})
 }
 
-// The destination's word holds for other invocations too, which have not asked
+// What the destination asks holds for other invocations too, which have not asked
 // it, and giving way to others does not prolong it.
 func TestRetryAfterPausesLaterInvocations(t *testing.T) {
 	for _, gap := range []time.Duration{time.Second, 0} {
@@ -506,19 +506,19 @@ func TestRetryAfterPausesLaterInvocations(t *testing.T) {
 				before := time.Now()
 				w.deliver(t)
 				if took := time.Since(before); took > time.Second {
-					t.Errorf("an invocation sat for %v", took)
+					t.Errorf("an invocation waited %v", took)
 				}
 			}
 			w.drain(t)
 			first := w.destinations[0].Sent()[0].At.Sub(begin)
 			if gap == 0 && first != time.Minute {
-				t.Errorf("without a pace of ours the next came after %v", first)
+				t.Errorf("without a rate limiter the next came after %v", first)
 			}
 			if gap > 0 && (first < 5*time.Minute || first > 6*time.Minute) {
 				t.Errorf("the first came after %v, want 5 min", first)
 			}
 			if n := len(w.destinations[0].Sent()); n != 5 {
-				t.Errorf("%d are told", n)
+				t.Errorf("%d are sent", n)
 			}
 		})
 	}
@@ -632,8 +632,8 @@ func TestOutageOfFourDaysLosesNothing(t *testing.T) {
 			w.queue.Put(body(fmt.Sprint(i), jobs.Failed, 0))
 		}
 		w.drain(t)
-		if told, dead := len(w.destinations[0].Sent()), len(w.queue.Dead()); told != 25 || dead != 0 {
-			t.Errorf("told %d, dead %d", told, dead)
+		if sent, dead := len(w.destinations[0].Sent()), len(w.queue.Dead()); sent != 25 || dead != 0 {
+			t.Errorf("sent %d, dead %d", sent, dead)
 		}
 	})
 }
@@ -664,28 +664,28 @@ func TestFiveHundredEventsOfASixHourOutageArriveWithin15Minutes(t *testing.T) {
 			}
 			w.deliver(t)
 		}
-		told := w.destinations[0].Sent()
-		if len(told) != 500 || len(w.queue.Dead()) != 0 {
-			t.Fatalf("told %d of 500, %d dead letters", len(told), len(w.queue.Dead()))
+		sent := w.destinations[0].Sent()
+		if len(sent) != 500 || len(w.queue.Dead()) != 0 {
+			t.Fatalf("sent %d of 500, %d dead letters", len(sent), len(w.queue.Dead()))
 		}
-		for i := 1; i < len(told); i++ {
-			if gap := told[i].At.Sub(told[i-1].At); gap < time.Second {
+		for i := 1; i < len(sent); i++ {
+			if gap := sent[i].At.Sub(sent[i-1].At); gap < time.Second {
 				t.Errorf("two messages within %v", gap)
 			}
 		}
-		after := told[499].At.Sub(back).Round(time.Second)
+		after := sent[499].At.Sub(back).Round(time.Second)
 		if after > 15*time.Minute {
-			t.Errorf("the last was told %v after Slack was back", after)
+			t.Errorf("the last is sent %v after the recovery", after)
 		}
-		t.Logf("all told %v after Slack was back", after)
+		t.Logf("all sent %v after the recovery", after)
 	})
 }
 
 func TestRedrivenDeadLetterReachesOnlyTheDestinationThatMissedIt(t *testing.T) {
 	w := newWorld(0, "a", "b")
-	broken := true
+	refusing := true
 	w.destinations[1].Fault = func(op string, _ notify.Delivery) error {
-		if broken && op == "Send" {
+		if refusing && op == "Send" {
 			return &notify.Failure{Reason: notify.Refused, Err: errors.New("no")}
 		}
 		return nil
@@ -695,7 +695,7 @@ func TestRedrivenDeadLetterReachesOnlyTheDestinationThatMissedIt(t *testing.T) {
 	if len(w.queue.Dead()) != 1 {
 		t.Fatalf("%d dead letters", len(w.queue.Dead()))
 	}
-	broken = false
+	refusing = false
 	for range 2 { // once more by mistake
 		w.queue.Put(w.queue.Dead()[0].Body)
 		w.deliver(t)

@@ -12,7 +12,7 @@ import (
 
 // process is the pipeline that each message passes: decode, filter, and for each
 // destination claim, wait, send, record. The wait is in send: a channel with a
-// rate limiter waits for its turn before each message that it posts.
+// rate limiter waits before each message that it posts.
 func (b *batch) process(ctx context.Context, it item) (r result) {
 	if it.decodeErr != nil { // inOrder has decoded the message
 		r.refused = it.decodeErr

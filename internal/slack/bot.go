@@ -37,8 +37,8 @@ type Secret func(ctx context.Context) (string, error)
 
 // RateLimiter spaces the messages to one channel, over all invocations.
 type RateLimiter interface {
-	// Wait returns when it is the caller's turn to post one message. Its error
-	// is a *notify.Failure.
+	// Wait returns when the caller may post one message. Its error is a
+	// *notify.Failure.
 	Wait(ctx context.Context) error
 	// PauseUntil keeps everyone from posting until the given time.
 	PauseUntil(ctx context.Context, until time.Time) error

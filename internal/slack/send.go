@@ -29,8 +29,8 @@ func withSecret(ctx context.Context, read, refresh Secret, send func(string) err
 	return err
 }
 
-// wait waits for the turn to post, if the channel has a rate limiter. Its error
-// is a *notify.Failure.
+// wait waits until one message may be posted, if the channel has a rate limiter.
+// Its error is a *notify.Failure.
 func wait(ctx context.Context, l RateLimiter) error {
 	if l == nil {
 		return nil

@@ -46,7 +46,7 @@ func TestHandlerTurnsAnEventIntoMessagesAndTheResultIntoAPartialBatchResponse(t 
 	}
 }
 
-// Whoever reads the response finds a list, even an empty one.
+// In JSON the list is [] and never null.
 func TestHandlerAlwaysRespondsWithAList(t *testing.T) {
 	for name, records := range map[string][]events.SQSMessage{"no message": nil, "no failure": {{MessageId: "1"}}} {
 		b := &batch{}
