@@ -13,6 +13,90 @@ import (
 	"github.com/idmapping/notifier/internal/sqs"
 )
 
+// Sending ends early enough before the deadline to record what was sent, and a
+// claim lasts until the deadline: an invocation that was killed sends nothing.
+func TestNothingIsSentThatCannotBeRecordedBeforeTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(0, "a")
+		w.destinations[0].Fault = func(op string, _ notify.Delivery) error {
+			if op == "Send" {
+				time.Sleep(5 * time.Second) // the most that a call takes
+			}
+			return nil
+		}
+		for i := range 10 {
+			w.queue.Put(body(fmt.Sprint(i), jobs.Failed, 0))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		var claimed []time.Time
+		w.Deliveries = claims{w.deliveries, func(until time.Time) { claimed = append(claimed, until) }}
+		begin := time.Now()
+		batch := w.queue.Receive(10)
+		response, err := sqs.Handler(w)(ctx, batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took > 27*time.Second || response.Sent < 4 {
+			t.Errorf("%d sent in %v", response.Sent, took)
+		}
+		for _, until := range claimed {
+			if !until.Equal(begin.Add(30 * time.Second)) {
+				t.Errorf("claimed until %v after the start", until.Sub(begin))
+			}
+		}
+		w.queue.Delete(batch, response.BatchItemFailures)
+		w.destinations[0].Fault = nil
+		w.drain(t)
+		if n := len(w.destinations[0].Sent()); n != 10 {
+			t.Errorf("%d sent in the end", n)
+		}
+	})
+}
+
+// A call that hangs takes neither the batch's outcome with it nor what else was
+// sent.
+func TestHangingCallLeavesTheBatchItsResponse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(0, "a")
+		w.queue.Put(body("1", jobs.Failed, 0))
+		w.queue.Put(body("2", jobs.Failed, 1))
+		w.Deliveries = hanging{w.deliveries, "arn:aws:entityresolution:eu-west-1:123456789012:idmappingworkflow/crm/2"}
+		begin := time.Now()
+		if response := w.deliver(t); response.Sent != 1 || len(response.BatchItemFailures) != 1 || time.Since(begin) >= time.Minute {
+			t.Errorf("%+v after %v", response, time.Since(begin))
+		}
+		w.Deliveries = w.deliveries
+		w.drain(t)
+		expect(t, received(w.destinations[0]), "1 FAILED", "2 FAILED", "2 FAILED") // sent and not recorded
+	})
+}
+
+// hanging never records one job.
+type hanging struct {
+	*fake.Deliveries
+	job string
+}
+
+func (h hanging) Record(ctx context.Context, k notify.Key, claimant string, o notify.Outcome) error {
+	if k.Job == h.job {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return h.Deliveries.Record(ctx, k, claimant, o)
+}
+
+// claims notes until when is claimed.
+type claims struct {
+	*fake.Deliveries
+	note func(until time.Time)
+}
+
+func (c claims) Claim(ctx context.Context, k notify.Key, transition, claimant string, attempt notify.Progress, until time.Time) (notify.State, error) {
+	c.note(until)
+	return c.Deliveries.Claim(ctx, k, transition, claimant, attempt, until)
+}
+
 // hangingQueue is an SQS that does not respond.
 type hangingQueue struct {
 	*fake.Queue
