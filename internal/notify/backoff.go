@@ -24,18 +24,17 @@ const (
 
 // retryDelay is how long a message waits after a failure.
 func retryDelay(f *Failure, receiveCount int) time.Duration {
-	switch {
-	case f.After > 0:
+	if f.After > 0 {
 		wait := min(f.After, maxRetryAfter) + jitter(time.Second)
 		if receiveCount > graceReceives {
 			wait = max(wait, backoff(receiveCount-graceReceives))
 		}
 		return wait
-	case f.Reason == Misconfigured:
-		return max(backoff(receiveCount), misconfiguredBackoff)
-	default:
-		return backoff(receiveCount)
 	}
+	if f.Reason == Misconfigured {
+		return max(backoff(receiveCount), misconfiguredBackoff)
+	}
+	return backoff(receiveCount)
 }
 
 // backoff doubles with each receive, from 30 s to 10 min. Up to a seventh more

@@ -142,12 +142,11 @@ func Decide(s State, e event.Event) Action {
 		return Skip
 	}
 	progress, latest := ProgressOf(e), s.Latest()
-	switch {
-	case progress.SortKey() >= latest.SortKey():
+	if progress.SortKey() >= latest.SortKey() {
 		return UpdateCard
-	case progress.Stage == jobs.Terminal:
-		return ReplyOnly
-	default:
-		return Supersede
 	}
+	if progress.Stage == jobs.Terminal {
+		return ReplyOnly
+	}
+	return Supersede
 }

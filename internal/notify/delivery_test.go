@@ -49,6 +49,13 @@ func TestStatusNeverRegressesAndATerminalStatusIsAlwaysDelivered(t *testing.T) {
 	}
 }
 
+func TestLatestProgressOfATieIsTheRecordedOne(t *testing.T) {
+	recorded, attempted := observed(jobs.Running, 1), observed("PAUSED", 1)
+	if got := (State{Progress: recorded, Attempted: attempted}).Latest(); got != recorded {
+		t.Errorf("the latest is %+v", got)
+	}
+}
+
 func TestOnlyATerminalStatusMayClaimBehindAnAttempt(t *testing.T) {
 	for _, c := range []struct {
 		attempted, claiming Progress

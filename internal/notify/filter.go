@@ -19,14 +19,13 @@ type Filter struct {
 // Matches reports whether the channel delivers e. It always delivers a vanished
 // job, whose terminal status will never come, a canary and an outage notice.
 func (f Filter) Matches(e event.Event) bool {
-	switch {
-	case f.All || e.DetailType == event.Vanished || e.DetailType == event.Canary || e.DetailType == outageNotice:
+	if f.All || slices.Contains([]string{event.Vanished, event.Canary, outageNotice}, e.DetailType) {
 		return true
-	case len(f.Only) == 0:
-		return e.Detail.Terminal()
-	default:
-		return f.Only[string(e.Detail.Status)]
 	}
+	if len(f.Only) == 0 {
+		return e.Detail.Terminal()
+	}
+	return f.Only[string(e.Detail.Status)]
 }
 
 // Unknown lists the statuses of the filter that Entity Resolution does not

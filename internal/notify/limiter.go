@@ -57,9 +57,6 @@ func errLate() *Failure {
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -141,16 +141,17 @@ func (b *batch) note(n notification, action Action, err error, r *result) {
 		r.retry, r.wait = true, max(r.wait, retryDelay(failure, n.ReceiveCount))
 		return
 	}
-	switch {
-	case action <= Supersede:
+	if action <= Supersede {
 		b.report.Duplicates++
-	case n.event.Silent():
+		return
+	}
+	if n.event.Silent() {
 		b.report.Canaries++
 		log.Info("canary delivered")
-	default:
-		b.report.Sent++
-		log.Info("notification sent")
+		return
 	}
+	b.report.Sent++
+	log.Info("notification sent")
 }
 
 // recordFailure decides whether a destination is suspended for the rest of the
