@@ -184,7 +184,11 @@ func TestEachSESErrorHasItsReason(t *testing.T) {
 			}
 		}))
 		t.Cleanup(server.Close)
-		r := New(aws.Config{Region: fakecloud.Region, BaseEndpoint: &server.URL, HTTPClient: &http.Client{Timeout: 600 * time.Millisecond},
+		timeout := time.Minute
+		if c.status == 0 {
+			timeout = 100 * time.Millisecond
+		}
+		r := New(aws.Config{Region: fakecloud.Region, BaseEndpoint: &server.URL, HTTPClient: &http.Client{Timeout: timeout},
 			Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}, sender, "a@example.com")
 		running.Go(func() {
 			_, err := r.Send(t.Context(), notify.Delivery{Message: about("1", "r", "w", "j", "FAILED")})

@@ -15,7 +15,8 @@ import (
 	"github.com/idmapping/notifier/internal/notify"
 )
 
-// shorten makes a call's timeout short enough for a test.
+// shorten makes a call's timeout short enough for a test of a response that never
+// ends.
 func shorten(t *testing.T) {
 	t.Helper()
 	whole := callTimeout
@@ -70,7 +71,6 @@ func flood(w http.ResponseWriter, _ *http.Request) {
 // The responses are those of Slack's "Sending messages using incoming webhooks",
 // handling errors, and what proxies and outages add to them.
 func TestEachWebhookResponseHasItsReason(t *testing.T) {
-	shorten(t)
 	elsewhere := new(atomic.Int32)
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		elsewhere.Add(1)
@@ -138,12 +138,15 @@ func TestEachWebhookResponseHasItsReason(t *testing.T) {
 		{"303", say(303, "", "Location", other.URL), notify.Misconfigured, 1, 0},
 		{"307", say(307, "", "Location", other.URL), notify.Misconfigured, 1, 0},
 		{"308", say(308, "", "Location", other.URL), notify.Misconfigured, 1, 0},
-		{"a hang", hang, notify.Unavailable, 1, 0},
-		{"a dripped answer", drip, notify.Unavailable, 1, 0},
+		{"endless: a hang", hang, notify.Unavailable, 1, 0},
+		{"endless: a dripped response", drip, notify.Unavailable, 1, 0},
 		{"half an answer", half, notify.Unavailable, 1, 0},
 		{"a reset", hangUp, notify.Unavailable, 1, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if strings.HasPrefix(c.name, "endless: ") {
+				shorten(t)
+			}
 			calls := new(atomic.Int32)
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				calls.Add(1)
@@ -151,7 +154,6 @@ func TestEachWebhookResponseHasItsReason(t *testing.T) {
 			}))
 			defer server.Close()
 			same := func(context.Context) (string, error) { return server.URL + "/services/T0/B0/S3cret", nil }
-			start := time.Now()
 			_, err := NewWebhook(WebhookOptions{URL: same, Refresh: same, AllowLoopback: true}).Send(t.Context(), notify.Delivery{Message: isBad})
 			if reason := reasonOf(t, err); reason != c.want || calls.Load() != c.calls {
 				t.Errorf("%q after %d calls, want %q after %d: %v", reason, calls.Load(), c.want, c.calls, err)
@@ -162,9 +164,6 @@ func TestEachWebhookResponseHasItsReason(t *testing.T) {
 			// A date has whole seconds, and some of them have passed.
 			if after := notify.FailureOf(err).After; after > c.after || after < c.after-3*time.Second {
 				t.Errorf("wait %s, want %s", after, c.after)
-			}
-			if took := time.Since(start); took > 3*time.Second {
-				t.Errorf("took %s", took)
 			}
 			if strings.Contains(err.Error(), "S3cret") || strings.Contains(err.Error(), server.URL) {
 				t.Errorf("the error holds the URL: %v", err)
