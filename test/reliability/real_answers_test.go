@@ -28,7 +28,7 @@ func (r *real) hooked() *fakecloud.Lambda {
 func (r *real) rest(destination string) {
 	r.t.Helper()
 	_, err := awsdynamodb.NewFromConfig(r.Config()).DeleteItem(r.ctx, &awsdynamodb.DeleteItemInput{TableName: aws.String(r.Resources["DeliveriesTable"]),
-		Key: map[string]types.AttributeValue{"job": &types.AttributeValueMemberS{Value: "#pace"}, "destination": &types.AttributeValueMemberS{Value: destination}}})
+		Key: map[string]types.AttributeValue{"job": &types.AttributeValueMemberS{Value: "#limit"}, "destination": &types.AttributeValueMemberS{Value: destination}}})
 	r.must(err)
 }
 
