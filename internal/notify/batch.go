@@ -107,6 +107,10 @@ type item struct {
 	notice    *message.Message // of an outage notice, which has no body
 }
 
+// decoded is the message's event, or why it has none. inOrder has decoded it,
+// because it sorts the batch by what the events say.
+func (it item) decoded() (event.Event, error) { return it.event, it.decodeErr }
+
 // inOrder decodes the messages and sorts them by observation time, then stage:
 // a queue keeps no order.
 func inOrder(messages []Received) []item {

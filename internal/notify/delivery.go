@@ -135,6 +135,9 @@ const (
 	UpdateCard
 )
 
+// sends reports whether the action sends a message.
+func (a Action) sends() bool { return a == ReplyOnly || a == UpdateCard }
+
 // Decide chooses the action for e at a destination in state s. A status never
 // regresses, and a terminal status is always delivered.
 func Decide(s State, e event.Event) Action {

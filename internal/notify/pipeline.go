@@ -13,17 +13,18 @@ import (
 // process is the pipeline that each message passes: decode, filter, and for each
 // destination claim, wait, send, record. The wait is in send: a channel with a
 // rate limiter waits before each message that it posts.
-func (b *batch) process(ctx context.Context, it item) (r result) {
-	if it.decodeErr != nil { // inOrder has decoded the message
-		r.refused = it.decodeErr
-		return r
+func (b *batch) process(ctx context.Context, it item) result {
+	e, err := it.decoded()
+	if err != nil {
+		return result{refused: err}
 	}
-	if !b.channel.Filter.Matches(it.event) {
-		return r
+	if !b.channel.Filter.Matches(e) {
+		return result{}
 	}
+	var r result
 	for _, n := range b.notifications(it) {
 		action, state, err := b.claim(ctx, n)
-		if err == nil && action >= ReplyOnly {
+		if err == nil && action.sends() {
 			n.ref, err = b.send(ctx, n, action, state)
 		}
 		if err == nil && action != Skip {
@@ -141,7 +142,7 @@ func (b *batch) note(n notification, action Action, err error, r *result) {
 		r.retry, r.wait = true, max(r.wait, retryDelay(failure, n.ReceiveCount))
 		return
 	}
-	if action <= Supersede {
+	if !action.sends() {
 		b.report.Duplicates++
 		return
 	}

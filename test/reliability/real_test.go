@@ -342,7 +342,7 @@ func recordedLate(r *real) {
 	var tries atomic.Int32
 	r.Proxy.Inject(fakecloud.ProxyFault{Operation: "DynamoDB.UpdateItem", Refuse: 400, Code: "com.amazonaws.dynamodb.v20120810#ThrottlingException",
 		Match: func(body []byte) bool {
-			return bytes.Contains(body, []byte("ADD told")) && bytes.Contains(body, []byte("late-1")) &&
+			return bytes.Contains(body, []byte("SET delivered.#transition")) && bytes.Contains(body, []byte("late-1")) &&
 				bytes.Contains(body, []byte(fakecloud.SlackChannel)) && tries.Add(1) < 5
 		}})
 	key := r.end("late", "late-1", jobs.Failed, "x")
