@@ -2,8 +2,8 @@ package notify
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,8 +15,21 @@ import (
 
 func TestMessagesAreSortedByObservationThenStageThenArrival(t *testing.T) {
 	message := func(id string, status jobs.Status, second int) Received {
-		detail := fmt.Sprintf(`{"version":"1","transitionId":"%s","workflowName":"w","jobId":"j","status":"%s","observedAt":"2026-11-23T12:00:%02dZ"}`, id, status, second)
-		return Received{ID: id, Body: `{"source":"idmapping.notifier","detail-type":"ID Mapping Job State Change","detail":` + detail + `}`}
+		at := noon.Add(time.Duration(second) * time.Second)
+		job := jobs.Job{Key: jobs.Key{Workflow: "crm", Job: id}, Status: status, StartTime: noon}
+		if status.Terminal() {
+			job.EndTime = at
+		}
+		entry, err := event.Encode("arn:aws:entityresolution:eu-west-1:123456789012:idmappingworkflow/crm", jobs.Transition{Job: job}, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := json.Marshal(map[string]any{"id": "1", "source": event.Source, "detail-type": entry.DetailType,
+			"account": "123456789012", "region": "eu-west-1", "time": entry.Time, "detail": json.RawMessage(entry.Detail)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return Received{ID: id, Body: string(body)}
 	}
 	var got []string
 	for _, it := range inOrder([]Received{
