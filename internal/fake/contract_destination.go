@@ -51,31 +51,3 @@ func DestinationContract(t *testing.T, open func(RateLimiter) notify.Destination
 		equal(t, "reference", ref, notify.MessageRef{})
 	})
 }
-
-// Limiter is a rate limiter that never makes anyone wait. It counts.
-type Limiter struct {
-	Err    *notify.Failure // what Wait returns
-	Waits  int
-	Pauses []time.Time
-	OnWait func() // called first, if set
-	// PauseErr is what PauseUntil returns.
-	PauseErr error
-}
-
-// Wait counts, and fails with Err.
-func (l *Limiter) Wait(context.Context) error {
-	if l.OnWait != nil {
-		l.OnWait()
-	}
-	if l.Err != nil {
-		return l.Err
-	}
-	l.Waits++
-	return nil
-}
-
-// PauseUntil notes the time.
-func (l *Limiter) PauseUntil(_ context.Context, until time.Time) error {
-	l.Pauses = append(l.Pauses, until)
-	return l.PauseErr
-}

@@ -26,12 +26,6 @@ type Destination struct {
 	dryRuns int
 }
 
-// RateLimiter is what a destination with a rate limit needs.
-type RateLimiter interface {
-	Wait(ctx context.Context) error
-	PauseUntil(ctx context.Context, until time.Time) error
-}
-
 // Sent is one message that arrived.
 type Sent struct {
 	At       time.Time
