@@ -127,7 +127,8 @@ func (q *Queue) Len() int {
 }
 
 // Measure is what SQS reports of a queue: how many messages are visible and how
-// many are not, and the age of the oldest one received less than three times ("Available CloudWatch metrics").
+// many are not, and the age of the oldest one received less than three times
+// ("Available CloudWatch metrics").
 func (q *Queue) Measure() (visible, hidden int, oldest time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

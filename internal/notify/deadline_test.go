@@ -72,7 +72,7 @@ func TestHangingCallLeavesTheBatchItsResponse(t *testing.T) {
 	})
 }
 
-// hanging never records one job.
+// hanging is a deliveries table that never answers a record of one job.
 type hanging struct {
 	*fake.Deliveries
 	job string
@@ -86,7 +86,7 @@ func (h hanging) Record(ctx context.Context, k notify.Key, claimant string, o no
 	return h.Deliveries.Record(ctx, k, claimant, o)
 }
 
-// claims notes until when is claimed.
+// claims observes until when each claim lasts.
 type claims struct {
 	*fake.Deliveries
 	note func(until time.Time)
@@ -113,7 +113,7 @@ func (q *hangingQueue) ChangeVisibility(ctx context.Context, _, _ string, _ time
 }
 
 // Lambda must have the response a second before the deadline, even when SQS
-// hangs for every message that is to wait.
+// hangs for every message that has to wait.
 func TestHangingQueueLeavesTheBatchItsResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(0, "a")

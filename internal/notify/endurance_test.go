@@ -155,7 +155,7 @@ func TestFiveHundredEventsOfASixHourOutageArriveWithin15Minutes(t *testing.T) {
 			}
 			return nil
 		}
-		for i := range 500 { // they come in over the six hours
+		for i := range 500 { // they arrive over the six hours
 			go func() {
 				time.Sleep(time.Duration(i) * 43 * time.Second)
 				w.queue.Put(body(fmt.Sprint(i), jobs.Failed, 0))

@@ -18,7 +18,7 @@ import (
 
 func TestJobIsDeliveredStepByStepAndEachStepOnce(t *testing.T) {
 	w := newWorld(0, "a", "b")
-	for range 3 { // at least once is how queues deliver
+	for range 3 { // queues deliver at least once
 		w.queue.Put(body("1", jobs.Queued, 0))
 	}
 	w.queue.Put(body("1", jobs.Running, 1))
@@ -47,7 +47,7 @@ func TestBatchIsDeliveredInOrderOfObservation(t *testing.T) {
 	w.queue.Put(body("3", "PAUSED", 2)) // of one stage with RUNNING
 	w.queue.Put(body("3", jobs.Running, 1))
 	w.queue.Put(body("4", jobs.Failed, 5))
-	w.queue.Put(body("4", jobs.Running, 5)) // seen in the same moment
+	w.queue.Put(body("4", jobs.Running, 5)) // observed at the same time
 	w.deliver(t)
 	expect(t, received(w.destinations[0])[4:], "3 RUNNING", "3 PAUSED", "4 RUNNING", "4 FAILED")
 }
