@@ -138,7 +138,8 @@ func wait(ctx context.Context, client *dynamodb.Client, d deployment, id string)
 		if err == nil {
 			for _, item := range out.Items {
 				destination, _ := item["destination"].(*types.AttributeValueMemberS)
-				if destination == nil || item["told"] == nil || !slices.Contains(waiting, destination.Value) {
+				delivered, _ := item["delivered"].(*types.AttributeValueMemberM)
+				if destination == nil || delivered == nil || delivered.Value[id] == nil || !slices.Contains(waiting, destination.Value) {
 					continue
 				}
 				fmt.Printf("%s received it after %.1f s\n", destination.Value, time.Since(begin).Seconds())

@@ -24,25 +24,18 @@ func main() {
 		slog.Error("the notifier cannot start", "problems", strings.Split(err.Error(), "\n"))
 		os.Exit(1)
 	}
-	lambda.Start(n.Handle)
+	lambda.Start(sqs.Handler(n))
 }
 
 func newNotifier() (*notify.Notifier, error) {
 	var env config.Reader
 	cfg, err := awsenv.Config()
 	env.Wrong(err)
-	table, retention := env.Required("DELIVERIES_TABLE"), retention(&env)
-	lanes := []notify.Channel{slackLane(&env, cfg), emailLane(&env, cfg)}
-	if len(lanes[0].Destinations)+len(lanes[1].Destinations) == 0 {
-		env.Wrong(errNowhere)
+	deliveries := dynamodb.Deliveries{Client: awsdynamodb.NewFromConfig(cfg), Table: env.Required("DELIVERIES_TABLE")}
+	channels := []notify.Channel{slackChannel(&env, cfg, deliveries), emailChannel(&env, cfg)}
+	if len(channels[0].Destinations)+len(channels[1].Destinations) == 0 {
+		env.Wrong(errNoDestination)
 	}
-	if err := env.Err(); err != nil {
-		return nil, err
-	}
-	return &notify.Notifier{
-		Channels:   lanes,
-		Deliveries: dynamodb.Deliveries{Client: awsdynamodb.NewFromConfig(cfg), Table: table, Retention: retention},
-		Queue:      sqs.New(cfg),
-		Metrics:    emf.Writer{Out: os.Stdout, Stack: env.Text("STACK_NAME")}.Put,
-	}, nil
+	metrics := emf.Writer{Out: os.Stdout, Stack: env.Text("STACK_NAME")}
+	return &notify.Notifier{Channels: channels, Deliveries: deliveries, Queue: sqs.New(cfg), Metrics: metrics.Put}, env.Err()
 }

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"log/slog"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/idmapping/notifier/internal/fakecloud/lambda/lambdatest"
@@ -11,9 +14,9 @@ func TestMain(m *testing.M) { os.Exit(lambdatest.Run(m)) }
 
 type settings = lambdatest.Settings
 
-// deployed is what the template sets, but for somewhere to send to.
+// deployed is what the template sets, without a destination.
 var (
-	deployed = lambdatest.AWS.With(settings{"DELIVERIES_TABLE": "deliveries", "RETENTION_DAYS": "90", "STACK_NAME": "s",
+	deployed = lambdatest.AWS.With(settings{"DELIVERIES_TABLE": "deliveries", "STACK_NAME": "s",
 		"SLACK_QUEUE_URL": "https://sqs/slack", "SLACK_DEAD_LETTER_QUEUE_URL": "https://sqs/slack-dead",
 		"EMAIL_QUEUE_URL": "https://sqs/email", "EMAIL_DEAD_LETTER_QUEUE_URL": "https://sqs/email-dead"})
 	withBot     = settings{"SLACK_CHANNEL": "C0DATAJOBS", "SLACK_TOKEN_PARAMETER": "/idmapping/token"}
@@ -21,34 +24,36 @@ var (
 	withEmail   = settings{"EMAIL_FROM": "a@example.com", "EMAIL_TO": "b@example.com,c@example.com"}
 )
 
-func TestTheNotifierSaysEverythingThatKeepsItFromStarting(t *testing.T) {
+func TestNotifierReportsEveryProblemThatKeepsItFromStarting(t *testing.T) {
 	const nowhere = "nowhere to send to"
 	unset := []string{"DELIVERIES_TABLE", "SLACK_QUEUE_URL", "SLACK_DEAD_LETTER_QUEUE_URL", "EMAIL_QUEUE_URL", "EMAIL_DEAD_LETTER_QUEUE_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID"}
 	for name, c := range map[string]struct {
 		env      settings
 		problems []string
 	}{
-		"nothing set":                    {settings{}, append(unset, nowhere)},
-		"nowhere to send to":             {deployed, []string{nowhere}},
-		"no region":                      {deployed.With(withBot).With(settings{"AWS_REGION": ""}), []string{"AWS_REGION"}},
-		"a bot and a webhook":            {deployed.With(withBot).With(withWebhook), []string{"SlackTokenParameter and SlackWebhookParameter", nowhere}},
-		"a bot without a channel":        {deployed.With(settings{"SLACK_TOKEN_PARAMETER": "/p"}), []string{"without SlackChannel", nowhere}},
-		"a channel without a bot":        {deployed.With(settings{"SLACK_CHANNEL": "C1"}), []string{"without SlackTokenParameter", nowhere}},
-		"a channel with a webhook":       {deployed.With(withWebhook).With(settings{"SLACK_CHANNEL": "C1"}), []string{"without SlackTokenParameter", nowhere}},
-		"no bot beside email that works": {deployed.With(withEmail).With(settings{"SLACK_CHANNEL": "C1"}), []string{"without SlackTokenParameter"}},
-		"recipients without a sender":    {deployed.With(withBot).With(settings{"EMAIL_TO": "b@example.com"}), []string{"without EmailFrom"}},
-		"a sender without recipients":    {deployed.With(withBot).With(settings{"EMAIL_FROM": "a@example.com"}), []string{"without EmailTo"}},
-		"a recipient who is none":        {deployed.With(withBot).With(settings{"EMAIL_FROM": "a@example.com", "EMAIL_TO": "nobody"}), []string{"EmailTo"}},
+		"nothing set":                     {settings{}, append(unset, nowhere)},
+		"nowhere to send to":              {deployed, []string{nowhere}},
+		"no region":                       {deployed.With(withBot).With(settings{"AWS_REGION": ""}), []string{"AWS_REGION"}},
+		"a bot and a webhook":             {deployed.With(withBot).With(withWebhook), []string{"SlackTokenParameter and SlackWebhookParameter", nowhere}},
+		"a bot without a channel":         {deployed.With(settings{"SLACK_TOKEN_PARAMETER": "/p"}), []string{"without SlackChannel", nowhere}},
+		"a channel without a bot":         {deployed.With(settings{"SLACK_CHANNEL": "C1"}), []string{"without SlackTokenParameter", nowhere}},
+		"a channel with a webhook":        {deployed.With(withWebhook).With(settings{"SLACK_CHANNEL": "C1"}), []string{"without SlackTokenParameter", nowhere}},
+		"no bot beside email that works":  {deployed.With(withEmail).With(settings{"SLACK_CHANNEL": "C1"}), []string{"without SlackTokenParameter"}},
+		"recipients without a sender":     {deployed.With(withBot).With(settings{"EMAIL_TO": "b@example.com"}), []string{"without EmailFrom"}},
+		"a sender without recipients":     {deployed.With(withBot).With(settings{"EMAIL_FROM": "a@example.com"}), []string{"without EmailTo"}},
+		"a recipient without a domain":    {deployed.With(withBot).With(settings{"EMAIL_FROM": "a@example.com", "EMAIL_TO": "nobody"}), []string{"EmailTo"}},
+		"Slack on loopback in production": {deployed.With(withBot).With(settings{"SLACK_API_URL": "http://127.0.0.1:1/api/"}), []string{"SLACK_API_URL"}},
+		"another host than Slack's":       {deployed.With(withBot).With(settings{"SLACK_API_URL": "https://slack.example.com/api/", "ALLOW_LOOPBACK": "true"}), []string{"SLACK_API_URL"}},
 		"everything wrong": {
-			withBot.With(settings{"RETENTION_DAYS": "-1", "SLACK_MENTION": "the-team", "SLACK_EDIT": "yes", "SLACK_THREAD": "1", "SLACK_BROADCAST": "TRUE", "EMAIL_FROM": "nobody", "EMAIL_TO": "b@example.com"}),
-			append(unset, "RETENTION_DAYS", "SlackMention", "SLACK_EDIT", "SLACK_THREAD", "SLACK_BROADCAST", "EmailFrom"),
+			withBot.With(settings{"SLACK_API_URL": "http://127.0.0.1:1/api/", "ALLOW_LOOPBACK": "yes", "SLACK_MENTION": "the-team", "SLACK_EDIT": "yes", "SLACK_THREAD": "1", "SLACK_BROADCAST": "TRUE", "EMAIL_FROM": "nobody", "EMAIL_TO": "b@example.com"}),
+			append(unset, "SLACK_API_URL", "ALLOW_LOOPBACK", "SlackMention", "SLACK_EDIT", "SLACK_THREAD", "SLACK_BROADCAST", "EmailFrom"),
 		},
 	} {
 		t.Run(name, func(t *testing.T) { lambdatest.CannotStart(t, c.env, c.problems...) })
 	}
 }
 
-func TestTheNotifierStartsAndAsksForWork(t *testing.T) {
+func TestNotifierStartsAndAsksForWork(t *testing.T) {
 	switches := settings{"SLACK_MENTION": "here,U0123456789", "SLACK_EDIT": "false", "SLACK_THREAD": "true", "SLACK_BROADCAST": "false", "SLACK_STATUSES": "FAILED", "EMAIL_STATUSES": "FAILED,SUCCEEDED"}
 	for name, env := range map[string]settings{
 		"with a bot":             deployed.With(withBot),
@@ -56,8 +61,26 @@ func TestTheNotifierStartsAndAsksForWork(t *testing.T) {
 		"with email":             deployed.With(withEmail),
 		"with every setting":     deployed.With(withBot).With(withEmail).With(switches),
 		"with a webhook, email":  deployed.With(withWebhook).With(withEmail),
-		"with its own retention": deployed.With(withEmail).With(settings{"RETENTION_DAYS": "3650"}),
+		"with Slack on loopback": deployed.With(withBot).With(settings{"SLACK_API_URL": "http://127.0.0.1:1/api", "ALLOW_LOOPBACK": "true"}),
+		"with GovSlack":          deployed.With(withBot).With(settings{"SLACK_API_URL": "https://slack-gov.com/api/"}),
+		"with a retention":       deployed.With(withEmail).With(settings{"RETENTION_DAYS": "no number"}), // the poller's
 	} {
 		t.Run(name, func(t *testing.T) { lambdatest.Starts(t, env) })
+	}
+}
+
+func TestUnknownStatusInAFilterIsLoggedAndKept(t *testing.T) {
+	defer slog.SetDefault(slog.Default())
+	var log bytes.Buffer
+	slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
+	if f := filter("EMAIL_STATUSES", "queued,RUNNING,SUCCEEDED,FAILED,"); len(f.Only) != 4 || log.Len() != 0 {
+		t.Errorf("the documented statuses give %v and the log\n%s", f.Only, log.String())
+	}
+	if f := filter("SLACK_STATUSES", "SUCEEDED,FAILED"); !f.Only["SUCEEDED"] || !f.Only["FAILED"] {
+		t.Errorf("the filter is %v", f.Only)
+	}
+	if out := log.String(); strings.Count(out, "\n") != 1 || !strings.Contains(out, `"level":"WARN"`) ||
+		!strings.Contains(out, `"setting":"SLACK_STATUSES","status":"SUCEEDED"`) {
+		t.Errorf("the log is\n%s", out)
 	}
 }

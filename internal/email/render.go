@@ -10,15 +10,15 @@ import (
 	"github.com/idmapping/notifier/internal/message"
 )
 
-// colours of the status band. White text on each has a contrast of 4.5 or more
+// colors of the status band. White text on each has a contrast of 4.5 or more
 // (WCAG 2, contrast minimum).
-var colours = map[message.Severity]string{
+var colors = map[message.Severity]string{
 	message.Neutral: "#1f5fa8",
 	message.Good:    "#1a7f37",
 	message.Bad:     "#c62828",
 }
 
-// Render gives subject, HTML and text. Both bodies tell the same facts.
+// Render gives subject, HTML and text. Both bodies have the same facts.
 func Render(m message.Message) (subject, htmlBody, textBody string) {
 	return m.Subject, renderHTML(m), renderText(m)
 }
@@ -90,8 +90,7 @@ const (
 	heading = "margin:24px 0 8px;font-size:13px;font-weight:600;color:#57606a;text-transform:uppercase;letter-spacing:.04em;"
 )
 
-// renderHTML is laid out in tables with inline styles: mail programs know
-// little else.
+// renderHTML uses tables with inline styles: mail programs support little else.
 func renderHTML(m message.Message) string {
 	var b strings.Builder
 	esc := html.EscapeString
@@ -102,7 +101,7 @@ func renderHTML(m message.Message) string {
 	add(`<body style="margin:0;padding:0;background:#f3f4f6;%sfont-size:14px;line-height:1.45;color:#1f2328;">`, font)
 	add(`<table role="presentation" width="100%%" cellpadding="0" cellspacing="0"><tr><td align="center" style="padding:24px 12px;">`)
 	add(`<table role="presentation" width="600" cellpadding="0" cellspacing="0" style="width:100%%;max-width:600px;background:#ffffff;border-radius:8px;overflow:hidden;">`)
-	add(`<tr><td style="background:%s;color:#ffffff;padding:16px 24px;font-size:16px;font-weight:600;">%s</td></tr>`, colours[m.Severity], esc(m.Title))
+	add(`<tr><td style="background:%s;color:#ffffff;padding:16px 24px;font-size:16px;font-weight:600;">%s</td></tr>`, colors[m.Severity], esc(m.Title))
 	add(`<tr><td style="padding:20px 24px 24px;color:#1f2328;">`)
 	add(`<p style="margin:0 0 16px;font-size:15px;">%s</p>`, esc(m.Headline))
 

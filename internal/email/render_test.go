@@ -17,7 +17,7 @@ import (
 	"github.com/idmapping/notifier/internal/slack"
 )
 
-// now is long after everything that is told: all of it is late.
+// now is long after every observation: every message is delayed.
 var now = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func composed(t testing.TB, name string) message.Message {
@@ -29,7 +29,7 @@ func composed(t testing.TB, name string) message.Message {
 	return message.Compose(e, e.Detail.ObservedAt)
 }
 
-func TestEmailsLookAsTheyWereSeen(t *testing.T) {
+func TestEmailsMatchGoldenFiles(t *testing.T) {
 	for name := range eventtest.Examples() {
 		subject, htmlBody, text := Render(composed(t, name))
 		t.Run(name, func(t *testing.T) {
@@ -39,7 +39,7 @@ func TestEmailsLookAsTheyWereSeen(t *testing.T) {
 	}
 }
 
-func TestNoticesLookAsTheyWereSeen(t *testing.T) {
+func TestNoticesMatchGoldenFiles(t *testing.T) {
 	for name, m := range messagetest.Notices() {
 		subject, htmlBody, text := Render(m)
 		t.Run(name, func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestNoticesLookAsTheyWereSeen(t *testing.T) {
 // element is every element that a rendering may have.
 var element = regexp.MustCompile(`<(/?)(!DOCTYPE html|html|head|meta|title|body|table|tr|td|th|p|h2|pre|ul|li|div|a)(( [a-z-]+="[^"<>]*")*)>`)
 
-func TestNothingFromOutsideIsMarkup(t *testing.T) { rapid.Check(t, inert) }
+func TestTextFromOutsideIsInert(t *testing.T) { rapid.Check(t, inert) }
 
 func inert(t *rapid.T) {
 	subject, body, _ := Render(message.Compose(eventtest.Event(t), now))
@@ -72,7 +72,7 @@ func inert(t *rapid.T) {
 
 // Whatever the message says is in the HTML and the text alike, and, short of
 // Slack's cut, in the card.
-func TestEveryChannelTellsTheSameFacts(t *testing.T) {
+func TestEachChannelShowsTheSameFacts(t *testing.T) {
 	for name := range eventtest.Examples() {
 		if name == "hostile" {
 			continue // cut and defused; the golden files show it
@@ -80,7 +80,7 @@ func TestEveryChannelTellsTheSameFacts(t *testing.T) {
 		m := composed(t, name)
 		_, body, text := Render(m)
 		var card strings.Builder
-		rendered := slack.Card(m, "")
+		rendered := slack.RenderCard(m, "")
 		for _, b := range rendered.Blocks {
 			card.WriteString(asText(b))
 		}
@@ -103,7 +103,7 @@ func TestEveryChannelTellsTheSameFacts(t *testing.T) {
 		for _, fact := range facts {
 			for channel, all := range map[string]string{"HTML": html.UnescapeString(body), "text": text, "Slack": card.String()} {
 				if !strings.Contains(all, fact) {
-					t.Errorf("%s: %s does not tell %q", name, channel, fact)
+					t.Errorf("%s: %s lacks %q", name, channel, fact)
 				}
 			}
 		}

@@ -21,21 +21,21 @@ import (
 	"github.com/idmapping/notifier/internal/notify"
 )
 
-// Recipient tells one address.
+// Recipient sends to one address.
 type Recipient struct {
 	client   *sesv2.Client
 	from, to string
 }
 
-// New makes a Recipient; both addresses are as ParseAddresses gave them.
+// New makes a Recipient; both addresses are as ParseAddresses returns them.
 func New(cfg aws.Config, from, to string) *Recipient {
 	return &Recipient{sesv2.NewFromConfig(cfg, onlyThrottlesRetried), from, to}
 }
 
-// onlyThrottlesRetried lets the client repeat at once only what was surely not
-// sent. SendEmail takes no token by which SES would know a repetition, so after
-// a timeout or a fault each of the SDK's usual retries could be another email.
-// The queue repeats those, later.
+// onlyThrottlesRetried lets the client repeat at once only what was certainly not
+// sent. SendEmail takes no token by which SES would recognize a repetition, so
+// after a timeout or a fault each of the SDK's usual retries could be another
+// email. The queue repeats those, later.
 func onlyThrottlesRetried(o *sesv2.Options) {
 	o.Retryer = retry.NewStandard(func(r *retry.StandardOptions) {
 		r.MaxAttempts = attempts
@@ -50,7 +50,7 @@ const (
 )
 
 // ParseAddresses checks the sender and the comma-separated recipients. Both may
-// be empty together. Its error names the config.
+// be empty. Its error names the setting.
 func ParseAddresses(from, to string) (string, []string, error) {
 	if from == "" && strings.TrimSpace(to) == "" {
 		return "", nil, nil
@@ -81,14 +81,16 @@ func ParseAddresses(from, to string) (string, []string, error) {
 // ID names the destination.
 func (r *Recipient) ID() string { return "email:" + r.to }
 
-// Send sends the step's message. Its error is a *notify.Failure.
-func (r *Recipient) Send(ctx context.Context, step notify.Delivery, _ func(context.Context, notify.MessageRef) error) error {
+// Send sends the delivery's message, a dry run to SES's mailbox simulator. It
+// returns no reference: an email cannot be edited. Its error is a
+// *notify.Failure.
+func (r *Recipient) Send(ctx context.Context, d notify.Delivery) (notify.MessageRef, error) {
 	to := r.to
-	if step.DryRun {
+	if d.DryRun {
 		to = simulator
 	}
-	subject, html, text := Render(step.Message)
-	root := rootOf(step.Message)
+	subject, html, text := Render(d.Message)
+	root := rootOf(d.Message)
 	utf8 := aws.String("UTF-8")
 	_, err := r.client.SendEmail(ctx, &sesv2.SendEmailInput{
 		FromEmailAddress: &r.from,
@@ -102,31 +104,31 @@ func (r *Recipient) Send(ctx context.Context, step notify.Delivery, _ func(conte
 			Headers: []types.MessageHeader{
 				{Name: aws.String("In-Reply-To"), Value: &root},
 				{Name: aws.String("References"), Value: &root},
-				// No out-of-office reply is wanted (RFC 3834).
+				// Asks for no out-of-office reply (RFC 3834).
 				{Name: aws.String("Auto-Submitted"), Value: aws.String("auto-generated")},
 			},
 		}},
 	})
 	if err != nil {
-		return failureOf(err)
+		return notify.MessageRef{}, failureOf(err)
 	}
-	return nil
+	return notify.MessageRef{}, nil
 }
 
-// simulator takes every email and shows it to nobody. It may be sent to from
-// SES's sandbox too ("Using the mailbox simulator").
+// simulator accepts every email and shows it to nobody. SES's sandbox allows
+// sending to it too ("Using the mailbox simulator").
 const simulator = "success@simulator.amazonses.com"
 
-// rootOf is the id of a message that was never sent and to which all emails of
-// one job reply, so that mail programs thread them: SES overwrites Message-ID
-// ("Amazon SES header fields").
+// rootOf is the ID of a message that was never sent. All emails of one job reply
+// to it, so that mail programs thread them: SES overwrites Message-ID ("Amazon
+// SES header fields").
 func rootOf(m message.Message) string {
 	sum := sha256.Sum256([]byte(strings.Join([]string{m.Account, m.Region, m.WorkflowName, m.JobID}, "\n")))
 	return "<" + hex.EncodeToString(sum[:16]) + "@idmapping.notifier>"
 }
 
-// How long to wait where SES limits: its answers bear no Retry-After ("Errors
-// related to the sending quotas for your Amazon SES account").
+// How long to wait when SES limits the rate: its responses have no Retry-After
+// ("Errors related to the sending quotas for your Amazon SES account").
 const (
 	waitForRate  = 5 * time.Second
 	waitForQuota = 15 * time.Minute
@@ -134,11 +136,12 @@ const (
 
 // failureOf sorts the errors of SendEmail (SES API v2, SendEmail, Errors).
 func failureOf(err error) *notify.Failure {
-	f := &notify.Failure{Reason: notify.Unavailable, Err: fmt.Errorf("sending an email: %w", err)}
+	f := &notify.Failure{Reason: notify.Unavailable, Err: fmt.Errorf("sending an email: %w", err), Summary: "SES: no answer"}
 	api, ok := errors.AsType[smithy.APIError](err)
 	if !ok {
 		return f
 	}
+	f.Summary = "SES: " + api.ErrorCode() // the message can quote addresses and ARNs
 	text := strings.ToLower(api.ErrorMessage())
 	switch api.ErrorCode() {
 	case "TooManyRequestsException", "ThrottlingException", "Throttling", "LimitExceededException":
@@ -147,8 +150,8 @@ func failureOf(err error) *notify.Failure {
 			f.After = waitForQuota
 		}
 	case "MessageRejected":
-		// Either an address is not verified, which can be mended, or the
-		// content is refused, which cannot.
+		// Either an address is not verified, which someone can correct, or SES
+		// refuses the content, which nobody can.
 		f.Reason = notify.Refused
 		if strings.Contains(text, "not verified") || strings.Contains(text, "not authorized") {
 			f.Reason = notify.Misconfigured

@@ -1,8 +1,6 @@
 package email
 
 import (
-	"context"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -52,16 +50,15 @@ func about(account, region, workflow, job, status string) message.Message {
 		Account: account, Region: region, WorkflowName: workflow, JobID: job}
 }
 
-func TestAnEmailBearsSubjectHTMLAndTextToOneRecipient(t *testing.T) {
+func TestEmailHasSubjectHTMLAndTextForOneRecipient(t *testing.T) {
 	cfg, proxy := ses(t)
 	m := about("123456789012", "eu-west-1", "crm", "1", "FAILED")
 	r := New(cfg, sender, "a@example.com")
 	if r.ID() != "email:a@example.com" {
 		t.Errorf("ID is %q", r.ID())
 	}
-	save := func(context.Context, notify.MessageRef) error { return errors.New("an email has no card to save") }
-	if err := r.Send(t.Context(), notify.Delivery{Message: m}, save); err != nil {
-		t.Fatal(err)
+	if ref, err := r.Send(t.Context(), notify.Delivery{Message: m}); err != nil || ref != (notify.MessageRef{}) {
+		t.Fatalf("reference %+v, error %v", ref, err)
 	}
 	sent := proxy.Emails()
 	if len(sent) != 1 {
@@ -76,21 +73,21 @@ func TestAnEmailBearsSubjectHTMLAndTextToOneRecipient(t *testing.T) {
 	}
 }
 
-func TestACheckGoesToTheSimulatorAndToNobodyElse(t *testing.T) {
+func TestDryRunGoesToTheSimulatorOnly(t *testing.T) {
 	cfg, proxy := ses(t)
-	if err := New(cfg, sender, "a@example.com").Send(t.Context(), notify.Delivery{Message: about("1", "r", "", "canary", "TEST"), DryRun: true}, nil); err != nil {
+	if _, err := New(cfg, sender, "a@example.com").Send(t.Context(), notify.Delivery{Message: about("1", "r", "", "canary", "TEST"), DryRun: true}); err != nil {
 		t.Fatal(err)
 	}
 	if sent := proxy.Emails(); len(sent) != 1 || !slices.Equal(sent[0].To, []string{"success@simulator.amazonses.com"}) {
 		t.Errorf("sent %+v", sent)
 	}
-	err := New(cfg, "nobody@unverified.example.com", "a@example.com").Send(t.Context(), notify.Delivery{Message: about("1", "r", "", "canary", "TEST"), DryRun: true}, nil)
+	_, err := New(cfg, "nobody@unverified.example.com", "a@example.com").Send(t.Context(), notify.Delivery{Message: about("1", "r", "", "canary", "TEST"), DryRun: true})
 	if failure := notify.FailureOf(err); err == nil || failure.Reason != notify.Misconfigured {
-		t.Errorf("from a sender that is not verified: %v", err)
+		t.Errorf("from an unverified sender: %v", err)
 	}
 }
 
-func TestEmailsOfOneJobAreOneThreadAndOfTwoJobsTwo(t *testing.T) {
+func TestEmailsOfOneJobShareAThreadAndThoseOfTwoJobsDoNot(t *testing.T) {
 	cfg, proxy := ses(t)
 	r := New(cfg, sender, "a@example.com")
 	threads := make(map[string]int)
@@ -103,7 +100,7 @@ func TestEmailsOfOneJobAreOneThreadAndOfTwoJobsTwo(t *testing.T) {
 		about("123456789012", "us-east-1", "crm", "1", "FAILED"),
 		about("123456789012", "eu-west-1", "crm1", "", "FAILED"),
 	} {
-		if err := r.Send(t.Context(), notify.Delivery{Message: m}, nil); err != nil {
+		if _, err := r.Send(t.Context(), notify.Delivery{Message: m}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -120,9 +117,9 @@ func TestEmailsOfOneJobAreOneThreadAndOfTwoJobsTwo(t *testing.T) {
 	}
 }
 
-func TestASenderWhomSESDoesNotKnowIsASettingToBeMended(t *testing.T) {
+func TestUnverifiedSenderIsMisconfigured(t *testing.T) {
 	cfg, proxy := ses(t)
-	err := New(cfg, "somebody@unverified.example.org", "a@example.com").Send(t.Context(), notify.Delivery{Message: about("1", "r", "w", "j", "FAILED")}, nil)
+	_, err := New(cfg, "somebody@unverified.example.org", "a@example.com").Send(t.Context(), notify.Delivery{Message: about("1", "r", "w", "j", "FAILED")})
 	if f, ok := err.(*notify.Failure); !ok || f.Reason != notify.Misconfigured {
 		t.Errorf("error is %v", err)
 	}
@@ -133,7 +130,7 @@ func TestASenderWhomSESDoesNotKnowIsASettingToBeMended(t *testing.T) {
 
 // The codes and messages are those of SendEmail (SES API v2) and of "Errors
 // related to the sending quotas for your Amazon SES account".
-func TestEveryErrorOfSESIsSorted(t *testing.T) {
+func TestEachSESErrorHasItsReason(t *testing.T) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	for _, c := range []struct {
@@ -188,16 +185,20 @@ func TestEveryErrorOfSESIsSorted(t *testing.T) {
 			}
 		}))
 		t.Cleanup(server.Close)
-		r := New(aws.Config{Region: account.Region, BaseEndpoint: &server.URL, HTTPClient: &http.Client{Timeout: 600 * time.Millisecond},
+		timeout := time.Minute
+		if c.status == 0 {
+			timeout = 100 * time.Millisecond
+		}
+		r := New(aws.Config{Region: account.Region, BaseEndpoint: &server.URL, HTTPClient: &http.Client{Timeout: timeout},
 			Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}, sender, "a@example.com")
 		running.Go(func() {
-			err := r.Send(t.Context(), notify.Delivery{Message: about("1", "r", "w", "j", "FAILED")}, nil)
+			_, err := r.Send(t.Context(), notify.Delivery{Message: about("1", "r", "w", "j", "FAILED")})
 			f, ok := err.(*notify.Failure)
 			if !ok {
 				t.Errorf("%s: error is a %T, want a *notify.Failure: %v", c.name, err, err)
 				return
 			}
-			// Whatever else may have been sent: another try could send it twice.
+			// What may have been sent is not sent again at once.
 			want := int32(1)
 			if c.want == notify.RateLimited {
 				want = attempts
@@ -205,17 +206,27 @@ func TestEveryErrorOfSESIsSorted(t *testing.T) {
 			if got := calls.Load(); got != want {
 				t.Errorf("%s: %d calls, want %d", c.name, got, want)
 			}
+			summary := "SES: " + c.code
+			if c.code == "" {
+				summary = "SES: no answer"
+			}
+			if f.Summary != summary && c.status != http.StatusBadGateway {
+				t.Errorf("%s: the summary is %q, want %q", c.name, f.Summary, summary)
+			}
+			if strings.Contains(f.Summary, "a@example.com") {
+				t.Errorf("%s: the summary quotes an address: %q", c.name, f.Summary)
+			}
 			if f.Reason != c.want || f.After != c.after {
 				t.Errorf("%s: %s after %s, want %s after %s: %v", c.name, f.Reason, f.After, c.want, c.after, err)
 			}
 			if !strings.Contains(err.Error(), "sending an email: ") || !strings.Contains(err.Error(), c.code) {
-				t.Errorf("%s: the error does not say what was done or what was answered: %v", c.name, err)
+				t.Errorf("%s: the error does not say what failed and with which code: %v", c.name, err)
 			}
 		})
 	}
 }
 
-func TestAnEmailThatWasThrottledIsSentByTheNextAttempt(t *testing.T) {
+func TestThrottledEmailIsSentByTheNextAttempt(t *testing.T) {
 	calls := new(atomic.Int32)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if calls.Add(1) == 1 {
@@ -227,12 +238,12 @@ func TestAnEmailThatWasThrottledIsSentByTheNextAttempt(t *testing.T) {
 	}))
 	defer server.Close()
 	r := New(aws.Config{Region: account.Region, BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}, sender, "a@example.com")
-	if err := r.Send(t.Context(), notify.Delivery{Message: about("1", "r", "w", "j", "FAILED")}, nil); err != nil || calls.Load() != 2 {
+	if _, err := r.Send(t.Context(), notify.Delivery{Message: about("1", "r", "w", "j", "FAILED")}); err != nil || calls.Load() != 2 {
 		t.Errorf("%d calls (%v)", calls.Load(), err)
 	}
 }
 
-func TestAddressesAreReadInEveryFormThatPeopleWrite(t *testing.T) {
+func TestAddressesAreReadInEveryCommonForm(t *testing.T) {
 	for _, c := range []struct {
 		from, to string
 		sender   string
@@ -255,7 +266,7 @@ func TestAddressesAreReadInEveryFormThatPeopleWrite(t *testing.T) {
 	}
 }
 
-func TestWrongAddressesAreNamedByTheirSetting(t *testing.T) {
+func TestWrongAddressErrorNamesTheSetting(t *testing.T) {
 	for _, c := range []struct {
 		from, to string
 		setting  string

@@ -2,6 +2,7 @@ package fake
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -15,59 +16,57 @@ type Deliveries struct {
 	Fault func(op string) error
 	Now   func() time.Time
 
-	mu    sync.Mutex
-	items map[notify.Key]*deliveryItem
-	slots map[string]time.Time
-
-	broken map[string]*breakage
+	mu      sync.Mutex
+	items   map[notify.Key]*deliveryItem
+	slots   map[string]time.Time
+	outages map[string]*outageItem
 }
 
-type breakage struct {
+type outageItem struct {
 	notify.Outage
-	refused time.Time
+	refusedAt time.Time
 }
 
 type deliveryItem struct {
-	notify.State
-	claimant string
-	until    time.Time
+	outcomes            map[string]notify.Outcome // by transition
+	card                notify.MessageRef
+	progress, attempted notify.Progress
+	claimant            string
+	until               time.Time
 }
 
-// Claim takes the right to tell a destination of a transition.
+// Claim takes the right to deliver a transition.
 func (s *Deliveries) Claim(_ context.Context, k notify.Key, transition, claimant string, attempt notify.Progress, until time.Time) (notify.State, error) {
 	if err := s.fault("Claim"); err != nil {
 		return notify.State{}, err
 	}
 	s.mu.Lock()
 	it := s.item(k)
-	if slices.Contains(it.Told, transition) || it.Attempted.SortKey() > attempt.SupersedeLimit() {
+	state := it.state()
+	if slices.Contains(state.Delivered, transition) || state.Attempted.SortKey() > attempt.SupersedeLimit() {
 		defer s.mu.Unlock()
-		return it.copied(), nil
+		return state, nil
 	}
 	if it.claimant != "" && it.claimant != claimant && !it.until.Before(s.now()) {
 		defer s.mu.Unlock()
 		return notify.State{}, &notify.Claimed{Until: it.until}
 	}
-	state := it.copied()
-	it.claimant, it.until, it.Attempted = claimant, until, attempt
+	it.claimant, it.until, it.attempted = claimant, until, attempt
 	s.mu.Unlock()
 	return state, s.fault("Claim/done")
 }
 
-// SaveCard records the card that was posted.
-func (s *Deliveries) SaveCard(_ context.Context, k notify.Key, card notify.MessageRef) error {
-	return s.write("SaveCard", func() { s.item(k).Card = card })
-}
-
-// Finish records that a transition needs no more telling.
-func (s *Deliveries) Finish(_ context.Context, k notify.Key, claimant, transition string, shown notify.Progress) error {
-	return s.write("Finish", func() {
+// Record stores an outcome and gives the claim back.
+func (s *Deliveries) Record(_ context.Context, k notify.Key, claimant string, o notify.Outcome) error {
+	return s.write("Record", func() {
 		it := s.item(k)
-		if !slices.Contains(it.Told, transition) {
-			it.Told = append(it.Told, transition)
+		it.outcomes[o.Transition] = o
+		owner := it.claimant == "" || it.claimant == claimant
+		if o.Ref != (notify.MessageRef{}) && (owner || it.card == (notify.MessageRef{})) {
+			it.card = o.Ref
 		}
-		if it.claimant == "" || it.claimant == claimant {
-			it.Shown, it.claimant = shown, ""
+		if owner {
+			it.progress, it.claimant = o.Progress, ""
 		}
 	})
 }
@@ -81,61 +80,68 @@ func (s *Deliveries) Release(_ context.Context, k notify.Key, claimant string) e
 	})
 }
 
-// Slot reserves the next free time to send to a destination.
-func (s *Deliveries) Slot(_ context.Context, destination string, gap time.Duration, latest time.Time) (time.Time, bool, error) {
-	at, ok := s.now(), true
-	err := s.write("Slot", func() {
-		if slot, taken := s.slots[destination]; taken && slot.After(at) {
-			at = slot
+// Reserve takes the next free slot to send to a destination.
+func (s *Deliveries) Reserve(_ context.Context, destination string, minInterval time.Duration, latest time.Time) (time.Time, bool, error) {
+	slot, reserved := s.now(), true
+	err := s.write("Reserve", func() {
+		if next, taken := s.slots[destination]; taken && next.After(slot) {
+			slot = next
 		}
-		if ok = !at.After(latest); ok {
-			s.setSlot(destination, at.Add(gap))
+		if reserved = !slot.After(latest); reserved {
+			s.setSlot(destination, slot.Add(minInterval))
 		}
 	})
-	return at, ok, err
+	return slot, reserved, err
 }
 
-// Hold keeps everybody from sending to a destination until the given time.
-func (s *Deliveries) Hold(_ context.Context, destination string, until time.Time) error {
-	return s.write("Hold", func() {
+// PauseUntil delays the next slot of a destination.
+func (s *Deliveries) PauseUntil(_ context.Context, destination string, until time.Time) error {
+	return s.write("PauseUntil", func() {
 		if s.slots[destination].Before(until) {
 			s.setSlot(destination, until)
 		}
 	})
 }
 
-// Broken notes that a destination is broken, and returns since when.
-func (s *Deliveries) Broken(_ context.Context, destination string) (b notify.Outage, err error) {
-	err = s.write("Broken", func() {
+// RecordOutage notes that a destination is misconfigured.
+func (s *Deliveries) RecordOutage(_ context.Context, destination string) (o notify.Outage, err error) {
+	err = s.write("RecordOutage", func() {
 		now := s.now()
-		it := s.broken[destination]
-		if it == nil || it.refused.Before(now.Add(-notify.RecoveryWindow)) {
-			it = &breakage{Outage: notify.Outage{Since: now}}
-			if s.broken == nil {
-				s.broken = make(map[string]*breakage)
+		it := s.outages[destination]
+		if it == nil || it.refusedAt.Before(now.Add(-notify.RecoveryWindow)) {
+			it = &outageItem{Outage: notify.Outage{Since: now}}
+			if s.outages == nil {
+				s.outages = make(map[string]*outageItem)
 			}
-			s.broken[destination] = it
+			s.outages[destination] = it
 		}
-		it.refused = now
-		b = it.Outage
+		it.refusedAt = now
+		o = it.Outage
 	})
-	return b, err
+	return o, err
 }
 
-// Warned records that the other channels were told that a destination is broken.
-func (s *Deliveries) Warned(_ context.Context, destination string) error {
-	return s.write("Warned", func() {
-		if it := s.broken[destination]; it != nil {
-			it.Told = true
+// RecordAnnouncement notes that the other channels have a notice of an outage.
+func (s *Deliveries) RecordAnnouncement(_ context.Context, destination string) error {
+	return s.write("RecordAnnouncement", func() {
+		if it := s.outages[destination]; it != nil {
+			it.Announced = true
 		}
 	})
 }
 
-// State is what a destination has been told of a job.
+// State is what a destination has received of a job.
 func (s *Deliveries) State(k notify.Key) notify.State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.item(k).copied()
+	return s.item(k).state()
+}
+
+// Outcome is what was recorded of a transition.
+func (s *Deliveries) Outcome(k notify.Key, transition string) notify.Outcome {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.item(k).outcomes[transition]
 }
 
 func (s *Deliveries) setSlot(destination string, at time.Time) {
@@ -150,15 +156,13 @@ func (s *Deliveries) item(k notify.Key) *deliveryItem {
 		s.items = make(map[notify.Key]*deliveryItem)
 	}
 	if s.items[k] == nil {
-		s.items[k] = &deliveryItem{}
+		s.items[k] = &deliveryItem{outcomes: make(map[string]notify.Outcome)}
 	}
 	return s.items[k]
 }
 
-func (it *deliveryItem) copied() notify.State {
-	state := it.State
-	state.Told = slices.Clone(state.Told)
-	return state
+func (it *deliveryItem) state() notify.State {
+	return notify.State{Delivered: slices.Sorted(maps.Keys(it.outcomes)), Card: it.card, Progress: it.progress, Attempted: it.attempted}
 }
 
 func (s *Deliveries) write(op string, effect func()) error {

@@ -2,6 +2,7 @@ package fake
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -9,81 +10,89 @@ import (
 	"github.com/idmapping/notifier/internal/notify"
 )
 
-// Destination is an in-memory place to be told, with cards as Slack has them.
+// Destination is an in-memory destination with cards as Slack has them.
 type Destination struct {
 	Name string
-	// Fault, if set, is called before a step takes effect ("Send") and after
+	// Limiter, if set, is what Send waits for, and pauses when a fault says that
+	// the destination limits the rate.
+	Limiter RateLimiter
+	// Fault, if set, is called before a delivery takes effect ("Send") and after
 	// ("Send/done").
-	Fault func(op string, step notify.Delivery) error
+	Fault func(op string, d notify.Delivery) error
 	Now   func() time.Time
 
-	mu   sync.Mutex
-	told []Telling
-	ts   int
-
-	checks int
+	mu      sync.Mutex
+	sent    []Sent
+	dryRuns int
 }
 
-// Telling is one message that arrived.
-type Telling struct {
-	At   time.Time
-	Step notify.Delivery
+// Sent is one message that arrived.
+type Sent struct {
+	At       time.Time
+	Delivery notify.Delivery
 }
 
 // ID names the destination.
 func (d *Destination) ID() string { return d.Name }
 
-// Send tells the step; the first of a job posts a card.
-func (d *Destination) Send(ctx context.Context, step notify.Delivery, save func(context.Context, notify.MessageRef) error) error {
-	if err := d.fault("Send", step); err != nil {
-		return err
+// Send shows the delivery; the first of a job posts a card.
+func (d *Destination) Send(ctx context.Context, delivery notify.Delivery) (notify.MessageRef, error) {
+	if err := d.fault("Send", delivery); err != nil {
+		if failure := notify.FailureOf(err); failure.Reason == notify.RateLimited && d.Limiter != nil {
+			if paused := d.Limiter.PauseUntil(ctx, d.now().Add(failure.After)); paused != nil {
+				return notify.MessageRef{}, paused
+			}
+		}
+		return notify.MessageRef{}, err
 	}
-	if step.DryRun {
+	if delivery.DryRun {
 		d.mu.Lock()
-		d.checks++
+		d.dryRuns++
 		d.mu.Unlock()
-		return d.fault("Send/done", step)
+		return notify.MessageRef{}, d.fault("Send/done", delivery)
 	}
-	if step.Turn != nil {
-		if err := step.Turn(ctx); err != nil {
-			return err
+	if d.Limiter != nil {
+		if err := d.Limiter.Wait(ctx); err != nil {
+			return notify.MessageRef{}, err
 		}
 	}
 	d.mu.Lock()
-	at := time.Now()
-	if d.Now != nil {
-		at = d.Now()
-	}
-	d.told = append(d.told, Telling{at, step})
-	d.ts++
-	card := notify.MessageRef{Channel: "C1", TS: strconv.Itoa(d.ts)}
+	d.sent = append(d.sent, Sent{d.now(), delivery})
+	card := notify.MessageRef{Channel: "C1", TS: strconv.Itoa(len(d.sent))}
 	d.mu.Unlock()
-	if err := d.fault("Send/done", step); err != nil {
-		return err
+	if err := d.fault("Send/done", delivery); err != nil {
+		return notify.MessageRef{}, err
 	}
-	if step.Card == (notify.MessageRef{}) {
-		return save(ctx, card)
+	if delivery.Card != (notify.MessageRef{}) {
+		return notify.MessageRef{}, nil
 	}
-	return nil
+	return card, nil
 }
 
-// Told is what arrived, in order.
-func (d *Destination) Told() []Telling {
+// Sent is what arrived, in order.
+func (d *Destination) Sent() []Sent {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return append([]Telling(nil), d.told...)
+	return slices.Clone(d.sent)
 }
 
-// Checks is how often it was checked.
-func (d *Destination) Checks() int {
+// DryRuns counts the deliveries that showed nothing.
+func (d *Destination) DryRuns() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.checks
+	return d.dryRuns
 }
 
-func (d *Destination) fault(op string, step notify.Delivery) error {
+func (d *Destination) now() time.Time {
+	if d.Now != nil {
+		return d.Now()
+	}
+	return time.Now()
+}
+
+func (d *Destination) fault(op string, delivery notify.Delivery) error {
 	if d.Fault == nil {
 		return nil
 	}
-	return d.Fault(op, step)
+	return d.Fault(op, delivery)
 }

@@ -15,11 +15,11 @@ import (
 type Queue struct {
 	Name string
 	// Fault is called before every operation ("ChangeVisibility",
-	// "DeadLetter") and, for the second, after ("DeadLetter/done").
+	// "DeadLetter") and, for the latter, after ("DeadLetter/done").
 	Fault func(op string) error
 	Now   func() time.Time
 	// Visibility is how long a received message stays hidden; MaxReceive after
-	// how many receipts it goes to the dead-letter queue. Zero means 6 minutes
+	// how many receives it goes to the dead-letter queue. Zero means 6 minutes
 	// and never.
 	Visibility time.Duration
 	MaxReceive int
@@ -81,7 +81,7 @@ func (q *Queue) Receive(n int) events.SQSEvent {
 	return batch
 }
 
-// Delete removes the batch's messages but those that failed.
+// Delete removes the messages of the batch that did not fail.
 func (q *Queue) Delete(batch events.SQSEvent, failed []events.SQSBatchItemFailure) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -93,7 +93,7 @@ func (q *Queue) Delete(batch events.SQSEvent, failed []events.SQSBatchItemFailur
 	}
 }
 
-// ChangeVisibility hides a received message for so long from now on.
+// ChangeVisibility hides a received message for a duration from now on.
 func (q *Queue) ChangeVisibility(_ context.Context, _, receipt string, d time.Duration) error {
 	if err := q.fault("ChangeVisibility"); err != nil {
 		return err
@@ -127,8 +127,8 @@ func (q *Queue) Len() int {
 }
 
 // Measure is what SQS reports of a queue: how many messages are visible and how
-// many are not, and the age of the oldest that was received less than three
-// times ("Available CloudWatch metrics").
+// many are not, and the age of the oldest one received less than three times
+// ("Available CloudWatch metrics").
 func (q *Queue) Measure() (visible, hidden int, oldest time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -1,325 +1,181 @@
 package notify
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-
-	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/message"
 )
 
-// Response is the function's answer: the partial batch response that the event
-// source mapping reads, and the report for people.
-type Response struct {
-	BatchItemFailures []events.SQSBatchItemFailure `json:"batchItemFailures"`
-	Report
-}
-
 const (
-	// reserve is how long before the deadline nothing more is sent, so that
-	// what was sent can still be recorded.
-	reserve = 8 * time.Second
-	// answering is how long before the deadline every call is cut off, so that
-	// the batch's outcome is still answered.
-	answering = time.Second
-	// strikes is after how many failures in a row a destination that does not
-	// answer is left alone for the rest of the batch.
-	strikes = 2
+	// responseMargin is how long before the function's deadline every call is
+	// canceled, so that Lambda still gets the batch's response.
+	responseMargin = time.Second
+	// shutdownMargin is how long before the function's deadline nothing more is
+	// sent, so that what was sent can still be recorded.
+	shutdownMargin = 8 * time.Second
+	// maxConsecutiveFailures suspends an unavailable destination for the rest
+	// of the batch.
+	maxConsecutiveFailures = 2
+	// defaultTimeout applies when the context has no deadline. In Lambda it
+	// always has one.
+	defaultTimeout = time.Minute
 )
 
-// Handle is the Lambda function's handler. It returns an error only for a batch
-// from a queue that it does not serve; what goes wrong with one message is in
-// the response, and the message stays in its queue.
-func (n *Notifier) Handle(ctx context.Context, in events.SQSEvent) (Response, error) {
-	response := Response{BatchItemFailures: []events.SQSBatchItemFailure{}}
-	if len(in.Records) == 0 {
-		return response, nil
+// Handle processes the messages of a queue, given by its ARN. It returns an error
+// only when no channel has that queue. A message that fails is in the result, and
+// stays in its queue.
+func (n *Notifier) Handle(ctx context.Context, queueARN string, messages []Received) (Result, error) {
+	if len(messages) == 0 {
+		return Result{}, nil
 	}
-	lane, err := n.laneOf(in.Records[0].EventSourceARN)
+	channel, err := n.channelOf(queueARN)
 	if err != nil {
-		return response, err
+		return Result{}, err
 	}
-	work := ctx
-	until, ok := ctx.Deadline()
-	if ok {
-		limited, cancel := context.WithDeadline(ctx, until.Add(-answering))
-		defer cancel()
-		work = limited
-	} else {
-		until = n.now().Add(time.Minute)
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(defaultTimeout)
 	}
-	b := newBatch(n, lane, until)
-	for _, item := range sorted(in.Records) {
-		if wait, again := b.handle(work, item); again {
-			b.postpone(ctx, item, wait)
-			response.BatchItemFailures = append(response.BatchItemFailures,
-				events.SQSBatchItemFailure{ItemIdentifier: item.MessageId})
+	workCtx, cancel := context.WithDeadline(ctx, deadline.Add(-responseMargin))
+	defer cancel()
+	b := newBatch(n, channel, deadline)
+	var failed []string
+	for _, it := range inOrder(messages) {
+		if r := b.handle(workCtx, it); r.retry {
+			b.postpone(workCtx, it, r.wait)
+			failed = append(failed, it.ID)
 		}
 	}
-	b.warn(work)
-	response.Report = b.report
+	b.announceOutages(workCtx)
 	if n.Metrics != nil {
 		n.Metrics(b.report.Values())
 	}
-	return response, nil
+	return Result{Failed: failed, Report: b.report}, nil
 }
 
-// laneOf finds the lane by its queue: the last part of a queue's ARN and of its
-// URL is the queue's name.
-func (n *Notifier) laneOf(queueARN string) (Channel, error) {
+// channelOf finds the channel by its queue's name, the last part of the queue's
+// ARN and of its URL.
+func (n *Notifier) channelOf(queueARN string) (Channel, error) {
 	name := queueARN[strings.LastIndexByte(queueARN, ':')+1:]
-	for _, lane := range n.Channels {
-		if path.Base(lane.QueueURL) == name {
-			return lane, nil
+	for _, channel := range n.Channels {
+		if path.Base(channel.QueueURL) == name {
+			return channel, nil
 		}
 	}
 	return Channel{}, fmt.Errorf("choosing the channel: queue %q is none of this function's queues", queueARN)
 }
 
-// batch is one invocation at work.
+// sendDeadline is when an invocation stops sending. ctx is the batch's context,
+// which ends responseMargin before the function's deadline.
+func sendDeadline(ctx context.Context) time.Time {
+	workDeadline, ok := ctx.Deadline()
+	if !ok {
+		workDeadline = time.Now().Add(defaultTimeout)
+	}
+	return workDeadline.Add(responseMargin - shutdownMargin)
+}
+
+// batch is one invocation's work.
 type batch struct {
 	*Notifier
-	lane     Channel
-	until    time.Time           // the deadline
-	latest   time.Time           // when nothing more is sent
-	down     map[string]*Failure // destinations to be left alone for the rest of the batch
-	failures map[string]int      // failures in a row by destination
-	report   Report
+	channel   Channel
+	deadline  time.Time           // of the function; claims last until then
+	suspended map[string]*Failure // destinations that get nothing more in this batch, and why
+	failures  map[string]int      // consecutive failures by destination
+	report    Report
 
 	account, region string // of the last event
 }
 
-func newBatch(n *Notifier, lane Channel, until time.Time) *batch {
-	return &batch{Notifier: n, lane: lane, until: until, latest: until.Add(-reserve),
-		down: make(map[string]*Failure), failures: make(map[string]int)}
+func newBatch(n *Notifier, channel Channel, deadline time.Time) *batch {
+	return &batch{Notifier: n, channel: channel, deadline: deadline,
+		suspended: make(map[string]*Failure), failures: make(map[string]int)}
 }
 
-// item is one message of the batch.
+// item is one message on its way through the pipeline.
 type item struct {
-	events.SQSMessage
-	event event.Event
-	err   error // why it is not an event
+	Received
+	event     event.Event
+	decodeErr error
+	notice    *message.Message // of an outage notice, which has no body
 }
 
-// sorted decodes the messages and puts them into the order in which things
-// happened: a queue keeps none.
-func sorted(records []events.SQSMessage) []item {
-	items := make([]item, len(records))
-	for i, record := range records {
-		items[i].SQSMessage = record
-		items[i].event, items[i].err = event.Decode([]byte(record.Body))
+// decoded is the message's event, or why it has none. inOrder has decoded it,
+// because it sorts the batch by what the events say.
+func (it item) decoded() (event.Event, error) { return it.event, it.decodeErr }
+
+// inOrder decodes the messages and sorts them by observation time, then stage:
+// a queue keeps no order.
+func inOrder(messages []Received) []item {
+	items := make([]item, len(messages))
+	for i, m := range messages {
+		items[i].Received = m
+		items[i].event, items[i].decodeErr = event.Decode([]byte(m.Body))
 	}
 	slices.SortStableFunc(items, func(x, y item) int {
-		if c := x.event.Detail.ObservedAt.Compare(y.event.Detail.ObservedAt); c != 0 {
-			return c
-		}
-		return int(ProgressOf(x.event).Stage - ProgressOf(y.event).Stage)
+		return cmp.Or(x.event.Detail.ObservedAt.Compare(y.event.Detail.ObservedAt),
+			cmp.Compare(ProgressOf(x.event).Stage, ProgressOf(y.event).Stage))
 	})
 	return items
 }
 
-// handle deals with one message. It says whether the message is to come again,
-// and after how long.
-func (b *batch) handle(ctx context.Context, it item) (wait time.Duration, again bool) {
-	log := b.log().With("messageId", it.MessageId)
+// handle processes one message. A panic is the failure of that message alone:
+// it must not take the other messages' outcome with it, or they would all be
+// sent again.
+func (b *batch) handle(ctx context.Context, it item) (r result) {
 	defer func() {
-		// One message that trips over a fault of ours must not take the others'
-		// outcome with it: they would all be told again.
-		if r := recover(); r != nil {
-			log.Error("panic", "panic", fmt.Sprint(r))
+		if p := recover(); p != nil {
+			b.log().Error("panic", "messageId", it.ID, "panic", fmt.Sprint(p))
 			b.report.Retried++
-			wait, again = backoff(it), true
+			r = result{retry: true, wait: backoff(it.ReceiveCount)}
 		}
 	}()
-	if it.err != nil {
-		return b.poison(ctx, it, it.err)
+	return b.conclude(ctx, it, b.process(ctx, it))
+}
+
+// conclude moves a message that can never be delivered to the dead-letter queue
+// and gives up an expired canary. It returns what is left to do.
+func (b *batch) conclude(ctx context.Context, it item, r result) result {
+	if r.retry && b.isStale(it.event) {
+		b.log().Error("canary expired", "transitionId", it.event.Detail.TransitionID)
+		return result{}
 	}
-	if !b.lane.Filter.Matches(it.event) {
-		return 0, false
+	if r.refused == nil || r.retry {
+		return r
 	}
-	b.account, b.region = it.event.Account, it.event.Region
-	m := message.Compose(it.event, b.now())
-	var refused error
-	for _, destination := range b.destinations(it.event) {
-		err := b.tell(ctx, destination, it, m)
-		if err == nil {
-			continue
-		}
-		failure := FailureOf(err)
-		log.Warn("not told", "destination", destination.ID(), "workflow", it.event.Detail.WorkflowName,
-			"job", it.event.Detail.JobID, "status", it.event.Detail.Status,
-			"transitionId", it.event.Detail.TransitionID, "reason", failure.Reason, "receipts", it.Attributes["ApproximateReceiveCount"], "error", err.Error())
-		if failure.Reason == Refused {
-			refused = errors.Join(refused, fmt.Errorf("%s: %w", destination.ID(), err))
-			continue
-		}
+	b.log().Error("message dead-lettered", "messageId", it.ID, "reason", r.refused.Error())
+	if err := b.Queue.DeadLetter(ctx, b.channel.DeadLetterQueueURL, it.Body, r.refused.Error(), it.ID); err != nil {
+		b.log().Error("dead-lettering failed", "messageId", it.ID, "error", err.Error())
 		b.report.Retried++
-		if failure.Reason == Misconfigured {
-			b.report.Broken++
-		}
-		wait, again = max(wait, pause(failure, it)), true
+		return result{retry: true, wait: backoff(it.ReceiveCount)}
 	}
-	if again && b.isStale(it.event) {
-		log.Error("canary given up: it did not reach every destination", "transitionId", it.event.Detail.TransitionID)
-		return 0, false
-	}
-	if refused != nil && !again {
-		return b.poison(ctx, it, refused)
-	}
-	return wait, again
+	b.report.DeadLettered++
+	return result{}
 }
 
-// destinations are those to be told of e.
-func (b *batch) destinations(e event.Event) []Destination {
-	all := b.lane.Destinations
-	if b.lane.SharedSender && e.Silent() {
-		return all[:min(1, len(all))]
-	}
-	return all
-}
-
-// canaryLife is how long a canary is tried: then the next one is on its way.
-// The alarms that its failures move have gone off long before.
+// canaryLife is how long a canary is retried: then the next one is on its way.
+// The alarms that its failures set off have fired long before.
 const canaryLife = 2 * time.Hour
 
 func (b *batch) isStale(e event.Event) bool {
-	return e.DetailType == event.Canary && b.now().Sub(e.Detail.ObservedAt) > canaryLife
+	return e.DetailType == event.Canary && time.Since(e.Detail.ObservedAt) > canaryLife
 }
 
-// tell takes one event to one destination.
-func (b *batch) tell(ctx context.Context, to Destination, it item, m message.Message) error {
-	if failure := b.down[to.ID()]; failure != nil {
-		return failure
-	}
-	k, transition, claimant := KeyOf(it.event, to.ID()), it.event.Detail.TransitionID, b.claimant(it)
-	state, err := b.Deliveries.Claim(ctx, k, transition, claimant, ProgressOf(it.event), b.until)
-	if claimed, ok := errors.AsType[*Claimed](err); ok {
-		return &Failure{Reason: Unavailable, After: claimed.Until.Sub(b.now()) + time.Second, Err: err}
-	}
-	if err != nil {
-		return err
-	}
-	action := Decide(state, it.event)
-	if action == Skip {
-		b.report.Duplicates++
-		return nil
-	}
-	if action == Supersede {
-		b.report.Duplicates++
-		return b.Deliveries.Finish(ctx, k, claimant, transition, state.Latest())
-	}
-	step := Delivery{Message: m, Card: state.Card, Edit: action == UpdateCard, DryRun: it.event.Silent()}
-	if err := b.send(ctx, to, k, step); err != nil {
-		b.strike(to, err)
-		return errors.Join(err, b.Deliveries.Release(ctx, k, claimant))
-	}
-	b.failures[to.ID()] = 0
-	shown := state.Latest()
-	if action == UpdateCard {
-		shown = ProgressOf(it.event)
-	}
-	if err := b.Deliveries.Finish(ctx, k, claimant, transition, shown); err != nil {
-		return err
-	}
-	if step.DryRun {
-		b.report.Canaries++
-		b.log().Info("canary arrived", "destination", to.ID(), "transitionId", transition)
-		return nil
-	}
-	b.report.Sent++
-	b.log().Info("told", "destination", to.ID(), "workflow", it.event.Detail.WorkflowName, "job", it.event.Detail.JobID,
-		"status", it.event.Detail.Status, "transitionId", transition)
-	return nil
-}
-
-// send sends, each message in the destination's turn.
-func (b *batch) send(ctx context.Context, to Destination, k Key, step Delivery) error {
-	if now := b.now(); now.After(b.latest) {
-		return &Failure{Reason: RateLimited, After: time.Second, Err: errors.New("left for the next invocation: this one's time is up")}
-	}
-	var late error // what kept it from its turn
-	step.Turn = func(ctx context.Context) error {
-		late = b.turn(ctx, to)
-		return late
-	}
-	err := to.Send(ctx, step, func(ctx context.Context, card MessageRef) error {
-		return b.Deliveries.SaveCard(ctx, k, card)
-	})
-	if err == nil || late != nil {
-		return err
-	}
-	if failure := FailureOf(err); failure.Reason == RateLimited && b.lane.Gap > 0 {
-		if err := b.Deliveries.Hold(ctx, to.ID(), b.now().Add(failure.After)); err != nil {
-			b.log().Warn("hold failed", "destination", to.ID(), "error", err.Error())
-		}
-	}
-	return err
-}
-
-// turn waits for the next free slot of a destination.
-func (b *batch) turn(ctx context.Context, to Destination) error {
-	if b.lane.Gap == 0 {
-		return nil
-	}
-	at, ok, err := b.Deliveries.Slot(ctx, to.ID(), b.lane.Gap, b.latest)
-	if err != nil {
-		return FailureOf(err)
-	}
-	wait := at.Sub(b.now())
-	if !ok {
-		return &Failure{Reason: RateLimited, After: wait, Err: errors.New("left for later: others are sent to this destination first")}
-	}
-	if err := sleep(ctx, wait); err != nil {
-		return FailureOf(err)
-	}
-	return nil
-}
-
-// strike decides whether the destination is left alone for the rest of the
-// batch after a failure.
-func (b *batch) strike(to Destination, err error) {
-	failure := FailureOf(err)
-	if failure.Reason == Refused {
-		b.failures[to.ID()] = 0 // it answers
-		return
-	}
-	b.failures[to.ID()]++
-	if failure.Reason != Unavailable || b.failures[to.ID()] >= strikes {
-		b.down[to.ID()] = failure
-	}
-}
-
-// poison moves a message that can never be told to the dead-letter queue at
-// once, with the reason. Where that fails it stays.
-func (b *batch) poison(ctx context.Context, it item, reason error) (time.Duration, bool) {
-	b.log().Error("moved to the dead-letter queue", "messageId", it.MessageId, "reason", reason.Error())
-	if err := b.Queue.DeadLetter(ctx, b.lane.DeadLetterQueueURL, it.Body, reason.Error(), it.MessageId); err != nil {
-		b.log().Error("dead-letter queue", "messageId", it.MessageId, "error", err.Error())
-		b.report.Retried++
-		return backoff(it), true
-	}
-	b.report.DeadLettered++
-	return 0, false
-}
-
-// postpone hides the message until it is worth another try. Where that fails
-// it comes back after the queue's own visibility timeout.
+// postpone hides the message until its next attempt. If that fails, or no time
+// is left, the message comes back after the queue's own visibility timeout.
 func (b *batch) postpone(ctx context.Context, it item, wait time.Duration) {
-	if err := b.Queue.ChangeVisibility(ctx, b.lane.QueueURL, it.ReceiptHandle, wait); err != nil {
-		b.log().Warn("visibility unchanged", "messageId", it.MessageId, "error", err.Error())
+	err := ctx.Err()
+	if err == nil {
+		err = b.Queue.ChangeVisibility(ctx, b.channel.QueueURL, it.ReceiptHandle, wait)
 	}
-}
-
-// claimant differs between two receipts of one message: a claim of an
-// invocation that died must not pass for this one's.
-func (b *batch) claimant(it item) string {
-	return it.MessageId + "/" + it.Attributes["ApproximateReceiveCount"] + "/" + strconv.FormatInt(b.until.UnixMilli(), 36)
+	if err != nil {
+		b.log().Warn("changing message visibility failed", "messageId", it.ID, "error", err.Error())
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	slackgo "github.com/slack-go/slack"
 
@@ -11,26 +12,42 @@ import (
 	"github.com/idmapping/notifier/internal/notify"
 )
 
-// Secret gives a secret's value: as cached, or read anew.
-type Secret func(ctx context.Context) (string, error)
+// Bot sends to one channel with a bot token: one card per job, edited in place,
+// and a reply in its thread for each transition.
+type Bot struct{ BotOptions }
 
 // BotOptions are a bot's settings.
 type BotOptions struct {
 	Token   Secret // the bot token, xoxb-…
-	Refresh Secret // the same, read anew: it may have been rotated
-	APIURL  string // Slack's base URL if not https://slack.com/api/
+	Refresh Secret // the same, read again: it may have been rotated
+	APIURL  string // Slack's base URL if not https://slack.com/api/; see CheckAPIURL
 
-	Channel string // channel id, or name with #
-	Mention string // mrkdwn, for bad ends; may be empty
+	Channel string // channel ID, or name with #
+	Mention string // mrkdwn, for failures; may be empty
 
 	Edit      bool // the card follows the job
-	Thread    bool // each transition is told in the card's thread
-	Broadcast bool // a bad end is told in the channel too
+	Thread    bool // the card's thread has a reply per transition
+	Broadcast bool // the channel shows the reply of a failure too
+
+	Limiter RateLimiter // may be nil
 }
 
-// Bot tells one channel with a bot token: one card per job, edited in place,
-// and a reply in its thread for each transition.
-type Bot struct{ BotOptions }
+// Secret returns a secret's value: from the cache, or read again.
+type Secret func(ctx context.Context) (string, error)
+
+// RateLimiter spaces the messages to one channel, over all invocations.
+type RateLimiter interface {
+	// Wait returns when the caller may post one message. Its error is a
+	// *notify.Failure.
+	Wait(ctx context.Context) error
+	// PauseUntil keeps everyone from posting until the given time.
+	PauseUntil(ctx context.Context, until time.Time) error
+}
+
+// MinInterval is the least time between two messages to one channel (Slack:
+// "Rate limits", posting messages: one per second). Slack hides what comes
+// faster, without an error.
+const MinInterval = time.Second
 
 // NewBot makes a Bot.
 func NewBot(options BotOptions) *Bot {
@@ -43,46 +60,16 @@ func NewBot(options BotOptions) *Bot {
 // ID names the destination.
 func (b *Bot) ID() string { return "slack:" + b.Channel }
 
-// Send tells one step. The card is posted at first sight and needs no reply
-// then. Later it is edited first: an edit can be repeated without harm, so that
-// a step whose reply failed can be sent again as a whole. Its error is a
-// *notify.Failure.
-func (b *Bot) Send(ctx context.Context, step notify.Delivery, save func(context.Context, notify.MessageRef) error) error {
-	return withSecret(ctx, b.Token, b.Refresh, func(token string) error {
-		return b.tell(ctx, b.client(token), step, save)
+// Send posts the card at first sight. Later it edits the card, then replies in
+// its thread: an edit can be repeated without harm, so that a delivery whose
+// reply failed can be sent again as a whole. After it has posted a card it sends
+// nothing more. Its error is a *notify.Failure.
+func (b *Bot) Send(ctx context.Context, d notify.Delivery) (ref notify.MessageRef, err error) {
+	err = withSecret(ctx, b.Token, b.Refresh, func(token string) error {
+		ref, err = b.deliver(ctx, b.client(token), d)
+		return err
 	})
-}
-
-// withSecret calls send with the secret, and once more where Slack refuses it
-// and it was rotated meanwhile. Its error is a *notify.Failure.
-func withSecret(ctx context.Context, read, refresh Secret, send func(string) error) error {
-	value, err := read(ctx)
-	if err != nil {
-		return secretFailure(err)
-	}
-	err = send(value)
-	if err != nil && kindOf(err) == secret {
-		fresh, refreshed := refresh(ctx)
-		if refreshed != nil {
-			return secretFailure(refreshed)
-		}
-		if fresh != value {
-			err = send(fresh)
-		}
-	}
-	if err != nil {
-		return failed(err)
-	}
-	return nil
-}
-
-// failed keeps a failure that is one already: of waiting for the turn, of saving
-// the card.
-func failed(err error) error {
-	if failure, ok := err.(*notify.Failure); ok {
-		return failure
-	}
-	return failureOf(err)
+	return ref, toFailure(ctx, b.Limiter, err)
 }
 
 func (b *Bot) client(token string) *slackgo.Client {
@@ -93,126 +80,88 @@ func (b *Bot) client(token string) *slackgo.Client {
 	return slackgo.New(token, options...)
 }
 
-func (b *Bot) tell(ctx context.Context, api *slackgo.Client, step notify.Delivery, save func(context.Context, notify.MessageRef) error) error {
-	m := step.Message
-	if step.DryRun {
-		return check(m, func() error {
+func (b *Bot) deliver(ctx context.Context, api *slackgo.Client, d notify.Delivery) (notify.MessageRef, error) {
+	m := d.Message
+	none := notify.MessageRef{}
+	if d.DryRun {
+		return none, dryRun(m, func() error {
 			_, ts, err := api.PostMessageContext(ctx, b.Channel, slackgo.MsgOptionText("", false))
-			return told(ts, err)
+			return checkPosted(ts, err)
 		})
 	}
-	if step.Card == (notify.MessageRef{}) || !b.Edit && !b.Thread {
-		return b.post(ctx, api, step, save)
+	if d.Card == none || !b.Edit && !b.Thread {
+		return b.post(ctx, api, m)
 	}
-	if step.Edit && b.Edit {
-		err := b.edit(ctx, api, step.Card, m)
-		if err != nil && gone(err) {
-			return b.post(ctx, api, step, save)
+	if d.Edit && b.Edit {
+		err := b.edit(ctx, api, d.Card, m)
+		if isGone(err) {
+			return b.post(ctx, api, m)
 		}
 		if err != nil {
-			return err
+			return none, err
 		}
 	}
-	loud := m.Severity == message.Bad && b.Broadcast
-	if !b.Thread && !loud {
-		return nil
+	broadcast := m.Severity == message.Bad && b.Broadcast
+	if !b.Thread && !broadcast {
+		return none, nil
 	}
-	err := b.reply(ctx, api, step, loud)
-	if err != nil && gone(err) {
-		return b.post(ctx, api, step, save)
+	err := b.reply(ctx, api, d.Card, m, broadcast)
+	if isGone(err) {
+		return b.post(ctx, api, m)
 	}
-	return err
+	return none, err
 }
 
-// post posts the card and has it saved at once: were it not, the next step
-// would post another.
-func (b *Bot) post(ctx context.Context, api *slackgo.Client, step notify.Delivery, save func(context.Context, notify.MessageRef) error) error {
-	var card notify.MessageRef
-	m := step.Message
-	err := orPlain(Card(m, b.Mention), Plain(m, b.Mention), func(r Rendered) (err error) {
-		if err := turn(ctx, step); err != nil {
+// post posts the card.
+func (b *Bot) post(ctx context.Context, api *slackgo.Client, m message.Message) (ref notify.MessageRef, err error) {
+	err = sendOrPlain(RenderCard(m, b.Mention), RenderPlain(m, b.Mention), func(r Rendered) error {
+		if err := wait(ctx, b.Limiter); err != nil {
 			return err
 		}
-		card.Channel, card.TS, err = api.PostMessageContext(ctx, b.Channel, parts(r)...)
-		return told(card.TS, err)
-	})
-	if err != nil {
+		channel, ts, err := api.PostMessageContext(ctx, b.Channel, messageOptions(r)...)
+		if err = checkPosted(ts, err); err == nil {
+			ref = notify.MessageRef{Channel: channel, TS: ts}
+		}
 		return err
-	}
-	if err := save(ctx, card); err != nil {
-		return &notify.Failure{Reason: notify.Unavailable, Err: err}
-	}
-	return nil
+	})
+	return ref, err
 }
 
-// edit lets the card show m. Nobody is mentioned: an edit notifies nobody.
+// edit makes the card show m. It mentions nobody: Slack notifies nobody of an
+// edit.
 func (b *Bot) edit(ctx context.Context, api *slackgo.Client, card notify.MessageRef, m message.Message) error {
-	return orPlain(Card(m, ""), Plain(m, ""), func(r Rendered) error {
-		_, ts, _, err := api.UpdateMessageContext(ctx, card.Channel, card.TS, parts(r)...)
-		return told(ts, err)
+	return sendOrPlain(RenderCard(m, ""), RenderPlain(m, ""), func(r Rendered) error {
+		_, ts, _, err := api.UpdateMessageContext(ctx, card.Channel, card.TS, messageOptions(r)...)
+		return checkPosted(ts, err)
 	})
 }
 
-func (b *Bot) reply(ctx context.Context, api *slackgo.Client, step notify.Delivery, loud bool) error {
-	m := step.Message
-	return orPlain(Reply(m, b.Mention), Plain(m, b.Mention), func(r Rendered) error {
-		if err := turn(ctx, step); err != nil {
+func (b *Bot) reply(ctx context.Context, api *slackgo.Client, card notify.MessageRef, m message.Message, broadcast bool) error {
+	return sendOrPlain(RenderReply(m, b.Mention), RenderPlain(m, b.Mention), func(r Rendered) error {
+		if err := wait(ctx, b.Limiter); err != nil {
 			return err
 		}
-		options := append(parts(r), slackgo.MsgOptionTS(step.Card.TS))
-		if loud {
+		options := append(messageOptions(r), slackgo.MsgOptionTS(card.TS))
+		if broadcast {
 			options = append(options, slackgo.MsgOptionBroadcast())
 		}
-		_, ts, err := api.PostMessageContext(ctx, step.Card.Channel, options...)
-		return told(ts, err)
+		_, ts, err := api.PostMessageContext(ctx, card.Channel, options...)
+		return checkPosted(ts, err)
 	})
 }
 
-var errNoMessage = errors.New("the answer names no message")
+var errNoMessage = errors.New("the response names no message")
 
-// told is the error of a call. slack-go takes an answer that is neither ok nor
-// an error for success: only one that names a message is.
-func told(ts string, err error) error {
+// checkPosted is the error of a call. slack-go takes a response that is neither
+// ok nor an error for success: only one that names a message is.
+func checkPosted(ts string, err error) error {
 	if err == nil && ts == "" {
 		return errNoMessage
 	}
 	return err
 }
 
-// turn waits for the channel's turn, where there is a pace to keep.
-func turn(ctx context.Context, step notify.Delivery) error {
-	if step.Turn == nil {
-		return nil
-	}
-	return step.Turn(ctx)
-}
-
-// check goes as far as can be gone without anybody seeing it: send sends an
-// empty message, which Slack refuses for being empty once it has let the sender
-// in.
-func check(m message.Message, send func() error) error {
-	if err := Card(m, "").Validate(); err != nil {
-		return err
-	}
-	if err := send(); err != nil && kindOf(err) != blocks {
-		return err
-	}
-	return nil
-}
-
-// orPlain sends r, and once more as plain text when Slack refuses its blocks or
-// would: a plain message is better than none.
-func orPlain(r, plain Rendered, send func(Rendered) error) error {
-	if r.Validate() == nil {
-		err := send(r)
-		if err == nil || kindOf(err) != blocks {
-			return err
-		}
-	}
-	return send(plain)
-}
-
-func parts(r Rendered) []slackgo.MsgOption {
+func messageOptions(r Rendered) []slackgo.MsgOption {
 	return []slackgo.MsgOption{
 		slackgo.MsgOptionText(r.Text, false),
 		slackgo.MsgOptionBlocks(r.Blocks...),

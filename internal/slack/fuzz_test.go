@@ -20,7 +20,7 @@ func FuzzRetryAfter(f *testing.F) {
 		f.Add(header)
 	}
 	f.Fuzz(func(t *testing.T, header string) {
-		if wait := retryAfter(header, at); wait <= 0 || wait > maxRetry {
+		if wait := retryAfter(header, at); wait <= 0 || wait > maxRetryAfter {
 			t.Errorf("%q: %v", header, wait)
 		}
 	})
@@ -43,20 +43,29 @@ func FuzzMention(f *testing.F) {
 }
 
 func FuzzWebhookURL(f *testing.F) {
-	for _, address := range []string{"", "https://hooks.slack.com/services/T0/B0/x", "http://hooks.slack.com/services/T0/B0/x", "http://127.0.0.1:1/x", "http://localhost/x", "http://[::1]:80/", "//x", "https:", "http://127.0.0.1.example.com/", "HTTP://LOCALHOST/"} {
+	for _, address := range []string{"", "https://hooks.slack.com/services/T0/B0/x", "https://hooks.slack.com:443/x", "https://a:b@hooks.slack.com/x", "http://hooks.slack.com/services/T0/B0/x", "http://127.0.0.1:1/x", "http://localhost/x", "http://[::1]:80/", "//x", "https:", "http://127.0.0.1.example.com/", "HTTP://LOCALHOST/"} {
 		f.Add(address)
 	}
 	f.Fuzz(func(t *testing.T, address string) {
-		err := checkWebhookURL(address)
-		if err != nil {
-			if len(address) > 8 && strings.Contains(err.Error(), address) {
+		if checkWebhookURL(address, false) == nil && checkWebhookURL(address, true) != nil {
+			t.Errorf("%q is accepted only if loopback is not allowed", address)
+		}
+		production := checkWebhookURL(address, false) == nil
+		if err := checkWebhookURL(address, true); err != nil {
+			if len(address) > 8 && strings.Contains(err.Error(), address) && !strings.Contains("https://hooks.slack.com or hooks.slack-gov.com", address) {
 				t.Errorf("the error holds the URL: %v", err)
 			}
 			return
 		}
-		u, parsed := url.Parse(address)
-		if parsed != nil || u.Host == "" || u.Scheme != "https" && u.Hostname() != "localhost" && !strings.HasPrefix(u.Hostname(), "127.") && !strings.Contains(u.Hostname(), ":") {
-			t.Errorf("%q is taken", address)
+		u, parseErr := url.Parse(address)
+		if parseErr != nil || u.User != nil {
+			t.Fatalf("%q is accepted", address)
+		}
+		host := strings.ToLower(u.Hostname())
+		slacks := u.Scheme == "https" && (host == "hooks.slack.com" || host == "hooks.slack-gov.com")
+		loopback := u.Scheme == "http" && (host == "localhost" || strings.HasPrefix(host, "127.") || strings.Contains(host, ":"))
+		if !slacks && !loopback || production && !slacks {
+			t.Errorf("%q is accepted, in production: %v", address, production)
 		}
 	})
 }

@@ -12,10 +12,10 @@ var (
 	userGroup = regexp.MustCompile(`^S[A-Z0-9]{2,20}$`)
 )
 
-// ParseMention reads whom to mention on bad ends: a comma-separated list of
-// here, channel, everyone, user ids (U…, W…) and user group ids (S…), with or
-// without @, or each as Slack marks it up (<@U…>, <!subteam^S…>, <!here>). It
-// returns mrkdwn. Names do not work: Slack takes ids only.
+// ParseMention reads whom to mention on failures: a comma-separated list of
+// here, channel, everyone, user IDs (U…, W…) and user group IDs (S…), with or
+// without @, or each in Slack's markup (<@U…>, <!subteam^S…>, <!here>). It
+// returns mrkdwn. Names do not work: Slack accepts IDs only.
 func ParseMention(setting string) (string, error) {
 	var all []string
 	for part := range strings.SplitSeq(setting, ",") {
@@ -32,7 +32,7 @@ func ParseMention(setting string) (string, error) {
 		case userGroup.MatchString(bare):
 			all = append(all, "<!subteam^"+bare+">")
 		default:
-			return "", fmt.Errorf("SlackMention: %.60q is nobody: give here, channel, everyone, a user id such as U0123456789 or a user group id such as S0123456789", part)
+			return "", fmt.Errorf("SlackMention: %.60q is not a user, group or @here: give here, channel, everyone, a user ID such as U0123456789 or a user group ID such as S0123456789", part)
 		}
 	}
 	return strings.Join(all, " "), nil

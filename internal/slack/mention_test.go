@@ -12,7 +12,7 @@ import (
 	"github.com/idmapping/notifier/internal/fakecloud/sam"
 )
 
-func TestMentionsAreReadInEveryFormThatPeopleWrite(t *testing.T) {
+func TestMentionIsReadInEveryCommonForm(t *testing.T) {
 	for setting, want := range map[string]string{
 		"":                                "",
 		"  ":                              "",
@@ -39,7 +39,7 @@ func TestMentionsAreReadInEveryFormThatPeopleWrite(t *testing.T) {
 	}
 }
 
-func TestWhoeverIsNobodyIsNotMentioned(t *testing.T) {
+func TestInvalidMentionIsAnError(t *testing.T) {
 	for _, setting := range []string{
 		"data-team", "@john.doe", "john", "HERE", "u0123456789", "U", "<!date^1^{date}|x>", "<https://example.com|x>", "<@U012|name>",
 		"<!here", "here channel", "here;channel", "C0123456789", "U0123456789\n<!channel>", "<!here><!channel>", "<!subteam^U012>", "*",
@@ -55,7 +55,7 @@ func TestWhoeverIsNobodyIsNotMentioned(t *testing.T) {
 		}
 	}
 	if got, err := ParseMention("here,data-team"); err == nil || got != "" {
-		t.Errorf("with one that is somebody: %q", got)
+		t.Errorf("beside a valid one: %q", got)
 	}
 }
 
@@ -77,7 +77,7 @@ func pattern(t *testing.T) string {
 	return string(found[1])
 }
 
-func TestWhateverTheTemplateAcceptsAsMentionIsSomebody(t *testing.T) {
+func TestMentionThatTheTemplateAcceptsIsValid(t *testing.T) {
 	text := rapid.StringMatching(strings.TrimSuffix(strings.TrimPrefix(pattern(t), "^"), "$"))
 	rapid.Check(t, func(t *rapid.T) {
 		setting := text.Draw(t, "setting")
@@ -87,7 +87,7 @@ func TestWhateverTheTemplateAcceptsAsMentionIsSomebody(t *testing.T) {
 	})
 }
 
-func TestTheTemplateAcceptsEveryMentionThatItsDescriptionNames(t *testing.T) {
+func TestTemplateAcceptsEachMentionThatItsDescriptionNames(t *testing.T) {
 	allowed := regexp.MustCompile(pattern(t))
 	for _, setting := range []string{"", "here", "channel", "@here", "U0123456789", "S0123456789", "<@U0123456789>", "<!subteam^S0123456789>", "here,U0123456789", "here, U0123456789 ,S0123456789"} {
 		if !allowed.MatchString(setting) {

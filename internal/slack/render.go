@@ -13,9 +13,9 @@ import (
 	"github.com/idmapping/notifier/internal/message"
 )
 
-// Rendered is a message as Slack takes it. Text is what phones and screen
-// readers read, the first block what a desktop's push reads (Slack's changelog
-// of 2026-07-13, "Notification changes"): both are the same plain sentence.
+// Rendered is a message in Slack's form. Phones and screen readers read Text,
+// desktop notifications the first block (Slack's changelog of 2026-07-13,
+// "Notification changes"): both are the same plain sentence.
 type Rendered struct {
 	Text   string
 	Blocks []slackgo.Block
@@ -24,115 +24,114 @@ type Rendered struct {
 const (
 	maxOutputs = 5   // of a card
 	maxHeader  = 150 // characters (Slack: "Block Kit", header block)
-	// maxSection is the most bytes in a section. Slack takes 3,000 characters.
+	// maxSection is the most bytes in a section. Slack accepts 3,000 characters.
 	maxSection = 2900
 )
 
-// icons stand beside the word, never for it.
+// icons stand beside the status, never instead of it.
 var icons = map[message.Severity]string{
 	message.Neutral: ":large_blue_circle:",
 	message.Good:    ":white_check_mark:",
 	message.Bad:     ":x:",
 }
 
-// Card is the message that stands for a job. mention is mrkdwn, or empty; it
-// appears on bad ends only.
-func Card(m message.Message, mention string) Rendered {
-	r := Rendered{Text: fit(m.Headline, maxHeader)}
-	r.add(slackgo.NewHeaderBlock(plain(r.Text)))
-	r.mention(m, mention)
+// RenderCard renders the message that stands for a job. mention is mrkdwn, or
+// empty; it appears on failures only.
+func RenderCard(m message.Message, mention string) Rendered {
+	r := Rendered{Text: fitEscaped(m.Headline, maxHeader)}
+	r.add(slackgo.NewHeaderBlock(plainText(r.Text)))
+	r.addMention(m, mention)
 	if len(m.Fields) > 0 {
-		r.add(slackgo.NewSectionBlock(nil, fields(m), nil))
+		r.add(slackgo.NewSectionBlock(nil, fieldTexts(m), nil))
 	}
 	if m.Failure != nil {
-		r.section(errorTitle(m.Failure) + "\n" + code(m.Failure.Text, maxSection-100))
-		r.section(bullets("What to do", m.Failure.Advice))
+		r.addSection(errorTitle(m.Failure) + "\n" + codeBlock(m.Failure.Text, maxSection-100))
+		r.addSection(bulletList("What to do", m.Failure.Advice))
 	}
 	if len(m.Metrics) > 0 {
-		r.section(code(table(m.Metrics), maxSection))
+		r.addSection(codeBlock(metricTable(m.Metrics), maxSection))
 	}
 	if len(m.Outputs) > 0 {
-		r.section(outputs(m.Outputs))
+		r.addSection(outputLines(m.Outputs))
 	}
 	if len(m.Links) > 0 {
-		r.section(links(m.Links))
+		r.addSection(linkLine(m.Links))
 	}
-	r.small(m.Notes, " ")
-	r.small(m.Footer, "  ·  ")
+	r.addContext(m.Notes, " ")
+	r.addContext(m.Footer, "  ·  ")
 	return r
 }
 
-// Reply is what a job's thread, and on bad ends the channel, is told of one
-// transition.
-func Reply(m message.Message, mention string) Rendered {
-	r := Rendered{Text: fit(m.Headline, maxHeader)}
-	r.add(slackgo.NewSectionBlock(plain(r.Text), nil, nil))
-	r.mention(m, mention)
+// RenderReply renders one transition for the job's thread, and on failures for
+// the channel.
+func RenderReply(m message.Message, mention string) Rendered {
+	r := Rendered{Text: fitEscaped(m.Headline, maxHeader)}
+	r.add(slackgo.NewSectionBlock(plainText(r.Text), nil, nil))
+	r.addMention(m, mention)
 	if m.Failure != nil {
-		r.section(code(m.Failure.Text, 1000))
-		r.section(bullets("What to do", m.Failure.Advice))
+		r.addSection(codeBlock(m.Failure.Text, 1000))
+		r.addSection(bulletList("What to do", m.Failure.Advice))
 	}
 	if m.Severity == message.Bad && len(m.Links) > 0 {
-		r.section(links(m.Links))
+		r.addSection(linkLine(m.Links))
 	}
-	r.small(m.Notes, " ")
+	r.addContext(m.Notes, " ")
 	return r
 }
 
-// Plain is the card without any block: what is left to say where Slack refuses
-// a card.
-func Plain(m message.Message, mention string) Rendered {
-	lines := []string{fit(m.Headline, maxHeader)}
+// RenderPlain renders the card without blocks, for when Slack refuses them.
+func RenderPlain(m message.Message, mention string) Rendered {
+	lines := []string{fitEscaped(m.Headline, maxHeader)}
 	if m.Severity == message.Bad && mention != "" {
 		lines = append(lines, mention)
 	}
 	if m.Failure != nil {
-		lines = append(lines, code(m.Failure.Text, maxSection))
+		lines = append(lines, codeBlock(m.Failure.Text, maxSection))
 	}
 	for _, l := range m.Links {
-		lines = append(lines, link(l.URL, l.Label, 75))
+		lines = append(lines, formatLink(l.URL, l.Label, 75))
 	}
 	return Rendered{Text: strings.Join(lines, "\n")}
 }
 
 func (r *Rendered) add(b slackgo.Block) { r.Blocks = append(r.Blocks, b) }
 
-func (r *Rendered) section(text string) {
-	r.add(slackgo.NewSectionBlock(marked(text), nil, nil))
+func (r *Rendered) addSection(text string) {
+	r.add(slackgo.NewSectionBlock(mrkdwnText(text), nil, nil))
 }
 
-func (r *Rendered) mention(m message.Message, mention string) {
+func (r *Rendered) addMention(m message.Message, mention string) {
 	if mention != "" && m.Severity == message.Bad {
-		r.section(mention)
+		r.addSection(mention)
 	}
 }
 
-// small adds a line of small print.
-func (r *Rendered) small(parts []string, between string) {
+// addContext adds a line of small print.
+func (r *Rendered) addContext(parts []string, between string) {
 	if len(parts) == 0 {
 		return
 	}
 	var safe []string
 	for _, p := range parts {
-		safe = append(safe, mrkdwn(short(p, 250)))
+		safe = append(safe, escapeMrkdwn(truncate(p, 250)))
 	}
-	r.add(slackgo.NewContextBlock("", marked(strings.Join(safe, between))))
+	r.add(slackgo.NewContextBlock("", mrkdwnText(strings.Join(safe, between))))
 }
 
-func fields(m message.Message) []*slackgo.TextBlockObject {
+func fieldTexts(m message.Message) []*slackgo.TextBlockObject {
 	var all []*slackgo.TextBlockObject
 	for _, f := range m.Fields[:min(len(m.Fields), 10)] {
-		value := mrkdwn(short(f.Value, 300))
+		value := escapeMrkdwn(truncate(f.Value, 300))
 		if f.Label == "Status" {
 			value = icons[m.Severity] + " " + value
 		}
-		all = append(all, marked("*"+mrkdwn(f.Label)+"*\n"+value))
+		all = append(all, mrkdwnText("*"+escapeMrkdwn(f.Label)+"*\n"+value))
 	}
 	return all
 }
 
-// table lines up the metrics below a head: label, number, share of the input.
-func table(metrics []message.Metric) string {
+// metricTable aligns the metrics below a header: label, number, share of the input.
+func metricTable(metrics []message.Metric) string {
 	rows := append([]message.Metric{{Label: "Metrics", Value: "records"}}, metrics...)
 	if slices.ContainsFunc(metrics, func(m message.Metric) bool { return m.Share != "" }) {
 		rows[0].Share = "of input"
@@ -154,27 +153,26 @@ func errorTitle(f *message.Failure) string {
 	if f.Category == "" {
 		return "*Error*"
 	}
-	return fmt.Sprintf("*Error* (%s)", mrkdwn(short(string(f.Category), 40)))
+	return fmt.Sprintf("*Error* (%s)", escapeMrkdwn(truncate(string(f.Category), 40)))
 }
 
-func bullets(title string, items []string) string {
+func bulletList(title string, items []string) string {
 	lines := []string{"*" + title + "*"}
 	for _, item := range items {
-		lines = append(lines, "•  "+mrkdwn(short(item, 500)))
+		lines = append(lines, "•  "+escapeMrkdwn(truncate(item, 500)))
 	}
 	return strings.Join(lines, "\n")
 }
 
-func outputs(all []message.Link) string {
+func outputLines(all []message.Link) string {
 	lines := []string{"*Output*"}
 	for _, o := range all[:min(len(all), maxOutputs)] {
-		lines = append(lines, link(o.URL, o.Label, 200))
+		lines = append(lines, formatLink(o.URL, o.Label, 200))
 	}
 	if more := len(all) - maxOutputs; more > 0 {
 		lines = append(lines, fmt.Sprintf("and %d more", more))
 	}
-	// Links of the greatest length would not all fit; what is left of them
-	// must be whole lines.
+	// Links of the greatest length do not all fit: drop whole lines.
 	for text := strings.Join(lines, "\n"); ; text = strings.Join(lines, "\n") {
 		if len(text) <= maxSection {
 			return text
@@ -183,21 +181,21 @@ func outputs(all []message.Link) string {
 	}
 }
 
-// links are mrkdwn links rather than buttons: a button, even one that only
-// opens a URL, wants an app that answers interactions.
-func links(all []message.Link) string {
+// linkLine has mrkdwn links rather than buttons: a button, even one that only
+// opens a URL, needs an app that answers interactions.
+func linkLine(all []message.Link) string {
 	var parts []string
 	for _, l := range all {
-		parts = append(parts, link(l.URL, l.Label, 75))
+		parts = append(parts, formatLink(l.URL, l.Label, 75))
 	}
 	return strings.Join(parts, "  ·  ")
 }
 
-func plain(text string) *slackgo.TextBlockObject {
+func plainText(text string) *slackgo.TextBlockObject {
 	return slackgo.NewTextBlockObject(slackgo.PlainTextType, text, false, false)
 }
 
-// marked is mrkdwn in which Slack looks for nothing that was not marked up.
-func marked(text string) *slackgo.TextBlockObject {
+// mrkdwnText is mrkdwn in which Slack adds no links of its own (verbatim).
+func mrkdwnText(text string) *slackgo.TextBlockObject {
 	return slackgo.NewTextBlockObject(slackgo.MarkdownType, text, false, true)
 }

@@ -21,7 +21,7 @@ import (
 
 const group = "<!subteam^S0DATATEAM>"
 
-// now is long after everything that is told: all of it is late.
+// now is long after every observation: every message is delayed.
 var now = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func composed(t testing.TB, name string) message.Message {
@@ -45,10 +45,10 @@ func asJSON(t testing.TB, r Rendered) []byte {
 	return b.Bytes()
 }
 
-func TestNoticesLookAsTheyWereSeen(t *testing.T) {
+func TestNoticesMatchGoldenFiles(t *testing.T) {
 	for name, m := range messagetest.Notices() {
 		t.Run(name, func(t *testing.T) {
-			r := Card(m, "")
+			r := RenderCard(m, "")
 			if err := r.Validate(); err != nil {
 				t.Error(err)
 			}
@@ -57,21 +57,21 @@ func TestNoticesLookAsTheyWereSeen(t *testing.T) {
 	}
 }
 
-func TestCardsAndRepliesLookAsTheyWereSeen(t *testing.T) {
+func TestCardsAndRepliesMatchGoldenFiles(t *testing.T) {
 	for name := range eventtest.Examples() {
 		m := composed(t, name)
 		t.Run(name, func(t *testing.T) {
-			eventtest.Golden(t, name+".card.json", asJSON(t, Card(m, group)))
-			eventtest.Golden(t, name+".reply.json", asJSON(t, Reply(m, group)))
+			eventtest.Golden(t, name+".card.json", asJSON(t, RenderCard(m, group)))
+			eventtest.Golden(t, name+".reply.json", asJSON(t, RenderReply(m, group)))
 		})
 	}
 }
 
-func TestEveryEventRendersWithinSlacksLimits(t *testing.T) { rapid.Check(t, withinLimits) }
+func TestEachEventRendersWithinSlacksLimits(t *testing.T) { rapid.Check(t, withinLimits) }
 
 func withinLimits(t *rapid.T) {
 	m := message.Compose(eventtest.Event(t), now)
-	for kind, r := range map[string]Rendered{"card": Card(m, group), "reply": Reply(m, group), "plain": Plain(m, group)} {
+	for kind, r := range map[string]Rendered{"card": RenderCard(m, group), "reply": RenderReply(m, group), "plain": RenderPlain(m, group)} {
 		if err := r.Validate(); err != nil {
 			t.Fatalf("%s: %v", kind, err)
 		}
@@ -81,7 +81,7 @@ func withinLimits(t *rapid.T) {
 func TestTextAndFirstBlockAreTheSameSentence(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := message.Compose(eventtest.Event(t), now)
-		for _, r := range []Rendered{Card(m, group), Reply(m, group)} {
+		for _, r := range []Rendered{RenderCard(m, group), RenderReply(m, group)} {
 			var first *slackgo.TextBlockObject
 			switch b := r.Blocks[0].(type) {
 			case *slackgo.HeaderBlock:
@@ -96,20 +96,20 @@ func TestTextAndFirstBlockAreTheSameSentence(t *testing.T) {
 	})
 }
 
-// ours is all markup that may be in a message: the mention that was set, and
-// links to https.
+// ours matches the only markup that a message may have: the configured mention
+// and links to https.
 var ours = regexp.MustCompile(`<!subteam\^S0DATATEAM>|<https://[^<>|]+\|[^<>|]*>`)
 
-func TestNothingFromOutsideIsMarkup(t *testing.T) { rapid.Check(t, inert) }
+func TestTextFromOutsideIsInert(t *testing.T) { rapid.Check(t, inert) }
 
 func inert(t *rapid.T) {
 	m := message.Compose(eventtest.Event(t), now)
-	for kind, r := range map[string]Rendered{"card": Card(m, group), "reply": Reply(m, group), "plain": Plain(m, group)} {
+	for kind, r := range map[string]Rendered{"card": RenderCard(m, group), "reply": RenderReply(m, group), "plain": RenderPlain(m, group)} {
 		for _, text := range texts(r) {
 			if left := ours.ReplaceAllString(text, ""); strings.ContainsAny(left, "<>") {
 				t.Fatalf("%s: markup in %q", kind, left)
 			}
-			body := strings.TrimPrefix(text, fit(m.Headline, maxHeader)) // plain, or a push's one line
+			body := strings.TrimPrefix(text, fitEscaped(m.Headline, maxHeader)) // plain, or a push's one line
 			if fences := strings.Count(body, "```"); fences%2 != 0 || fences > 2 {
 				t.Fatalf("%s: %d code fences in %q", kind, fences, text)
 			}
@@ -120,7 +120,7 @@ func inert(t *rapid.T) {
 	}
 }
 
-// texts are all texts of a message.
+// texts lists all texts of a message.
 func texts(r Rendered) []string {
 	all := []string{r.Text}
 	for _, b := range r.Blocks {
@@ -143,24 +143,24 @@ func texts(r Rendered) []string {
 	return all
 }
 
-func TestOutputsThatDoNotFitAreCounted(t *testing.T) {
+func TestOutputsBeyondTheLimitAreCounted(t *testing.T) {
 	for n, want := range map[int]string{5: "s3://b/4", 7: "and 2 more"} {
 		var all []message.Link
 		for i := range n {
 			all = append(all, message.Link{Label: fmt.Sprintf("s3://b/%d", i)})
 		}
-		lines := strings.Split(outputs(all), "\n")
+		lines := strings.Split(outputLines(all), "\n")
 		if last := lines[len(lines)-1]; last != want || len(lines) != 1+min(n, 6) {
 			t.Errorf("%d outputs: %q", n, lines)
 		}
 	}
 }
 
-func TestThePlainMessageHasNoLineWithoutText(t *testing.T) {
+func TestPlainMessageHasNoEmptyLine(t *testing.T) {
 	for _, mention := range []string{"", group} {
 		m := message.Message{Headline: "FAILED: crm", Severity: message.Bad, Failure: &message.Failure{Text: "no access"}, Links: []message.Link{{Label: "Open job", URL: "https://x"}}}
 		want := strings.ReplaceAll("FAILED: crm\n"+mention+"\n```no access```\n<https://x|Open job>", "\n\n", "\n")
-		if got := Plain(m, mention).Text; got != want {
+		if got := RenderPlain(m, mention).Text; got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
@@ -168,14 +168,14 @@ func TestThePlainMessageHasNoLineWithoutText(t *testing.T) {
 
 func TestValidateFindsWhatSlackRefuses(t *testing.T) {
 	section := func(n int) slackgo.Block {
-		return slackgo.NewSectionBlock(marked(strings.Repeat("x", n)), nil, nil)
+		return slackgo.NewSectionBlock(mrkdwnText(strings.Repeat("x", n)), nil, nil)
 	}
-	header := func(n int) slackgo.Block { return slackgo.NewHeaderBlock(plain(strings.Repeat("x", n))) }
+	header := func(n int) slackgo.Block { return slackgo.NewHeaderBlock(plainText(strings.Repeat("x", n))) }
 	fields := func(n, length int) slackgo.Block {
-		return slackgo.NewSectionBlock(nil, slices.Repeat([]*slackgo.TextBlockObject{marked(strings.Repeat("x", length))}, n), nil)
+		return slackgo.NewSectionBlock(nil, slices.Repeat([]*slackgo.TextBlockObject{mrkdwnText(strings.Repeat("x", length))}, n), nil)
 	}
 	parts := func(n, length int) slackgo.Block {
-		return slackgo.NewContextBlock("", slices.Repeat([]slackgo.MixedElement{marked(strings.Repeat("x", length))}, n)...)
+		return slackgo.NewContextBlock("", slices.Repeat([]slackgo.MixedElement{mrkdwnText(strings.Repeat("x", length))}, n)...)
 	}
 	blocks := func(all ...slackgo.Block) Rendered { return Rendered{Text: "t", Blocks: all} }
 	for name, r := range map[string]Rendered{
@@ -222,9 +222,9 @@ func FuzzCode(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		got := code(s, 1000)
+		got := codeBlock(s, 1000)
 		if len(got) > 1000 || strings.Count(got, "```") != 2 || strings.ContainsAny(got, "<>") || !strings.HasSuffix(got, "```") {
-			t.Errorf("code(%q) = %q", s, got)
+			t.Errorf("codeBlock(%q) = %q", s, got)
 		}
 	})
 }

@@ -13,10 +13,10 @@ func escape(s string) string { return escaper.Replace(s) }
 
 var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
-// mrkdwn makes outside text inert within a mrkdwn object: escaped, and with its
-// formatting characters defused by a zero-width space where they could begin or
-// end a format. Inside a word, as in my_workflow, they cannot.
-func mrkdwn(s string) string {
+// escapeMrkdwn makes outside text inert within a mrkdwn object: escaped, and with
+// a zero-width space after each formatting character that could begin or end a
+// format. Inside a word, as in my_workflow, it cannot.
+func escapeMrkdwn(s string) string {
 	var b strings.Builder
 	runes := []rune(s)
 	for i, r := range runes {
@@ -30,18 +30,18 @@ func mrkdwn(s string) string {
 
 func inWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 
-// code is a code block of at most limit bytes. It keeps the text's beginning
-// and, because a cause often stands last, its end.
-func code(s string, limit int) string {
+// codeBlock is a code block of at most limit bytes. It keeps the text's beginning
+// and, because a cause is often last, its end.
+func codeBlock(s string, limit int) string {
 	const fence = "```"
 	s = strings.ReplaceAll(s, fence, "'''")
 	s = strings.TrimRight(s, "`") // a backtick before the fence would be part of it
-	return fence + cut(s, limit-2*len(fence)) + fence
+	return fence + truncateMiddle(s, limit-2*len(fence)) + fence
 }
 
-// cut escapes s and cuts it in the middle to at most limit bytes, never within
+// truncateMiddle escapes s and cuts it in the middle to at most limit bytes, never within
 // a character or an entity.
-func cut(s string, limit int) string {
+func truncateMiddle(s string, limit int) string {
 	if whole := escape(s); len(whole) <= limit {
 		return whole
 	}
@@ -67,9 +67,9 @@ func cut(s string, limit int) string {
 	return head + mark + tail
 }
 
-// link is a link with a label, or only the label when there is no URL.
-func link(url, label string, limit int) string {
-	label = strings.ReplaceAll(mrkdwn(short(label, limit)), "|", "¦")
+// formatLink is a link with a label, or only the label when there is no URL.
+func formatLink(url, label string, limit int) string {
+	label = strings.ReplaceAll(escapeMrkdwn(truncate(label, limit)), "|", "¦")
 	if url == "" || len(url) > 1000 {
 		return label
 	}
@@ -78,8 +78,8 @@ func link(url, label string, limit int) string {
 
 var urlEscaper = strings.NewReplacer("&", "&amp;", "<", "%3C", ">", "%3E", "|", "%7C", " ", "%20")
 
-// fit escapes s and cuts it to at most n characters, entities counted whole.
-func fit(s string, n int) string {
+// fitEscaped escapes s and cuts it to at most n characters, entities counted whole.
+func fitEscaped(s string, n int) string {
 	if whole := escape(s); utf8.RuneCountInString(whole) <= n {
 		return whole
 	}
@@ -95,7 +95,7 @@ func fit(s string, n int) string {
 	return b.String() + "…"
 }
 
-func short(s string, limit int) string {
+func truncate(s string, limit int) string {
 	runes := []rune(s)
 	if len(runes) <= limit {
 		return s

@@ -12,43 +12,42 @@ import (
 	"time"
 )
 
-// callTimeout is the most time for a call and its whole answer.
+// callTimeout bounds a call including its whole response.
 var callTimeout = 5 * time.Second
 
 const (
-	// Of an answer, bytes. The Web API's holds the message again: 13,000
-	// characters, as JSON of twelve bytes each at most.
-	maxAnswer        = 256 << 10
-	maxWebhookAnswer = 64 << 10
+	// Of a response, in bytes. The Web API's repeats the message: 13,000
+	// characters, as JSON at most twelve bytes each.
+	maxResponse        = 256 << 10
+	maxWebhookResponse = 64 << 10
 
-	defaultRetry = 30 * time.Second
-	maxRetry     = 15 * time.Minute
+	defaultRetryAfter = 30 * time.Second
+	maxRetryAfter     = 15 * time.Minute
 )
 
-// newHTTPClient is the client that slack-go is given. It mends what slack-go
-// does not do by itself: it follows no redirect (the path is the secret), gives
-// up after five seconds, reads no endless answer, and turns every form of
-// Retry-After into seconds.
+// newHTTPClient is the client for slack-go. It does what slack-go does not: it
+// follows no redirect (the path is the secret), gives up after five seconds,
+// reads no endless response, and turns every form of Retry-After into seconds.
 //
-// For a webhook an answer counts only when it is "ok": slack-go takes any 200.
+// A webhook's response succeeds only when it is "ok": slack-go accepts any 200.
 func newHTTPClient(next http.RoundTripper, webhook bool) *http.Client {
 	if next == nil {
 		next = http.DefaultTransport
 	}
 	return &http.Client{
 		Timeout:       callTimeout,
-		Transport:     mender{next, webhook},
+		Transport:     normalizingTransport{next, webhook},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
-type mender struct {
+type normalizingTransport struct {
 	next    http.RoundTripper
 	webhook bool
 }
 
-// answerError is an answer other than a good one, with the error code that
-// slack-go's webhook call would drop. It never holds the URL.
+// answerError is a response that reports an error, with the code that slack-go's
+// webhook call would drop. It never holds the URL.
 type answerError struct {
 	status int
 	code   string // such as "invalid_payload"; may be empty
@@ -62,14 +61,14 @@ func (e *answerError) Error() string {
 	return fmt.Sprintf("Slack answered %d %s: %s", e.status, http.StatusText(e.status), e.code)
 }
 
-func (m mender) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := m.next.RoundTrip(req)
+func (t normalizingTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.next.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}
-	limit := maxAnswer
-	if m.webhook {
-		limit = maxWebhookAnswer
+	limit := maxResponse
+	if t.webhook {
+		limit = maxWebhookResponse
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(limit)+1))
 	_ = resp.Body.Close()
@@ -77,38 +76,38 @@ func (m mender) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if len(body) > limit {
-		return nil, &answerError{status: resp.StatusCode, code: fmt.Sprintf("more than %d bytes", limit)}
+		return nil, &answerError{status: resp.StatusCode, code: "response_too_long"}
 	}
 	if resp.StatusCode != http.StatusOK {
 		return nil, &answerError{status: resp.StatusCode, code: codeIn(body), after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
 	}
-	if m.webhook && strings.TrimSpace(string(body)) != "ok" {
+	if t.webhook && strings.TrimSpace(string(body)) != "ok" {
 		return nil, &answerError{status: resp.StatusCode, code: codeIn(body)}
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
 }
 
-// retryAfter reads the header's two forms (RFC 9110, Retry-After). What is
-// missing or senseless counts as 30 s, and nothing as more than 15 minutes.
+// retryAfter reads the header's two forms (RFC 9110, Retry-After). A
+// missing or invalid header counts as 30 s; no wait is longer than 15 minutes.
 func retryAfter(header string, now time.Time) time.Duration {
-	wait := defaultRetry
+	wait := defaultRetryAfter
 	if seconds, err := strconv.ParseInt(strings.TrimSpace(header), 10, 32); err == nil {
 		wait = time.Duration(seconds) * time.Second
 	} else if at, err := http.ParseTime(header); err == nil {
 		wait = at.Sub(now)
 	}
 	if wait <= 0 {
-		wait = defaultRetry
+		wait = defaultRetryAfter
 	}
-	return min(wait, maxRetry)
+	return min(wait, maxRetryAfter)
 }
 
 var errorCode = regexp.MustCompile(`^[a-z][a-z0-9_]{1,60}$`)
 
-// codeIn is the error that an answer names: in JSON as the Web API's answers
-// do, or as plain text as a webhook's do. Whatever else a body holds is not
-// passed on: a proxy's page can quote the URL.
+// codeIn is the error code in a response: in JSON as in the Web API's, or in
+// plain text as in a webhook's. It passes on nothing else of a body: a proxy's
+// page can quote the URL.
 func codeIn(body []byte) string {
 	var answer struct {
 		Error string `json:"error"`

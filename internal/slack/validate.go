@@ -21,7 +21,7 @@ const (
 	maxContextLength = 3000
 )
 
-// Validate says which of Slack's limits the message breaks. One block over a
+// Validate says which of Slack's limits the message exceeds. One block beyond a
 // limit loses the whole message.
 func (r Rendered) Validate() error {
 	if r.Text == "" {
@@ -47,12 +47,11 @@ func (r Rendered) Validate() error {
 	return nil
 }
 
-// validate checks one block of the kinds that are rendered here, and returns
-// how many characters it has.
+// validate checks one block and counts its characters.
 func validate(b slackgo.Block) (int, error) {
 	switch b := b.(type) {
 	case *slackgo.HeaderBlock:
-		return within("header", b.Text, maxHeader)
+		return checkLength("header", b.Text, maxHeader)
 	case *slackgo.ContextBlock:
 		if n := len(b.ContextElements.Elements); n == 0 || n > maxContextParts {
 			return 0, fmt.Errorf("context has %d elements, 1 to %d are allowed", n, maxContextParts)
@@ -63,7 +62,7 @@ func validate(b slackgo.Block) (int, error) {
 			if !ok {
 				return 0, fmt.Errorf("context has a %T", e)
 			}
-			n, err := within("context", text, maxContextLength)
+			n, err := checkLength("context", text, maxContextLength)
 			if err != nil {
 				return 0, err
 			}
@@ -72,14 +71,14 @@ func validate(b slackgo.Block) (int, error) {
 		return total, nil
 	case *slackgo.SectionBlock:
 		if b.Text != nil {
-			return within("section", b.Text, maxSectionText)
+			return checkLength("section", b.Text, maxSectionText)
 		}
 		if n := len(b.Fields); n == 0 || n > maxFields {
 			return 0, fmt.Errorf("section has %d fields, 1 to %d are allowed", n, maxFields)
 		}
 		total := 0
 		for _, f := range b.Fields {
-			n, err := within("field", f, maxFieldText)
+			n, err := checkLength("field", f, maxFieldText)
 			if err != nil {
 				return 0, err
 			}
@@ -91,7 +90,7 @@ func validate(b slackgo.Block) (int, error) {
 	}
 }
 
-func within(what string, text *slackgo.TextBlockObject, most int) (int, error) {
+func checkLength(what string, text *slackgo.TextBlockObject, most int) (int, error) {
 	n := utf8.RuneCountInString(text.Text)
 	if n == 0 || n > most {
 		return 0, fmt.Errorf("%s has %d characters, 1 to %d are allowed", what, n, most)

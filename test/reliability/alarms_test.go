@@ -18,6 +18,7 @@ import (
 	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/notify"
 	"github.com/idmapping/notifier/internal/poller"
+	"github.com/idmapping/notifier/internal/sqs"
 )
 
 // TestEachPermanentFaultRaisesAnAlarm runs the product for hours of virtual time
@@ -268,9 +269,9 @@ func (p *watchedProduct) deliver() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	response, err := (&notify.Notifier{Deliveries: p.ledger, Queue: p.queue, Log: quiet, Metrics: p.ours,
+	response, err := sqs.Handler(&notify.Notifier{Deliveries: p.ledger, Queue: p.queue, Log: quiet, Metrics: p.ours,
 		Channels: []notify.Channel{{Name: "slack", QueueURL: p.queue.URL(), DeadLetterQueueURL: p.queue.URL() + "-dead",
-			Destinations: []notify.Destination{p.place}, Filter: notify.Filter{All: true}}}}).Handle(ctx, batch)
+			Destinations: []notify.Destination{p.place}, Filter: notify.Filter{All: true}}}})(ctx, batch)
 	p.invoked("NotifierFunction", err)
 	if err == nil {
 		p.queue.Delete(batch, response.BatchItemFailures)

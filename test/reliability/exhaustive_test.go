@@ -1,11 +1,9 @@
 package reliability
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/idmapping/notifier/internal/jobs"
@@ -106,106 +104,4 @@ func TestNoCrashNoFaultAndNoOverlapLosesAnEvent(t *testing.T) {
 		t.Errorf("only %d cases: the crash points are not reached", cases)
 	}
 	t.Logf("%d cases, no event lost, none out of order; %d repeats on the bus, all under the same id", cases, repeats)
-}
-
-// Every operation of an invocation × every fault there × every operation at
-// which a second delivery of the same messages overtakes it × every crash of
-// that one.
-func TestNoCrashAndNoOverlapLosesATellingOrRepeatsOneThatWasRecorded(t *testing.T) {
-	t.Parallel()
-	cases, repeated := 0, 0
-	run := func(main, other *process) error {
-		d := newDesk()
-		c := newCloud()
-		for _, status := range []jobs.Status{jobs.Queued, jobs.Running, jobs.Failed} {
-			c.now = c.now.Add(time.Minute)
-			c.set("crm", "a", status)
-			c.tick(&process{})
-		}
-		for _, entry := range c.bus.Taken() {
-			d.queue.Put(envelope(entry))
-			d.queue.Put(envelope(entry)) // EventBridge may deliver twice
-		}
-		if other != nil {
-			main.while = func() { d.deliver(other, 4) }
-		}
-		d.deliver(main, 4)
-		if err := d.drain(); err != nil {
-			return err
-		}
-		told := map[jobs.Status]int{}
-		last := -1
-		order := []jobs.Status{jobs.Queued, jobs.Running, jobs.Failed}
-		for _, telling := range d.place.Told() {
-			status := telling.Step.Message.Status
-			if told[status]++; told[status] == 1 {
-				at := slices.Index(order, status)
-				if at < last {
-					return fmt.Errorf("I3: %s after %s", status, order[last])
-				}
-				last = at
-			}
-		}
-		if told[jobs.Failed] == 0 {
-			return fmt.Errorf("I1: the end was never told: %v", told)
-		}
-		// A repeat needs a process that was cut off between the sending and
-		// the recording.
-		allowed := cutOffAfterSending(main) + cutOffAfterSending(other)
-		extra := 0
-		for _, n := range told {
-			extra += n - 1
-		}
-		if extra > allowed {
-			return fmt.Errorf("I2: %d repeats, %d allowed: %v", extra, allowed, told)
-		}
-		repeated += extra
-		if dead := d.queue.Dead(); len(dead) > 0 {
-			return fmt.Errorf("I8: in the dead-letter queue: %v", dead)
-		}
-		return nil
-	}
-	synctest.Test(t, func(t *testing.T) {
-		clean := &process{}
-		if err := run(clean, nil); err != nil {
-			t.Fatal(err)
-		}
-		for pause := range clean.ops + 1 {
-			others := []fault{{}}
-			if pause > 0 {
-				inside := &process{}
-				if err := run(&process{pause: pause}, inside); err != nil {
-					t.Fatal(err)
-				}
-				others = faults(inside.ops)
-			}
-			for _, otherFault := range others {
-				for _, mainFault := range faults(clean.ops + 4) {
-					main, other := &process{fault: mainFault, pause: pause}, &process{fault: otherFault}
-					cases++
-					if err := run(main, other); err != nil {
-						t.Fatalf("overtaken at %d, second: %v, first: %v: %v\nfirst:  %q\nsecond: %q",
-							pause, otherFault, mainFault, err, main.log, other.log)
-					}
-				}
-			}
-		}
-	})
-	if cases < 1000 {
-		t.Errorf("only %d cases", cases)
-	}
-	t.Logf("%d cases, none lost; %d repeats, each of a process cut off between sending and recording", cases, repeated)
-}
-
-// cutOffAfterSending counts sendings that the process could not record: it was
-// killed, or its recording failed, after the message was out.
-func cutOffAfterSending(p *process) int {
-	if p == nil || p.fault.at == 0 || p.fault.at > len(p.log) {
-		return 0
-	}
-	switch p.log[p.fault.at-1] {
-	case "Send/done", "SaveCard", "SaveCard/done", "Finish":
-		return 1
-	}
-	return 0
 }

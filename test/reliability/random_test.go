@@ -17,6 +17,8 @@ import (
 	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/notify"
 	"github.com/idmapping/notifier/internal/poller"
+	"github.com/idmapping/notifier/internal/slack"
+	"github.com/idmapping/notifier/internal/sqs"
 )
 
 var (
@@ -87,7 +89,7 @@ func newHistory(seed uint64) *history {
 	h.bus.Fault = func(string, jobs.Entry) error { return h.fault(errFault) }
 	h.ledger.Fault = func(op string) error {
 		err := h.fault(errFault)
-		if err != nil && (op == "Finish" || op == "SaveCard" || op == "SaveCard/done") {
+		if err != nil && op == "Record" {
 			h.cutOff++
 		}
 		return err
@@ -101,6 +103,9 @@ func newHistory(seed uint64) *history {
 	for _, name := range []string{"slack", "email"} {
 		queue := &fake.Queue{Name: name, MaxReceive: 600, Fault: func(string) error { return h.fault(errFault) }}
 		place := &fake.Destination{Name: name}
+		if name == "slack" {
+			place.Limiter = notify.Limiter{Limits: h.ledger, Destination: name, MinInterval: slack.MinInterval}
+		}
 		n := len(h.places)
 		h.down = append(h.down, time.Time{})
 		place.Fault = func(op string, _ notify.Delivery) error {
@@ -248,17 +253,16 @@ func (h *history) relay() {
 }
 
 func (h *history) deliver() {
-	var lanes []notify.Channel
+	var channels []notify.Channel
 	for n, queue := range h.queues {
-		lanes = append(lanes, notify.Channel{Name: queue.Name, QueueURL: queue.URL(), DeadLetterQueueURL: queue.URL() + "-dead",
+		channels = append(channels, notify.Channel{Name: queue.Name, QueueURL: queue.URL(), DeadLetterQueueURL: queue.URL() + "-dead",
 			Destinations: []notify.Destination{h.places[n]}, Filter: notify.Filter{All: true}})
 	}
-	lanes[0].Gap = time.Second
 	for _, queue := range h.queues {
 		h.dead = false
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		batch := queue.Receive(10)
-		response, err := (&notify.Notifier{Deliveries: h.ledger, Queue: queue, Log: quiet, Channels: lanes}).Handle(ctx, batch)
+		response, err := sqs.Handler(&notify.Notifier{Deliveries: h.ledger, Queue: queue, Log: quiet, Channels: channels})(ctx, batch)
 		if err == nil && !h.dead {
 			queue.Delete(batch, response.BatchItemFailures)
 		}
@@ -293,16 +297,16 @@ func (h *history) check() error {
 	for n, place := range h.places {
 		told := make(map[jobs.Key]map[jobs.Status]int)
 		last := make(map[jobs.Key]int)
-		times := place.Told()
-		for i, telling := range times {
-			m := telling.Step.Message
-			if gap := time.Second; n == 0 && i > 0 && telling.At.Sub(times[i-1].At) < gap {
-				return fmt.Errorf("I5: two messages to %s within %v", place.Name, telling.At.Sub(times[i-1].At))
+		times := place.Sent()
+		for i, sent := range times {
+			m := sent.Delivery.Message
+			if gap := time.Second; n == 0 && i > 0 && sent.At.Sub(times[i-1].At) < gap {
+				return fmt.Errorf("I5: two messages to %s within %v", place.Name, sent.At.Sub(times[i-1].At))
 			}
 			if strings.HasPrefix(m.Headline, string(jobs.Vanished)) {
 				continue // "not found" was among the faults, for long enough
 			}
-			if strings.HasPrefix(m.Headline, "DELIVERY FAILING: ") {
+			if m.WorkflowName == "" {
 				notices[m.JobID+" "+m.Fields[1].Value+" to "+place.Name]++
 				continue // "misconfigured" was
 			}

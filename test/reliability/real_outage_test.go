@@ -9,13 +9,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-lambda-go/events"
-
 	"github.com/idmapping/notifier/internal/fake"
 	"github.com/idmapping/notifier/internal/fakecloud"
 	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
 	"github.com/idmapping/notifier/internal/fakecloud/httpfault"
 	"github.com/idmapping/notifier/internal/jobs"
+	"github.com/idmapping/notifier/internal/sqs"
 )
 
 var outageEvents = flag.Int("outage-events", 20, "how many events arrive during the Slack outage; the rate limit of their delivery takes real time")
@@ -45,7 +44,7 @@ func slackBacklog(r *real) {
 		body, err := f.Invoke(r.ctx, payload)
 		r.must(err)
 		now = now.Add(time.Since(started))
-		var response events.SQSEventResponse
+		var response sqs.Response
 		r.must(json.Unmarshal(body, &response))
 		invocations++
 		queue.Delete(batch, response.BatchItemFailures)

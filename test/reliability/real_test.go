@@ -352,7 +352,7 @@ func lateRecord(r *real) {
 	var tries atomic.Int32
 	r.Proxy.Inject(fakeaws.Fault{Operation: "DynamoDB.UpdateItem", Refuse: 400, Code: "com.amazonaws.dynamodb.v20120810#ThrottlingException",
 		Match: func(body []byte) bool {
-			return bytes.Contains(body, []byte("SET delivered.")) && bytes.Contains(body, []byte("late-1")) &&
+			return bytes.Contains(body, []byte("SET delivered.#transition")) && bytes.Contains(body, []byte("late-1")) &&
 				bytes.Contains(body, []byte(fakecloud.SlackChannel)) && tries.Add(1) < 5
 		}})
 	key := r.finish("late", "late-1", jobs.Failed, "x")

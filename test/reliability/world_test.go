@@ -13,7 +13,6 @@ import (
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/fake"
 	"github.com/idmapping/notifier/internal/jobs"
-	"github.com/idmapping/notifier/internal/notify"
 	"github.com/idmapping/notifier/internal/poller"
 )
 
@@ -167,54 +166,4 @@ func lost(taken []jobs.Entry, shown map[jobs.Key][]jobs.Status) error {
 		}
 	}
 	return nil
-}
-
-// desk is a notifier's side of the cloud.
-type desk struct {
-	queue  *fake.Queue
-	ledger *fake.Deliveries
-	place  *fake.Destination
-}
-
-func newDesk() *desk {
-	return &desk{queue: &fake.Queue{Name: "slack"}, ledger: &fake.Deliveries{},
-		place: &fake.Destination{Name: "slack:C1"}}
-}
-
-// deliver runs a notifier's invocation as process p, on the next n visible
-// messages, for a minute at most.
-func (d *desk) deliver(p *process, n int) {
-	hook := func(op string) error { return p.step(op) }
-	outerLedger, outerQueue, outerPlace := d.ledger.Fault, d.queue.Fault, d.place.Fault
-	install := func() {
-		d.ledger.Fault, d.queue.Fault = hook, hook
-		d.place.Fault = func(op string, _ notify.Delivery) error { return p.step(op) }
-	}
-	install()
-	if inner := p.while; inner != nil {
-		p.while = func() { inner(); install() }
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	batch := d.queue.Receive(n)
-	response, err := (&notify.Notifier{Deliveries: d.ledger, Queue: d.queue, Log: quiet,
-		Channels: []notify.Channel{{Name: "slack", QueueURL: d.queue.URL(), DeadLetterQueueURL: d.queue.URL() + "-dead",
-			Destinations: []notify.Destination{d.place}, Filter: notify.Filter{All: true}, Gap: time.Second}}}).Handle(ctx, batch)
-	d.ledger.Fault, d.queue.Fault, d.place.Fault = outerLedger, outerQueue, outerPlace
-	if err == nil && !p.dead {
-		d.queue.Delete(batch, response.BatchItemFailures)
-	}
-}
-
-// drain delivers without faults until the queue is empty.
-func (d *desk) drain() error {
-	for range 1000 {
-		next, some := d.queue.Next()
-		if !some {
-			return nil
-		}
-		time.Sleep(max(0, time.Until(next)))
-		d.deliver(&process{}, 10)
-	}
-	return errors.New("I5: the queue does not drain")
 }

@@ -31,7 +31,7 @@ func TestAlarmsHaveTheirConditions(t *testing.T) {
 		"UnpublishedAlarm":       "IdMappingNotifier OldestUnpublishedSeconds of notifier: Maximum GreaterThanThreshold 300 in 1 of 1 × 300 s, notBreaching",
 		"DeniedAlarm":            "IdMappingNotifier WorkflowsDenied of notifier: Sum GreaterThanOrEqualToThreshold 1 in 1 of 1 × 300 s, notBreaching",
 		"QuarantinedAlarm":       "IdMappingNotifier EventsQuarantined of notifier: Sum GreaterThanOrEqualToThreshold 1 in 1 of 1 × 300 s, notBreaching",
-		"DestinationBrokenAlarm": "IdMappingNotifier DestinationsBroken of notifier: Sum GreaterThanOrEqualToThreshold 1 in 1 of 1 × 300 s, notBreaching",
+		"DestinationBrokenAlarm": "IdMappingNotifier DestinationsMisconfigured of notifier: Sum GreaterThanOrEqualToThreshold 1 in 1 of 1 × 300 s, notBreaching",
 		"PollerDeadLetterAlarm":  "AWS/SQS ApproximateNumberOfMessagesVisible of PollerDeadLetterQueue.QueueName: Maximum GreaterThanOrEqualToThreshold 1 in 1 of 1 × 300 s, ignore",
 	}
 	for _, f := range []string{"Poller", "Notifier"} {

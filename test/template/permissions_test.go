@@ -146,7 +146,7 @@ var callers = map[string]string{
 	"functions/poller/": "PollerRole", "internal/poller/": "PollerRole",
 	"internal/dynamodb/jobs.go": "PollerRole", "internal/dynamodb/archive.go": "PollerRole", "internal/entityresolution/": "PollerRole", "internal/eventbridge/": "PollerRole",
 	"functions/notifier/": "NotifierRole", "internal/notify/": "NotifierRole",
-	"internal/dynamodb/deliveries.go": "NotifierRole", "internal/sqs/": "NotifierRole",
+	"internal/dynamodb/deliveries.go": "NotifierRole", "internal/dynamodb/limits.go": "NotifierRole", "internal/dynamodb/outages.go": "NotifierRole", "internal/sqs/": "NotifierRole",
 	"internal/secret/": "NotifierRole", "internal/slack/": "NotifierRole", "internal/email/": "NotifierRole",
 }
 

@@ -122,14 +122,14 @@ func card(name, mention string) func(string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		p, err := posted(slack.Card(m, mention), fakeslack.Message{At: morning, TS: "1"})
+		p, err := posted(slack.RenderCard(m, mention), fakeslack.Message{At: morning, TS: "1"})
 		return inbox.Page(name, "") + inbox.Slack([]fakeslack.Message{p}), err
 	}
 }
 
 func notice(name string) func(string) (string, error) {
 	return func(string) (string, error) {
-		p, err := posted(slack.Card(messagetest.Notices()[name], ""), fakeslack.Message{At: morning, TS: "1"})
+		p, err := posted(slack.RenderCard(messagetest.Notices()[name], ""), fakeslack.Message{At: morning, TS: "1"})
 		return inbox.Page(name, "") + inbox.Slack([]fakeslack.Message{p}), err
 	}
 }
@@ -144,10 +144,10 @@ func thread(root string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	root1, err1 := posted(slack.Card(failed, ""), fakeslack.Message{At: morning.Add(-15 * time.Minute), TS: "1", Edits: 2})
+	root1, err1 := posted(slack.RenderCard(failed, ""), fakeslack.Message{At: morning.Add(-15 * time.Minute), TS: "1", Edits: 2})
 	root1.Blocks = root1.Blocks[:2] // the picture of the card shows the rest
-	first, err2 := posted(slack.Reply(running, ""), fakeslack.Message{At: morning.Add(-14 * time.Minute), TS: "2", ThreadTS: "1"})
-	last, err3 := posted(slack.Reply(failed, "<!subteam^S0DATATEAM>"), fakeslack.Message{At: morning, TS: "3", ThreadTS: "1", Broadcast: true})
+	first, err2 := posted(slack.RenderReply(running, ""), fakeslack.Message{At: morning.Add(-14 * time.Minute), TS: "2", ThreadTS: "1"})
+	last, err3 := posted(slack.RenderReply(failed, "<!subteam^S0DATATEAM>"), fakeslack.Message{At: morning, TS: "3", ThreadTS: "1", Broadcast: true})
 	page := inbox.Slack([]fakeslack.Message{root1, first, last})
 	return inbox.Page("thread", "") + page, errors.Join(err1, err2, err3)
 }

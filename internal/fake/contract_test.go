@@ -15,7 +15,7 @@ func TestInMemoryJobsHoldTheContract(t *testing.T) {
 }
 
 func TestInMemoryDeliveriesHoldTheContract(t *testing.T) {
-	DeliveriesContract(t, func(now func() time.Time) notify.Deliveries { return &Deliveries{Now: now} }, "contract")
+	DeliveriesContract(t, func(now func() time.Time) DeliveriesStore { return &Deliveries{Now: now} }, "contract")
 }
 
 func TestAnInMemorySourceHoldsTheContract(t *testing.T) {
@@ -33,12 +33,13 @@ func TestAnInMemoryBusHoldsTheContract(t *testing.T) {
 	})
 }
 
-func TestAnInMemoryQueueHoldsTheContract(t *testing.T) {
+func TestInMemoryQueueHoldsTheContract(t *testing.T) {
 	q := &Queue{Name: "q"}
 	QueueContract(t, q, q.URL(), q.URL()+"-dead", q.Put, func() []events.SQSMessage { return q.Receive(10).Records }, q.Dead)
 }
 
-func TestAnInMemoryDestinationHoldsTheContract(t *testing.T) {
+func TestInMemoryDestinationHoldsTheContract(t *testing.T) {
 	d := &Destination{Name: "slack:C1"}
-	DestinationContract(t, d, func() int { return len(d.Told()) })
+	open := func(l RateLimiter) notify.Destination { d.Limiter = l; return d }
+	DestinationContract(t, open, func() int { return len(d.Sent()) })
 }

@@ -1,5 +1,6 @@
-// Package sqs does what the notifier needs of its queues beside receiving,
-// which Lambda does for it.
+// Package sqs connects the notifier with its queues: it turns Lambda's event into
+// messages and the outcome into the partial batch response, and it calls SQS to
+// postpone a message or to move it to a dead-letter queue.
 package sqs
 
 import (
@@ -15,11 +16,11 @@ import (
 )
 
 const (
-	// maxReason is the most bytes of a reason that are kept with a dead message.
-	maxReason = 1000
-	// maxHidden stays below the twelve hours that SQS allows: it counts them
-	// from the receipt ("Amazon SQS visibility timeout").
-	maxHidden = 11 * time.Hour
+	// maxReasonBytes is the most of a reason that a dead-lettered message carries.
+	maxReasonBytes = 1000
+	// maxVisibility stays below the twelve hours that SQS allows: it counts them
+	// from the time of the receive ("Amazon SQS visibility timeout").
+	maxVisibility = 11 * time.Hour
 )
 
 // Client calls SQS.
@@ -28,10 +29,10 @@ type Client struct{ client *sqs.Client }
 // New makes a Client.
 func New(cfg aws.Config) Client { return Client{sqs.NewFromConfig(cfg)} }
 
-// ChangeVisibility hides a received message for so long from now on, in whole
-// seconds, at most eleven hours.
+// ChangeVisibility hides a received message for a duration from now on, in
+// whole seconds, at most eleven hours.
 func (c Client) ChangeVisibility(ctx context.Context, queueURL, receiptHandle string, d time.Duration) error {
-	seconds := min(max(d, 0), maxHidden).Round(time.Second) / time.Second
+	seconds := min(max(d, 0), maxVisibility).Round(time.Second) / time.Second
 	_, err := c.client.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{
 		QueueUrl: &queueURL, ReceiptHandle: &receiptHandle, VisibilityTimeout: int32(seconds),
 	})
@@ -42,7 +43,7 @@ func (c Client) ChangeVisibility(ctx context.Context, queueURL, receiptHandle st
 }
 
 // DeadLetter sends a message's body to a dead-letter queue, with the reason and
-// the id it had as message attributes `Reason` and `OriginalMessageId`.
+// its original ID as message attributes `Reason` and `OriginalMessageId`.
 func (c Client) DeadLetter(ctx context.Context, queueURL, body, reason, messageID string) error {
 	attribute := func(value string) types.MessageAttributeValue {
 		return types.MessageAttributeValue{DataType: aws.String("String"), StringValue: &value}
@@ -53,8 +54,8 @@ func (c Client) DeadLetter(ctx context.Context, queueURL, body, reason, messageI
 	_, err := c.client.SendMessage(ctx, &sqs.SendMessageInput{
 		QueueUrl: &queueURL, MessageBody: &body,
 		MessageAttributes: map[string]types.MessageAttributeValue{
-			"Reason":            attribute(clean(reason)),
-			"OriginalMessageId": attribute(clean(messageID)),
+			"Reason":            attribute(attributeText(reason)),
+			"OriginalMessageId": attribute(attributeText(messageID)),
 		},
 	})
 	if err != nil {
@@ -63,17 +64,17 @@ func (c Client) DeadLetter(ctx context.Context, queueURL, body, reason, messageI
 	return nil
 }
 
-// clean makes text fit for a message attribute, which must not be empty and
-// holds only what XML can (SendMessage, "Message attributes").
-func clean(text string) string {
+// attributeText makes text valid as a message attribute, which must not be empty
+// and holds only what XML can hold (SendMessage, "Message attributes").
+func attributeText(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == '\uFFFE' || r == '\uFFFF' {
 			return ' '
 		}
 		return r
 	}, strings.ToValidUTF8(text, "\uFFFD"))
-	if len(text) > maxReason {
-		text = strings.ToValidUTF8(text[:maxReason], "") + "…"
+	if len(text) > maxReasonBytes {
+		text = strings.ToValidUTF8(text[:maxReasonBytes], "") + "…"
 	}
 	if strings.TrimSpace(text) == "" {
 		return "unknown"

@@ -7,9 +7,9 @@ import (
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
-// Orders are stored as texts: they must be read back as they were, and compare
-// as the times do.
-func FuzzOrder(f *testing.F) {
+// Sort keys are stored as texts: they are read back as they were, and compare as
+// the times do.
+func FuzzSortKey(f *testing.F) {
 	f.Add("FAILED", 2, int64(0), int64(1))
 	f.Add("", -1, int64(-1<<62), int64(1<<62))
 	f.Fuzz(func(t *testing.T, status string, stage int, at, other int64) {

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/idmapping/notifier/internal/config"
+	"github.com/idmapping/notifier/internal/email"
+	"github.com/idmapping/notifier/internal/notify"
+	"github.com/idmapping/notifier/internal/secret"
+	"github.com/idmapping/notifier/internal/slack"
+)
+
+var errNoDestination = errors.New("there is nowhere to send to: set SlackChannel with SlackTokenParameter, or SlackWebhookParameter, or EmailFrom with EmailTo")
+
+// slackChannel sends to one Slack channel, with a bot token or with an incoming
+// webhook.
+func slackChannel(env *config.Reader, cfg aws.Config, limits notify.RateLimits) notify.Channel {
+	c := notify.Channel{
+		Name:               "slack",
+		QueueURL:           env.Required("SLACK_QUEUE_URL"),
+		DeadLetterQueueURL: env.Required("SLACK_DEAD_LETTER_QUEUE_URL"),
+		Filter:             filter("SLACK_STATUSES", env.Text("SLACK_STATUSES")),
+	}
+	channel, token, webhook := env.Text("SLACK_CHANNEL"), env.Text("SLACK_TOKEN_PARAMETER"), env.Text("SLACK_WEBHOOK_PARAMETER")
+	mention, err := slack.ParseMention(env.Text("SLACK_MENTION"))
+	env.Wrong(err)
+	allowLoopback, apiURL := env.Bool("ALLOW_LOOPBACK", false), env.Text("SLACK_API_URL")
+	env.Wrong(slack.CheckAPIURL(apiURL, allowLoopback))
+	edit, thread, broadcast := env.Bool("SLACK_EDIT", true), env.Bool("SLACK_THREAD", true), env.Bool("SLACK_BROADCAST", true)
+	switch {
+	case token != "" && webhook != "":
+		env.Wrong(errors.New("SlackTokenParameter and SlackWebhookParameter are both set: set one, a bot token or an incoming webhook"))
+	case token != "" && channel == "":
+		env.Wrong(errors.New("SlackTokenParameter is set without SlackChannel: give the channel's ID, such as C0123456789"))
+	case token == "" && channel != "":
+		env.Wrong(errors.New("SlackChannel is set without SlackTokenParameter: name the SSM parameter that holds the bot token; a webhook posts only to the channel that it was made for"))
+	case token != "":
+		if len(c.Filter.Only) == 0 {
+			c.Filter.All = true // a card shows every status and is still one message
+		}
+		parameter := secret.New(cfg, token)
+		parameter.Prefetch()
+		bot := slack.NewBot(slack.BotOptions{Token: parameter.Value, Refresh: parameter.Refresh, APIURL: apiURL,
+			Channel: channel, Mention: mention, Edit: edit, Thread: thread, Broadcast: broadcast})
+		bot.Limiter = notify.Limiter{Limits: limits, Destination: bot.ID(), MinInterval: slack.MinInterval}
+		c.Destinations = []notify.Destination{bot}
+	case webhook != "":
+		parameter := secret.New(cfg, webhook)
+		parameter.Prefetch()
+		hook := slack.NewWebhook(slack.WebhookOptions{URL: parameter.Value, Refresh: parameter.Refresh,
+			Mention: mention, AllowLoopback: allowLoopback})
+		hook.Limiter = notify.Limiter{Limits: limits, Destination: hook.ID(), MinInterval: slack.MinInterval}
+		c.Destinations = []notify.Destination{hook}
+	}
+	return c
+}
+
+// emailChannel sends each recipient an email of its own: an address that SES
+// refuses keeps no other recipient from receiving it.
+func emailChannel(env *config.Reader, cfg aws.Config) notify.Channel {
+	c := notify.Channel{
+		Name:               "email",
+		QueueURL:           env.Required("EMAIL_QUEUE_URL"),
+		DeadLetterQueueURL: env.Required("EMAIL_DEAD_LETTER_QUEUE_URL"),
+		Filter:             filter("EMAIL_STATUSES", env.Text("EMAIL_STATUSES")),
+		SharedSender:       true,
+	}
+	from, to, err := email.ParseAddresses(env.Text("EMAIL_FROM"), env.Text("EMAIL_TO"))
+	env.Wrong(err)
+	for _, recipient := range to {
+		c.Destinations = append(c.Destinations, email.New(cfg, from, recipient))
+	}
+	return c
+}
+
+// filter reads a list of statuses. A status that Entity Resolution does not
+// document is accepted, since the API may add one, but it may be a typing error
+// that matches nothing.
+func filter(setting, statuses string) notify.Filter {
+	f := notify.ParseFilter(statuses)
+	for _, status := range f.Unknown() {
+		slog.Warn("unknown status in filter", "setting", setting, "status", status, "known", "QUEUED, RUNNING, SUCCEEDED, FAILED")
+	}
+	return f
+}

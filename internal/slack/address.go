@@ -1,0 +1,66 @@
+package slack
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Slack's own hosts: the commercial ones and those of GovSlack (Slack: "Sending
+// messages using incoming webhooks"; "GovSlack", API methods).
+var (
+	webhookHosts = []string{"hooks.slack.com", "hooks.slack-gov.com"}
+	apiHosts     = []string{"slack.com", "slack-gov.com"}
+)
+
+// CheckAPIURL checks Slack's base URL as SLACK_API_URL sets it; empty means
+// Slack's default. With allowLoopback it may be http on a loopback address.
+func CheckAPIURL(address string, allowLoopback bool) error {
+	if address == "" {
+		return nil
+	}
+	if checkAddress(address, allowLoopback, isAPIHost) != nil {
+		return fmt.Errorf("SLACK_API_URL is %.100q: give an https URL on slack.com or slack-gov.com, or with ALLOW_LOOPBACK=true an http URL on a loopback address", address)
+	}
+	return nil
+}
+
+func isAPIHost(host string) bool {
+	return slices.ContainsFunc(apiHosts, func(own string) bool { return host == own || strings.HasSuffix(host, "."+own) })
+}
+
+// checkWebhookURL keeps the secret, which the URL is, from going to anyone but
+// Slack. Its error does not hold the URL.
+func checkWebhookURL(address string, allowLoopback bool) error {
+	err := checkAddress(address, allowLoopback, func(host string) bool { return slices.Contains(webhookHosts, host) })
+	if err != nil {
+		return fmt.Errorf("%w: give the https URL on hooks.slack.com or hooks.slack-gov.com that Slack shows", err)
+	}
+	return nil
+}
+
+var errAddress = errors.New("it is not one of Slack's addresses")
+
+// checkAddress accepts https on Slack's hosts, on the default port, and with
+// allowLoopback http on a loopback address.
+func checkAddress(address string, allowLoopback bool, isSlack func(host string) bool) error {
+	u, err := url.Parse(address)
+	if err != nil || u.User != nil || u.Opaque != "" {
+		return errAddress
+	}
+	host := strings.ToLower(u.Hostname())
+	if u.Scheme == "https" && isSlack(host) && (u.Port() == "443" || u.Host == u.Hostname()) {
+		return nil
+	}
+	if allowLoopback && u.Scheme == "http" && isLoopback(host) {
+		return nil
+	}
+	return errAddress
+}
+
+func isLoopback(host string) bool {
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
+}
