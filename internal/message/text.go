@@ -36,14 +36,14 @@ func withoutControls(s string, breaks bool) string {
 }
 
 // truncate cuts s to at most n characters, the last of which is an ellipsis:
-// between two words unless the last word is long.
+// between two words unless the last word is long. n is at least 60.
 func truncate(s string, n int) string {
 	runes := []rune(s)
 	if len(runes) <= n {
 		return s
 	}
 	kept := string(runes[:n-1])
-	if space := strings.LastIndexByte(kept, ' '); space > len(kept)-16 && space > 0 {
+	if space := strings.LastIndexByte(kept, ' '); space > len(kept)-16 {
 		kept = kept[:space]
 	}
 	return strings.TrimRight(kept, " ,;:") + "…"
