@@ -27,14 +27,13 @@ func TransitionID(workflow arn.ARN, job jobs.Key, word string) string {
 // transitionWord is the last part of a transition's hash, a function of what the
 // event itself contains, so that a subscriber can verify it.
 func transitionWord(detailType string, d Detail) string {
-	switch {
-	case detailType == Vanished:
+	if detailType == Vanished {
 		return string(jobs.Vanished)
-	case d.PreviousStatus == d.Status:
-		return string(d.Status) + endedSuffix
-	default:
-		return string(d.Status)
 	}
+	if d.PreviousStatus == d.Status {
+		return string(d.Status) + endedSuffix
+	}
+	return string(d.Status)
 }
 
 // canaryID is the transition ID of a canary.

@@ -69,10 +69,13 @@ func Word(e event.Event) string {
 }
 
 func severityOf(e event.Event) Severity {
-	switch {
-	case e.DetailType == event.Vanished || e.Detail.Status == jobs.Failed:
+	if e.DetailType == event.Vanished {
 		return Bad
-	case e.Detail.Status == jobs.Succeeded:
+	}
+	switch e.Detail.Status {
+	case jobs.Failed:
+		return Bad
+	case jobs.Succeeded:
 		return Good
 	default:
 		return Neutral
@@ -81,26 +84,30 @@ func severityOf(e event.Event) Severity {
 
 // composeHeadline returns the sentence that stands alone.
 func composeHeadline(e event.Event, word string) string {
+	name := truncate(oneLine(e.Detail.WorkflowName), maxName)
+	return truncate(word+": "+name+predicate(e), maxHeadline)
+}
+
+// predicate is the part of the headline that follows the workflow's name.
+func predicate(e event.Event) string {
 	d := e.Detail
-	name := truncate(oneLine(d.WorkflowName), maxName)
-	var s string
-	switch {
-	case e.DetailType == event.Vanished:
-		s = fmt.Sprintf("%s: %s is no longer shown by Entity Resolution; it was last observed %s", word, name, oneLine(string(d.Status)))
-	case d.Status == jobs.Queued:
-		s = fmt.Sprintf("%s: %s is waiting to start", word, name)
-	case d.Status == jobs.Running:
-		s = fmt.Sprintf("%s: %s has started", word, name)
-	case d.Status == jobs.Succeeded:
-		s = fmt.Sprintf("%s: %s%s%s", word, name, durationPhrase(" in ", d), mappedPhrase(d))
-	case d.Status == jobs.Failed:
-		s = fmt.Sprintf("%s: %s%s%s", word, name, durationPhrase(" after ", d), causePhrase(d))
-	case d.Terminal():
-		s = fmt.Sprintf("%s: %s has finished with an unrecognized status", word, name)
-	default:
-		s = fmt.Sprintf("%s: %s reported an unrecognized status", word, name)
+	if e.DetailType == event.Vanished {
+		return " is no longer shown by Entity Resolution; it was last observed " + oneLine(string(d.Status))
 	}
-	return truncate(s, maxHeadline)
+	switch d.Status {
+	case jobs.Queued:
+		return " is waiting to start"
+	case jobs.Running:
+		return " has started"
+	case jobs.Succeeded:
+		return durationPhrase(" in ", d) + mappedPhrase(d)
+	case jobs.Failed:
+		return durationPhrase(" after ", d) + causePhrase(d)
+	}
+	if d.Terminal() {
+		return " has finished with an unrecognized status"
+	}
+	return " reported an unrecognized status"
 }
 
 // durationPhrase returns the duration after an introduction, or "".
@@ -134,10 +141,10 @@ func causePhrase(d event.Detail) string {
 func composeSubject(e event.Event, word string) string {
 	d := e.Detail
 	s := fmt.Sprintf("[%s] %s", word, truncate(oneLine(d.WorkflowName), maxName))
-	switch {
-	case d.Status == jobs.Failed:
+	switch d.Status {
+	case jobs.Failed:
 		s += causePhrase(d)
-	case d.Status == jobs.Succeeded:
+	case jobs.Succeeded:
 		s += durationPhrase(": done in ", d) + mappedPhrase(d)
 	}
 	return s

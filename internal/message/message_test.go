@@ -84,11 +84,25 @@ func TestHeadlineNamesTheCauseNotItsWrapping(t *testing.T) {
 }
 
 func TestAdviceNamesTheDeniedActionAndTheRole(t *testing.T) {
+	const findAction = "Find the denied action in the error and allow it for arn:aws:iam::1:role/er."
+	notAuthorized := func(operation string) string {
+		return "User: u is not authorized to perform: s3:" + operation + " on resource: r"
+	}
 	role := []jobs.Output{{RoleArn: "arn:aws:iam::1:role/er"}}
 	for text, want := range map[string]string{
-		"User: u is not authorized to perform: s3:GetObject on resource: r": "Allow s3:GetObject for arn:aws:iam::1:role/er, or find the policy that denies it.",
-		"User: u is not authorized to perform: <!channel>:x on resource: r": "Find the denied action in the error and allow it for arn:aws:iam::1:role/er.",
-		"AccessDenied": "Find the denied action in the error and allow it for arn:aws:iam::1:role/er.",
+		"User: u is not authorized to perform: s3:GetObject on resource: r":    "Allow s3:GetObject for arn:aws:iam::1:role/er, or find the policy that denies it.",
+		"User: u is not authorized to perform: <!channel>:x on resource: r":    "Find the denied action in the error and allow it for arn:aws:iam::1:role/er.",
+		"User: u is not authorized to perform: azAZ09-:azAZ09- on resource: r": "Allow azAZ09-:azAZ09- for arn:aws:iam::1:role/er, or find the policy that denies it.",
+		notAuthorized(strings.Repeat("x", 64)):                                 "Allow s3:" + strings.Repeat("x", 64) + " for arn:aws:iam::1:role/er, or find the policy that denies it.",
+		notAuthorized(strings.Repeat("x", 65)):                                 findAction,
+		notAuthorized("`"):                                                     findAction, // the characters beside the letters and digits
+		notAuthorized("{"):                                                     findAction,
+		notAuthorized("@"):                                                     findAction,
+		notAuthorized("["):                                                     findAction,
+		notAuthorized("/"):                                                     findAction,
+		notAuthorized(":"):                                                     findAction,
+		notAuthorized(""):                                                      findAction,
+		"AccessDenied":                                                         "Find the denied action in the error and allow it for arn:aws:iam::1:role/er.",
 	} {
 		d := event.Detail{WorkflowName: "w", Status: jobs.Failed, Outputs: role, Error: &event.Error{Message: text, Category: jobs.IAM}}
 		if got := message.Compose(event.Event{Detail: d}, now).Failure.Advice[0]; got != want {
@@ -341,6 +355,19 @@ func TestNoticeCountsTheDestinationsThatDoNotFit(t *testing.T) {
 	m := notice(3, 1)
 	if m.Title != "DELIVERY FAILING: email to 0@x and 2 more" || m.Headline != "DELIVERY FAILING: cannot send email to 0@x and 2 more: c" || len(m.Failure.Advice) != 1 {
 		t.Errorf("three destinations: %s / %s / %q", m.Title, m.Headline, m.Failure.Advice)
+	}
+}
+
+func TestNoticeTruncatesALongName(t *testing.T) {
+	long := message.Broken{Destination: "pager:" + strings.Repeat("x", 100), Cause: "no"}
+	for n, want := range map[int]string{
+		1: "pager:" + strings.Repeat("x", 73) + "…",
+		3: "pager:" + strings.Repeat("x", 61) + "… and 2 more",
+	} {
+		m := message.ComposeBroken([]message.Broken{long, long, long}[:n], "1", "r")
+		if m.Title != "DELIVERY FAILING: "+want {
+			t.Errorf("%d destinations: %s", n, m.Title)
+		}
 	}
 }
 

@@ -22,28 +22,28 @@ func multiLine(s string) string {
 
 func withoutControls(s string, breaks bool) string {
 	return strings.Map(func(r rune) rune {
-		switch {
-		case breaks && (r == '\n' || r == '\t'):
-			return r
-		case r >= 0x202A && r <= 0x202E, r >= 0x2066 && r <= 0x2069, r == 0x200E, r == 0x200F, r == 0x061C, r == 0xFEFF:
-			return -1
-		case unicode.IsControl(r), r == 0x2028, r == 0x2029:
-			return ' '
-		default:
+		if breaks && (r == '\n' || r == '\t') {
 			return r
 		}
+		if r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069 || r == 0x200E || r == 0x200F || r == 0x061C || r == 0xFEFF {
+			return -1
+		}
+		if unicode.IsControl(r) || r == 0x2028 || r == 0x2029 {
+			return ' '
+		}
+		return r
 	}, strings.ToValidUTF8(s, "\uFFFD"))
 }
 
 // truncate cuts s to at most n characters, the last of which is an ellipsis:
-// between two words unless the last word is long.
+// between two words unless the last word is long. n is at least 60.
 func truncate(s string, n int) string {
 	runes := []rune(s)
 	if len(runes) <= n {
 		return s
 	}
 	kept := string(runes[:n-1])
-	if space := strings.LastIndexByte(kept, ' '); space > len(kept)-16 && space > 0 {
+	if space := strings.LastIndexByte(kept, ' '); space > len(kept)-16 {
 		kept = kept[:space]
 	}
 	return strings.TrimRight(kept, " ,;:") + "…"
@@ -66,31 +66,32 @@ func Grouped(n int64) string {
 // rounds to nothing or to everything: a little is "<0.1 %", nearly all
 // ">99.9 %".
 func Percent(fraction float64) string {
-	switch p := fraction * 100; {
-	case p > 0 && p < 0.1:
+	p := fraction * 100
+	if p > 0 && p < 0.1 {
 		return "<0.1 %"
-	case p > 99.9 && p < 100:
-		return ">99.9 %"
-	case p == 0 || p == 100:
-		return fmt.Sprintf("%.0f %%", p)
-	default:
-		return fmt.Sprintf("%.1f %%", p)
 	}
+	if p > 99.9 && p < 100 {
+		return ">99.9 %"
+	}
+	if p == 0 || p == 100 {
+		return fmt.Sprintf("%.0f %%", p)
+	}
+	return fmt.Sprintf("%.1f %%", p)
 }
 
 // Duration writes seconds with the two units that matter: 3841 is "1 h 4 min".
 func Duration(seconds int64) string {
 	days, hours, minutes := seconds/86400, seconds/3600%24, seconds/60%60
-	switch {
-	case days > 0:
+	if days > 0 {
 		return twoUnits(days, "d", hours, "h")
-	case hours > 0:
-		return twoUnits(hours, "h", minutes, "min")
-	case minutes > 0:
-		return twoUnits(minutes, "min", seconds%60, "s")
-	default:
-		return fmt.Sprintf("%d s", seconds)
 	}
+	if hours > 0 {
+		return twoUnits(hours, "h", minutes, "min")
+	}
+	if minutes > 0 {
+		return twoUnits(minutes, "min", seconds%60, "s")
+	}
+	return fmt.Sprintf("%d s", seconds)
 }
 
 func twoUnits(a int64, unitA string, b int64, unitB string) string {
