@@ -76,7 +76,7 @@ func silentCanary(r *real) {
 	if !strings.Contains(report, `"published":1`) {
 		r.t.Errorf("report %s", report)
 	}
-	r.await(20*time.Second, "a canary arrives on each channel", func() bool { return r.log.count(before, "canary arrived") == 2 })
+	r.await(20*time.Second, "a canary arrives on each channel", func() bool { return r.log.count(before, "canary delivered") == 2 })
 	if n := len(r.Slack.Log()) - messages; n != 0 {
 		r.t.Errorf("Slack shows %d messages", n)
 	}
