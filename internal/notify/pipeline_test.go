@@ -70,6 +70,20 @@ func TestLateEventNeverRegressesStatus(t *testing.T) {
 	}
 }
 
+func TestDuplicatesAndSupersededStatusesAreCounted(t *testing.T) {
+	w := newWorld(0, "a", "b")
+	for _, b := range []string{body("1", jobs.Failed, 1), body("1", jobs.Failed, 1), body("1", jobs.Running, 0)} {
+		w.queue.Put(b)
+	}
+	first := w.queue.Receive(1) // so that the late status is not sorted before
+	if response, err := sqs.Handler(w)(t.Context(), first); err != nil || response.Sent != 2 || response.Duplicates != 0 {
+		t.Errorf("first: %+v, %v", response, err)
+	}
+	if response := w.deliver(t); response.Duplicates != 4 || response.Sent != 0 || response.Retried != 0 {
+		t.Errorf("then: %+v", response)
+	}
+}
+
 func TestOnlyTheDestinationThatMissedAnEventReceivesItAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(0, "a", "b", "c")
