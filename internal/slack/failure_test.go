@@ -110,7 +110,7 @@ func TestEachErrorCodeHasOneKind(t *testing.T) {
 				t.Errorf("%s is of the kinds %d and %d", name, k, other)
 			}
 			seen[name] = k
-			if !errorCode.MatchString(name) {
+			if !isErrorCode(name) {
 				t.Errorf("%q would not be read as an error code", name)
 			}
 		}

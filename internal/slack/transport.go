@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -103,8 +102,6 @@ func retryAfter(header string, now time.Time) time.Duration {
 	return min(wait, maxRetryAfter)
 }
 
-var errorCode = regexp.MustCompile(`^[a-z][a-z0-9_]{1,60}$`)
-
 // codeIn is the error code in a response: in JSON as in the Web API's, or in
 // plain text as in a webhook's. It passes on nothing else of a body: a proxy's
 // page can quote the URL.
@@ -116,8 +113,16 @@ func codeIn(body []byte) string {
 	if json.Unmarshal(body, &answer) == nil && answer.Error != "" {
 		code = answer.Error
 	}
-	if !errorCode.MatchString(code) {
+	if !isErrorCode(code) {
 		return ""
 	}
 	return code
+}
+
+// isErrorCode reports whether s has the form of Slack's error codes, such as
+// channel_not_found.
+func isErrorCode(s string) bool {
+	return len(s) >= 2 && len(s) <= 61 && s[0] >= 'a' && s[0] <= 'z' && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_'
+	})
 }
