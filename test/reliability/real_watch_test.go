@@ -37,7 +37,7 @@ func (r *real) purge() {
 func (r *real) notices() map[string]int {
 	n := map[string]int{}
 	for _, e := range r.Proxy.Emails() {
-		if strings.HasPrefix(e.Subject, "[BROKEN] Slack channel "+fakecloud.SlackChannel+": refused by Slack: channel_not_found") {
+		if strings.HasPrefix(e.Subject, "[DELIVERY FAILING] Slack channel "+fakecloud.SlackChannel+": Slack: channel_not_found") {
 			n[e.To[0]]++
 		}
 	}
