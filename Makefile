@@ -74,8 +74,8 @@ pictures: ## Update the pictures in docs (needs chromium)
 	@$(GO) run ./tools/pictures
 
 .PHONY: bench
-bench: venv ## Measure the figures of the design and fail if one does not hold (BASELINE=dir compares)
-	@$(GO) run ./tools/bench $(if $(BASELINE),-baseline "$(BASELINE)")
+bench: venv ## Measure the figures of the design and fail if one does not hold (BASELINE=dir compares, ONLY=starts selects)
+	@$(GO) run ./tools/bench $(if $(BASELINE),-baseline "$(BASELINE)") $(if $(ONLY),-only "$(ONLY)")
 
 .PHONY: mutation
 mutation: venv ## Run mutation tests on the deciding packages (PACKAGES="internal/jobs ..." for some)

@@ -22,10 +22,11 @@ func main() {
 	n := flag.Int("n", 40, "how many starts to measure")
 	baseline := flag.String("baseline", "", "folder with PollerFunction/bootstrap and NotifierFunction/bootstrap of another commit, "+
 		"as `make build GOARCH="+runtime.GOARCH+"` leaves them in .build, to measure in the same run")
+	only := flag.String("only", "", "measure only what has this in its name, such as \"starts\" or \"Slack\"")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *n, *baseline); err != nil {
+	if err := run(ctx, *n, *baseline, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -38,7 +39,7 @@ type row struct {
 	ok             bool
 }
 
-func run(ctx context.Context, n int, baseline string) error {
+func run(ctx context.Context, n int, baseline, only string) error {
 	root, err := sam.Root()
 	if err != nil {
 		return err
@@ -67,6 +68,9 @@ func run(ctx context.Context, n int, baseline string) error {
 		{"calls of a notification", func() ([]row, error) { return notificationCalls(ctx, binaries) }},
 		{"event → Slack", func() ([]row, error) { return wire(ctx, binaries) }},
 	} {
+		if !strings.Contains(m.name, only) {
+			continue
+		}
 		rows, err := m.measure()
 		if ctx.Err() != nil {
 			return ctx.Err()
