@@ -336,7 +336,7 @@ func throttledWrites(r *real) {
 }
 
 // recordedLate has DynamoDB refuse for some seconds to record what Slack has
-// been told.
+// received.
 func recordedLate(r *real) {
 	r.watch("late")
 	var tries atomic.Int32
@@ -348,8 +348,8 @@ func recordedLate(r *real) {
 	key := r.end("late", "late-1", jobs.Failed, "x")
 	before := len(r.Slack.Log())
 	r.tick()
-	r.told(key, jobs.Failed, 20*time.Second)
-	r.await(30*time.Second, "it is recorded at the fifth try", func() bool { return tries.Load() == 5 })
+	r.told(key, jobs.Failed, time.Minute) // the SDK waits up to 15 s between its attempts
+	r.await(30*time.Second, "it is recorded at the fifth attempt", func() bool { return tries.Load() == 5 })
 	time.Sleep(2 * time.Second)
 	r.once(key, jobs.Failed)
 	if n := len(r.Slack.Log()) - before; n != 1 {
