@@ -32,3 +32,16 @@ func TestOutputsOfExactlyTheLimitAreAllShown(t *testing.T) {
 		}
 	}
 }
+
+func TestShortenedTextHasExactlyTheLimit(t *testing.T) {
+	for name, c := range map[string]struct{ got, want string }{
+		"escaped, at the limit":     {fitEscaped("a<é", 6), "a&lt;é"},
+		"escaped, beyond the limit": {fitEscaped("a<éx", 6), "a&lt;…"},
+		"at the limit":              {truncate("aéb", 3), "aéb"},
+		"beyond the limit":          {truncate("aébc", 3), "aé…"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %q, want %q", name, c.got, c.want)
+		}
+	}
+}
