@@ -357,7 +357,7 @@ func lateRecord(r *real) {
 		}})
 	key := r.finish("late", "late-1", jobs.Failed, "x")
 	r.tick()
-	r.delivered(key, jobs.Failed, 20*time.Second)
+	r.delivered(key, jobs.Failed, time.Minute) // the SDK waits up to 15 s between its attempts
 	r.await(30*time.Second, "it is recorded at the fifth attempt", func() bool { return tries.Load() == 5 })
 	time.Sleep(2 * time.Second)
 	r.deliveredOnce(key, jobs.Failed)
