@@ -45,14 +45,14 @@ func slackChannel(env *config.Reader, cfg aws.Config, limits notify.RateLimits) 
 		parameter.Prefetch()
 		bot := slack.NewBot(slack.BotOptions{Token: parameter.Value, Refresh: parameter.Refresh, APIURL: apiURL,
 			Channel: channel, Mention: mention, Edit: edit, Thread: thread, Broadcast: broadcast})
-		bot.Limiter = notify.Limiter{Limits: limits, Destination: bot.ID(), MinInterval: slack.MinInterval}
+		bot.Limiter = &notify.Limiter{Limits: limits, Destination: bot.ID(), MinInterval: slack.MinInterval}
 		c.Destinations = []notify.Destination{bot}
 	case webhook != "":
 		parameter := secret.New(cfg, webhook)
 		parameter.Prefetch()
 		hook := slack.NewWebhook(slack.WebhookOptions{URL: parameter.Value, Refresh: parameter.Refresh,
 			Mention: mention, AllowLoopback: allowLoopback})
-		hook.Limiter = notify.Limiter{Limits: limits, Destination: hook.ID(), MinInterval: slack.MinInterval}
+		hook.Limiter = &notify.Limiter{Limits: limits, Destination: hook.ID(), MinInterval: slack.MinInterval}
 		c.Destinations = []notify.Destination{hook}
 	}
 	return c

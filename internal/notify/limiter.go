@@ -7,12 +7,32 @@ import (
 )
 
 // Limiter spaces the messages to one destination, over all invocations. The
-// channel that needs one waits before each message.
+// channel that needs one waits before each message. It serves one invocation at a
+// time.
 type Limiter struct {
 	Limits      RateLimits
 	Destination string
 	MinInterval time.Duration // the least time between two messages
+
+	prepared *reservation // for the next Wait, or nil
 }
+
+// reservation is the outcome of a request for a slot.
+type reservation struct {
+	slot     time.Time
+	reserved bool
+	err      error
+	latest   time.Time // of the invocation that has requested it
+}
+
+// usable reports whether the reservation is worth keeping for an invocation.
+func (r *reservation) usable(latest time.Time) bool {
+	return r != nil && r.err == nil && r.latest.Equal(latest) && time.Since(r.slot) <= maxIdle
+}
+
+// maxIdle is how long after its time a slot may still be used. The next slot
+// follows MinInterval after it, however late it is used.
+const maxIdle = 200 * time.Millisecond
 
 // RateLimits stores when a destination may receive its next message.
 type RateLimits interface {
@@ -24,19 +44,27 @@ type RateLimits interface {
 	PauseUntil(ctx context.Context, destination string, until time.Time) error
 }
 
-// Wait returns when the caller may send one message. When that
-// would be too late in the invocation it returns a *Failure at once. It checks
-// the time once more at the end: a reservation can be slow.
-func (l Limiter) Wait(ctx context.Context) error {
+// Prepare reserves a slot for the next Wait of the same invocation, while the
+// caller does other work.
+func (l *Limiter) Prepare(ctx context.Context) {
+	if latest := sendDeadline(ctx); !l.prepared.usable(latest) {
+		l.prepared = l.reserve(ctx, latest)
+	}
+}
+
+// Wait returns when the caller may send one message. When that would be too late
+// in the invocation it returns a *Failure at once. It checks the time once more
+// at the end: a reservation can be slow.
+func (l *Limiter) Wait(ctx context.Context) error {
 	latest := sendDeadline(ctx)
-	slot, reserved, err := l.Limits.Reserve(ctx, l.Destination, l.MinInterval, latest)
-	if err != nil {
-		return FailureOf(err)
+	r := l.take(ctx, latest)
+	if r.err != nil {
+		return FailureOf(r.err)
 	}
-	if !reserved {
-		return &Failure{Reason: RateLimited, After: max(time.Until(slot), time.Second), Err: errors.New("not sent: other messages to this destination are first")}
+	if !r.reserved {
+		return &Failure{Reason: RateLimited, After: max(time.Until(r.slot), time.Second), Err: errors.New("not sent: other messages to this destination are first")}
 	}
-	if err := sleep(ctx, time.Until(slot)); err != nil {
+	if err := sleep(ctx, time.Until(r.slot)); err != nil {
 		return FailureOf(err)
 	}
 	if time.Now().After(latest) {
@@ -45,9 +73,24 @@ func (l Limiter) Wait(ctx context.Context) error {
 	return nil
 }
 
+// take is the prepared slot where it can be used, otherwise a new one.
+func (l *Limiter) take(ctx context.Context, latest time.Time) *reservation {
+	r := l.prepared
+	l.prepared = nil
+	if r.usable(latest) {
+		return r
+	}
+	return l.reserve(ctx, latest)
+}
+
+func (l *Limiter) reserve(ctx context.Context, latest time.Time) *reservation {
+	slot, reserved, err := l.Limits.Reserve(ctx, l.Destination, l.MinInterval, latest)
+	return &reservation{slot, reserved, err, latest}
+}
+
 // PauseUntil keeps every invocation from sending to the destination until the
 // given time.
-func (l Limiter) PauseUntil(ctx context.Context, until time.Time) error {
+func (l *Limiter) PauseUntil(ctx context.Context, until time.Time) error {
 	return l.Limits.PauseUntil(ctx, l.Destination, until)
 }
 

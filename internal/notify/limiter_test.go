@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/idmapping/notifier/internal/fake"
+	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/notify"
 )
 
@@ -62,7 +63,7 @@ func TestLimiterWaitsForItsSlotAndSendsNothingWithinTheShutdownMargin(t *testing
 			begin := time.Now()
 			ctx, cancel := context.WithTimeout(t.Context(), 27*time.Second)
 			defer cancel()
-			err := notify.Limiter{Limits: &c.limits, Destination: "slack:C1", MinInterval: 3 * time.Second}.Wait(ctx)
+			err := (&notify.Limiter{Limits: &c.limits, Destination: "slack:C1", MinInterval: 3 * time.Second}).Wait(ctx)
 			if took := time.Since(begin); took != c.waits {
 				t.Errorf("%s: waited %v, want %v", c.name, took, c.waits)
 			}
@@ -86,7 +87,7 @@ func TestLimiterWaitsForItsSlotAndSendsNothingWithinTheShutdownMargin(t *testing
 func TestLimiterWithoutADeadlineStopsSendingAfter53Seconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &limits{reserved: true}
-		if err := (notify.Limiter{Limits: l}).Wait(context.Background()); err != nil || !l.latest.Equal(time.Now().Add(53*time.Second)) {
+		if err := (&notify.Limiter{Limits: l}).Wait(context.Background()); err != nil || !l.latest.Equal(time.Now().Add(53*time.Second)) {
 			t.Errorf("latest in %v (%v)", time.Until(l.latest), err)
 		}
 	})
@@ -95,7 +96,7 @@ func TestLimiterWithoutADeadlineStopsSendingAfter53Seconds(t *testing.T) {
 func TestLimiterPausesItsDestination(t *testing.T) {
 	l := &limits{err: errors.New("throttled")}
 	until := time.Now().Add(time.Minute)
-	err := notify.Limiter{Limits: l, Destination: "slack:C1"}.PauseUntil(t.Context(), until)
+	err := (&notify.Limiter{Limits: l, Destination: "slack:C1"}).PauseUntil(t.Context(), until)
 	if !errors.Is(err, l.err) || l.destination != "slack:C1" || !l.pausedUntil.Equal(until) {
 		t.Errorf("%v, %+v", err, l)
 	}
@@ -114,4 +115,132 @@ func TestLimitersOfTwoInvocationsShareTheirSlots(t *testing.T) {
 			}
 		}
 	})
+}
+
+// counting is a store of slots that counts reservations, each of which takes
+// some time.
+type counting struct {
+	*fake.Deliveries
+	takes time.Duration
+	fail  error // of the first reservation
+	n     int
+}
+
+func (c *counting) Reserve(ctx context.Context, destination string, interval time.Duration, latest time.Time) (time.Time, bool, error) {
+	c.n++
+	first := c.n == 1
+	time.Sleep(c.takes)
+	if first && c.fail != nil {
+		return time.Time{}, false, c.fail
+	}
+	return c.Deliveries.Reserve(ctx, destination, interval, latest)
+}
+
+func TestPreparedSlotIsReservedDuringOtherWorkAndUsedOnce(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		work         time.Duration // between Prepare and Wait
+		reservations int
+		took         time.Duration // from the first Prepare to the end of Wait
+	}{
+		{"at once", 0, 1, 10 * time.Millisecond},
+		{"at the last moment", 200 * time.Millisecond, 1, 210 * time.Millisecond},
+		{"too late", 200*time.Millisecond + 1, 2, 1010 * time.Millisecond}, // a second after the slot that went unused
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			store := &counting{Deliveries: &fake.Deliveries{}, takes: 10 * time.Millisecond}
+			l := &notify.Limiter{Limits: store, Destination: "slack:C1", MinInterval: time.Second}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			begin := time.Now()
+			l.Prepare(ctx)
+			l.Prepare(ctx) // for another notification, whose claim was refused
+			time.Sleep(c.work)
+			if err := l.Wait(ctx); err != nil {
+				t.Fatalf("%s: %v", c.name, err)
+			}
+			if took := time.Since(begin); took != c.took || store.n != c.reservations {
+				t.Errorf("%s: took %v with %d reservations, want %v with %d", c.name, took, store.n, c.took, c.reservations)
+			}
+			if err := l.Wait(ctx); err != nil || store.n != c.reservations+1 {
+				t.Errorf("%s: the next message: %v, %d reservations", c.name, err, store.n)
+			}
+		})
+	}
+}
+
+func TestFailedPreparationIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &counting{Deliveries: &fake.Deliveries{}, fail: errors.New("throttled")}
+		l := &notify.Limiter{Limits: store, Destination: "slack:C1", MinInterval: time.Second}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		l.Prepare(ctx)
+		if err := l.Wait(ctx); err != nil || store.n != 2 {
+			t.Errorf("%v with %d reservations", err, store.n)
+		}
+	})
+}
+
+func TestSlotPreparedByAnEarlierInvocationIsNotUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &counting{Deliveries: &fake.Deliveries{}}
+		l := &notify.Limiter{Limits: store, Destination: "slack:C1", MinInterval: time.Second}
+		earlier, cancel := context.WithTimeout(t.Context(), time.Minute)
+		l.Prepare(earlier)
+		cancel()
+		time.Sleep(time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		begin := time.Now()
+		l.Prepare(ctx)
+		if err := l.Wait(ctx); err != nil || store.n != 2 || time.Since(begin) < 900*time.Millisecond {
+			t.Errorf("%v after %v with %d reservations", err, time.Since(begin), store.n)
+		}
+		l.Prepare(earlier)
+		if err := l.Wait(ctx); err != nil || store.n != 4 {
+			t.Errorf("%v with %d reservations", err, store.n)
+		}
+	})
+}
+
+// preparer is a destination that prepares, or panics.
+type preparer struct {
+	fake.Destination
+	prepared int
+	panics   bool
+}
+
+func (p *preparer) Prepare(context.Context) {
+	if p.prepared++; p.panics {
+		panic("a fault of ours")
+	}
+}
+
+func TestOnlyTheFirstReceiveOfAVisibleMessageIsPrepared(t *testing.T) {
+	for _, panics := range []bool{false, true} {
+		w := newWorld(0)
+		d := &preparer{Destination: fake.Destination{Name: "slack:C1"}, panics: panics}
+		w.Channels[0].Destinations = []notify.Destination{d}
+		fail := true
+		d.Fault = func(string, notify.Delivery) error {
+			if fail {
+				return &notify.Failure{Reason: notify.Unavailable, Err: errors.New("down")}
+			}
+			return nil
+		}
+		w.queue.Put(body("1", jobs.Failed, 0))
+		w.deliver(t)
+		fail = false
+		w.queue.Put(canary(false))
+		w.deliver(t)
+		if d.prepared != 1 || d.DryRuns() != 1 {
+			t.Errorf("prepared %d times, %d dry runs", d.prepared, d.DryRuns())
+		}
+		w.queue.Put(body("2", jobs.Failed, 0))
+		w.deliver(t)
+		if d.prepared != 2 || len(d.Sent()) != 1 {
+			t.Errorf("prepared %d times, %d messages", d.prepared, len(d.Sent()))
+		}
+	}
 }

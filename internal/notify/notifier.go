@@ -43,6 +43,14 @@ type Destination interface {
 	Send(ctx context.Context, d Delivery) (MessageRef, error)
 }
 
+// Preparer is a destination that can do a part of its waiting while the
+// notification is being claimed.
+type Preparer interface {
+	// Prepare is called before Send in the same invocation, while nothing else
+	// uses the destination.
+	Prepare(ctx context.Context)
+}
+
 // Deliveries stores what each destination has received.
 type Deliveries interface {
 	// Claim takes the right to deliver a transition until the given time and

@@ -81,7 +81,9 @@ func (b *batch) claim(ctx context.Context, n notification) (Action, State, error
 	if failure := b.suspended[n.to.ID()]; failure != nil {
 		return Skip, State{}, failure
 	}
+	prepared := prepare(ctx, n)
 	state, err := b.Deliveries.Claim(ctx, n.key, n.event.Detail.TransitionID, n.claimant, ProgressOf(n.event), b.deadline)
+	<-prepared
 	if claimed, ok := errors.AsType[*Claimed](err); ok {
 		err = &Failure{Reason: Unavailable, After: time.Until(claimed.Until) + time.Second, Err: err}
 	}
@@ -89,6 +91,23 @@ func (b *batch) claim(ctx context.Context, n notification) (Action, State, error
 		return Skip, State{}, err
 	}
 	return Decide(state, n.event), state, nil
+}
+
+// prepare lets the destination reserve its slot while the notification is being
+// claimed: nearly every message is sent when it is received for the first time.
+func prepare(ctx context.Context, n notification) <-chan struct{} {
+	done := make(chan struct{})
+	p, ok := n.to.(Preparer)
+	if !ok || n.ReceiveCount > 1 || n.event.Silent() {
+		close(done)
+		return done
+	}
+	go func() {
+		defer close(done)
+		defer func() { _ = recover() }() // a fault of ours shows again in send, where it stays with its message
+		p.Prepare(ctx)
+	}()
+	return done
 }
 
 // send sends the notification, and gives the claim back when that fails.

@@ -61,7 +61,7 @@ func newWorld(interval time.Duration, names ...string) *world {
 	for _, name := range names {
 		d := &fake.Destination{Name: name}
 		if interval > 0 {
-			d.Limiter = notify.Limiter{Limits: w.deliveries, Destination: name, MinInterval: interval}
+			d.Limiter = &notify.Limiter{Limits: w.deliveries, Destination: name, MinInterval: interval}
 		}
 		w.destinations = append(w.destinations, d)
 		channel.Destinations = append(channel.Destinations, d)

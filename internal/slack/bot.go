@@ -37,6 +37,8 @@ type Secret func(ctx context.Context) (string, error)
 
 // RateLimiter spaces the messages to one channel, over all invocations.
 type RateLimiter interface {
+	// Prepare reserves a slot for the next Wait.
+	Prepare(ctx context.Context)
 	// Wait returns when the caller may post one message. Its error is a
 	// *notify.Failure.
 	Wait(ctx context.Context) error
@@ -59,6 +61,13 @@ func NewBot(options BotOptions) *Bot {
 
 // ID names the destination.
 func (b *Bot) ID() string { return "slack:" + b.Channel }
+
+// Prepare reserves a slot in advance where a delivery surely posts a message.
+func (b *Bot) Prepare(ctx context.Context) {
+	if b.Limiter != nil && (b.Thread || !b.Edit) {
+		b.Limiter.Prepare(ctx)
+	}
+}
 
 // Send posts the card at first sight. Later it edits the card, then replies in
 // its thread: an edit can be repeated without harm, so that a delivery whose

@@ -464,3 +464,24 @@ func TestBotWaitsOncePerAttemptOfAMessage(t *testing.T) {
 		t.Errorf("%d waits (%v)", w.limiter.Waits, err)
 	}
 }
+
+func TestSlotIsPreparedWhereADeliverySurelyPosts(t *testing.T) {
+	for _, c := range []struct {
+		edit, thread bool
+		want         int
+	}{{true, true, 1}, {false, true, 1}, {false, false, 1}, {true, false, 0}} {
+		limiter := &fake.Limiter{}
+		NewBot(BotOptions{Edit: c.edit, Thread: c.thread, Limiter: limiter}).Prepare(t.Context())
+		if limiter.Prepared != c.want {
+			t.Errorf("edit %v, thread %v: prepared %d times", c.edit, c.thread, limiter.Prepared)
+		}
+	}
+	limiter := &fake.Limiter{}
+	hook := NewWebhook(WebhookOptions{Limiter: limiter})
+	hook.Prepare(t.Context())
+	if limiter.Prepared != 1 {
+		t.Errorf("webhook: prepared %d times", limiter.Prepared)
+	}
+	NewBot(BotOptions{Thread: true}).Prepare(t.Context()) // without a limiter there is nothing to do
+	NewWebhook(WebhookOptions{}).Prepare(t.Context())
+}

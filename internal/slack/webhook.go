@@ -35,6 +35,13 @@ func NewWebhook(options WebhookOptions) *Webhook {
 // ID names the destination.
 func (w *Webhook) ID() string { return "slack-webhook" }
 
+// Prepare reserves a slot in advance: each delivery posts a message.
+func (w *Webhook) Prepare(ctx context.Context) {
+	if w.Limiter != nil {
+		w.Limiter.Prepare(ctx)
+	}
+}
+
 // Send posts the delivery's message. It returns no reference: a webhook's answer
 // has none. Its error is a *notify.Failure.
 func (w *Webhook) Send(ctx context.Context, d notify.Delivery) (notify.MessageRef, error) {

@@ -127,7 +127,7 @@ type desk struct {
 
 func newDesk() *desk {
 	d := &desk{queue: &fake.Queue{Name: "slack"}, deliveries: &fake.Deliveries{}}
-	d.destination = &fake.Destination{Name: "slack:C1", Limiter: notify.Limiter{Limits: d.deliveries, Destination: "slack:C1", MinInterval: slack.MinInterval}}
+	d.destination = &fake.Destination{Name: "slack:C1", Limiter: &notify.Limiter{Limits: d.deliveries, Destination: "slack:C1", MinInterval: slack.MinInterval}}
 	return d
 }
 

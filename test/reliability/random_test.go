@@ -104,7 +104,7 @@ func newHistory(seed uint64) *history {
 		queue := &fake.Queue{Name: name, MaxReceive: 600, Fault: func(string) error { return h.fault(errFault) }}
 		place := &fake.Destination{Name: name}
 		if name == "slack" {
-			place.Limiter = notify.Limiter{Limits: h.ledger, Destination: name, MinInterval: slack.MinInterval}
+			place.Limiter = &notify.Limiter{Limits: h.ledger, Destination: name, MinInterval: slack.MinInterval}
 		}
 		n := len(h.places)
 		h.down = append(h.down, time.Time{})
