@@ -20,9 +20,9 @@ import (
 const archiveAttempts = 4
 
 // Archive moves the finished run r to the archive and its histories, and leaves
-// a stub of version r.Version+1, in one transaction. It succeeds where an
-// earlier call has done so and its answer was lost, which it sees by reading the
-// item. It returns jobs.ErrConflict when the stored version is not r's.
+// a stub of version r.Version+1, in one transaction. It also succeeds if an
+// earlier call archived r and the response was lost, which it recognizes by
+// reading the item. It returns jobs.ErrConflict when the stored version is not r's.
 func (s Jobs) Archive(ctx context.Context, r jobs.Record) error {
 	stub, err := recordItem(r.Stub())
 	if err != nil {
@@ -99,8 +99,8 @@ type histories struct {
 
 // changeHistories reads a workflow's histories, changes them, and writes them
 // together with other items in one transaction. The histories are shared by
-// every run of the workflow, so a conflict there is tried again; one in the
-// other items is jobs.ErrConflict.
+// every run of the workflow, so a conflict there is retried; one in the other
+// items is jobs.ErrConflict.
 func (s Jobs) changeHistories(ctx context.Context, workflow string, with []types.TransactWriteItem, change func(*histories)) error {
 	var err error
 	for attempt := range archiveAttempts {
@@ -133,8 +133,8 @@ func (s Jobs) changeHistories(ctx context.Context, workflow string, with []types
 	return err
 }
 
-// histories reads the history partition. Where an item cannot be read nothing is
-// changed: what it holds cannot be had again.
+// histories reads the history partition. It returns an error if any item cannot be
+// read, so that nothing replaces it: its content cannot be recovered.
 func (s Jobs) histories(ctx context.Context, workflow string) (histories, error) {
 	h := histories{Histories: jobs.Histories{Successes: make(map[string]jobs.Successes)}, changed: make(map[string]bool)}
 	var unreadable error
@@ -182,8 +182,7 @@ func (s Jobs) conditional(item attributes, version int64) types.TransactWriteIte
 	}}
 }
 
-// runTime has the same length for every time, so that sort keys compare as times
-// do.
+// runTime gives every time the same length, so that sort keys order as the times.
 const runTime = "2006-01-02T15:04:05.000Z"
 
 // runItem is the archive's item of a finished run.

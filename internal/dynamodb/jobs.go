@@ -52,7 +52,7 @@ const (
 type attributes = map[string]types.AttributeValue
 
 // Live reads the whole live partition, strongly consistent. An item that cannot
-// be read is among the result and says so.
+// be read is in the result, with the reason.
 func (s Jobs) Live(ctx context.Context) (jobs.Live, error) {
 	all := jobs.Live{Workflows: make(map[string]jobs.WorkflowState), Records: make(map[jobs.Key]jobs.Record)}
 	err := s.query(ctx, live, func(item attributes) {
@@ -101,7 +101,7 @@ func (s Jobs) SaveWorkflow(ctx context.Context, w jobs.WorkflowState) error {
 }
 
 // DeleteWorkflow removes the state of a workflow that was deleted, and its
-// histories: a workflow of the same name begins anew. It returns
+// histories: another workflow may get the same name. It returns
 // jobs.ErrConflict when the stored version is not w's.
 func (s Jobs) DeleteWorkflow(ctx context.Context, w jobs.WorkflowState) error {
 	var histories []attributes
@@ -203,7 +203,7 @@ func recordItem(r jobs.Record) (attributes, error) {
 	return named(item, r), nil
 }
 
-// named adds what operators look for.
+// named adds the attributes that operators search by.
 func named(item attributes, r jobs.Record) attributes {
 	item["workflow"], item["job"] = text(r.Job.Workflow), text(r.Job.Job)
 	if r.Job.Status != "" {

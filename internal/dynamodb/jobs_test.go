@@ -350,8 +350,7 @@ func TestUnreadableHistoryIsNotReplaced(t *testing.T) {
 	}
 }
 
-// An error that goes unseen would let an event count as published or a run as
-// archived.
+// With an error ignored, an event would count as published or a run as archived.
 func TestFailedCallOfTheJobsTableIsAnError(t *testing.T) {
 	down := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }))
 	defer down.Close()

@@ -13,7 +13,7 @@ import (
 )
 
 // kinds says what each error code means to a caller: the five exceptions that
-// GetIdMappingJob documents, and what the layers before it answer.
+// GetIdMappingJob documents, and those of the layers in front of it.
 var kinds = []struct {
 	kind  error
 	codes []string
@@ -26,17 +26,17 @@ var kinds = []struct {
 	{jobs.ErrUnavailable, []string{"InternalServerException"}},
 }
 
-// statuses say the same of an answer without a code that is known, such as a
-// proxy's. A 404 is not among them: it must not pass for a job that is gone.
+// statuses do the same for a response without a known code, such as a proxy's. A
+// 404 is not among them: it must not count as a job that was not found.
 var statuses = map[int]error{
 	http.StatusTooManyRequests: jobs.ErrThrottled,
 	http.StatusUnauthorized:    jobs.ErrDenied,
 	http.StatusForbidden:       jobs.ErrDenied,
 }
 
-// classify wraps err with what it means. Whatever is neither of the two,
-// timeouts, broken connections and answers that cannot be read included, is
-// jobs.ErrUnavailable: trying again later is right for it.
+// classify wraps err with what it means to a caller. An error in neither table, such
+// as a timeout, a broken connection or an unreadable response, is
+// jobs.ErrUnavailable: a retry can succeed.
 func classify(err error) error {
 	if late, ok := errors.AsType[*lateError](err); ok {
 		return fmt.Errorf("%w: %w", jobs.ErrLate, late)

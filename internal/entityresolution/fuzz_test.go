@@ -20,8 +20,8 @@ func (a answer) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(string(a)))}, nil
 }
 
-// Whatever the service answers, a job without an id or a status is never made
-// of it, and every error is one that the poller knows.
+// No response becomes a job without an ID or a status, and every error is one that
+// the poller distinguishes.
 func FuzzAnswer(f *testing.F) {
 	for _, body := range []string{"", "{", "null", "{}", `{"jobId":"1","status":"FAILED","startTime":1e400}`, `{"jobId":"1","status":"RUNNING","metrics":{"inputRecords":99999999999}}`,
 		`{"jobs":[{"jobId":"1","status":"QUEUED","startTime":-1},{}],"nextToken":""}`, `{"workflowSummaries":[{"workflowName":"w"}]}`, `{"jobs":7}`} {

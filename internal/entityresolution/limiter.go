@@ -60,8 +60,8 @@ func (l *limiter) raise(now time.Time) {
 // ID names the middleware.
 func (*limiter) ID() string { return "RateLimit" }
 
-// HandleFinalize makes every attempt wait for its turn. It stands behind the
-// SDK's retries, so that they count too.
+// HandleFinalize makes every attempt wait for its turn. It runs after the SDK's
+// retry middleware, so that retries wait too.
 func (l *limiter) HandleFinalize(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
 	l.raise(time.Now())
 	if err := l.Wait(ctx); err != nil {
@@ -74,8 +74,8 @@ func (l *limiter) HandleFinalize(ctx context.Context, in middleware.FinalizeInpu
 	return out, metadata, err
 }
 
-// lateError is the error of an attempt whose turn would come after the deadline.
-// It is not worth a retry.
+// lateError is the error of an attempt whose turn would come after the deadline. A
+// retry would be late too.
 type lateError struct{ error }
 
 func (*lateError) RetryableError() bool { return false }

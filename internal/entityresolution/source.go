@@ -24,15 +24,15 @@ const DefaultRate = 5
 
 const (
 	attempts   = 3
-	maxBackoff = 2 * time.Second // the SDK's 20 s would eat the tick
+	maxBackoff = 2 * time.Second // the SDK's 20 s would take half of the tick
 	pageSize   = 25              // ListIdMappingJobs, maxResults
 )
 
 // Source is Entity Resolution in one account and region.
 type Source struct{ client *entityresolution.Client }
 
-// New makes a Source that sends at most so many requests per second, retries
-// included, however many sweeps share it.
+// New makes a Source that sends at most requestsPerSecond requests per second,
+// retries included, however many lists are read at once.
 func New(cfg aws.Config, requestsPerSecond float64) *Source {
 	limiter := newLimiter(requestsPerSecond)
 	return &Source{entityresolution.NewFromConfig(cfg, func(o *entityresolution.Options) {

@@ -26,7 +26,7 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 // fast is a rate that no test waits for.
 const fast = 10_000
 
-// source makes a Source over a handler that stands for the service.
+// source makes a Source whose requests a handler answers.
 func source(t *testing.T, service http.Handler, rate float64) *entityresolution.Source {
 	t.Helper()
 	server := httptest.NewServer(service)

@@ -1,6 +1,6 @@
 package jobs
 
-// Verdict is what an observation means beside what is known.
+// Verdict is the result of comparing an observation with what is known.
 type Verdict int
 
 const (
@@ -8,8 +8,8 @@ const (
 	Unchanged Verdict = iota
 	// Changed: a transition, to be recorded and published.
 	Changed
-	// Regressed: the observation is older than what is known, which Entity
-	// Resolution's reads can be for a moment; it is ignored and counted.
+	// Regressed: the observation is older than what is known, as a read of Entity
+	// Resolution can be for a moment; it is ignored and counted.
 	Regressed
 )
 
@@ -23,18 +23,18 @@ func (v Verdict) String() string {
 // job reached its end under the same name.
 type Transition struct {
 	Job      Job      // as observed after the change
-	Previous Status   // empty on first sight
+	Previous Status   // empty when the job is observed for the first time
 	Skipped  []Status // statuses between the two that were not observed
 }
 
-// Advance decides what observed means beside known, the job as last recorded,
-// or nil when it is seen for the first time. A job never moves back to an
+// Advance compares observed with known, the job as last recorded, or nil when it
+// is observed for the first time. A job never moves back to an
 // earlier [Stage], each pair of different statuses is one transition, and the
 // same observation twice changes nothing. The transition is meaningful only
 // with the verdict Changed.
 //
-// Whether a job seen for the first time is older than the watch is decided by
-// [WorkflowState.PredatesWatch], not here.
+// [WorkflowState.PredatesWatch] decides whether a job observed for the first time
+// needs no record.
 func Advance(known *Job, observed Job) (Verdict, Transition) {
 	switch {
 	case known == nil:
@@ -49,7 +49,8 @@ func Advance(known *Job, observed Job) (Verdict, Transition) {
 }
 
 // skipped names the documented statuses between from and the observed one.
-// QUEUED is not named on first sight: not every job has to wait.
+// QUEUED is not named when a job is observed for the first time: not every job has
+// to wait.
 func skipped(from Status, observed Job) []Status {
 	if observed.Stage() == Terminal && (from == "" || from == Queued) {
 		return []Status{Running}

@@ -17,8 +17,8 @@ const (
 	Other    Category = "OTHER"
 )
 
-// rules are tried in order, so that the more telling word wins: a KMS grant
-// that is missing also says AccessDenied, and so does an S3 read.
+// rules are tried in order, so that the more specific word wins: the error of a
+// missing KMS grant also contains AccessDenied, and so does that of an S3 read.
 var rules = []struct {
 	category Category
 	words    []string
@@ -33,8 +33,8 @@ var rules = []struct {
 }
 
 // Categorize guesses the category from the free text of an error message.
-// Entity Resolution documents no error codes for jobs, so the message's words
-// are all there is; what they do not tell is Other.
+// Entity Resolution documents no error codes for jobs, so only the message's words
+// can decide; a message that no rule covers is Other.
 func Categorize(message string) Category {
 	text := strings.ToLower(message)
 	for _, rule := range rules {

@@ -1,10 +1,10 @@
 // Package jobs is the domain: what an AWS Entity Resolution ID mapping job is,
 // and when it has changed. It is pure: no I/O, no clock, no AWS package.
 //
-// It reads in the order of a tick: [Advance] decides what an observation means
-// beside the [Record] of a job, a [Listing] how much of a workflow's job list
-// has to be read, [WorkflowState.PredatesWatch] which rows are older than the
-// watch, and a [History] keeps what later runs are compared with.
+// In the order of a tick: [Advance] compares an observation with the [Record] of
+// a job, a [Listing] decides how much of a workflow's job list has to be read,
+// [WorkflowState.PredatesWatch] decides which rows need no record, and a
+// [History] keeps what later runs are compared with.
 package jobs
 
 import (
@@ -85,8 +85,8 @@ func (j Job) Duration() (time.Duration, bool) {
 	return j.EndTime.Sub(j.StartTime), true
 }
 
-// Stage is how far along its life a job is: it only ever grows. Within one
-// stage statuses have no order.
+// Stage is how far a job has come. It never decreases; statuses of one stage have
+// no order.
 type Stage int
 
 // The stages, in the order in which a job passes them.
@@ -96,7 +96,7 @@ const (
 	Terminal              // SUCCEEDED, FAILED, and any unknown status with an end time
 )
 
-// Stage places the job in its life.
+// Stage is the job's stage.
 func (j Job) Stage() Stage {
 	switch {
 	case j.Terminal():

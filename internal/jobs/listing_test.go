@@ -71,8 +71,8 @@ func sameStart(n int) []Job {
 	return rows
 }
 
-// Whatever is left unread when reading stops early is known already, as long as
-// the list really is newest first, whatever happened since the last sweep.
+// What stays unread when reading stops early is known already if the list is newest
+// first, whatever happened since the last sweep.
 func TestNothingNewIsLeftUnread(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rows := history(rapid.IntRange(1, 120).Draw(t, "jobs"))

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Record is what the jobs table keeps of one job while the poller has work with
-// it: the job as last observed, and its outbox. A record leaves the live
+// Record is what the jobs table keeps of one job while the poller works on it: the
+// job as last observed, and its outbox. A record leaves the live
 // partition for the archive in the write that empties the outbox of a finished
 // job; a stub stays until the job list cannot show the job as new any more.
 type Record struct {
@@ -74,10 +74,10 @@ func (r Record) Known() *Job {
 // Open reports whether the job has to be followed.
 func (r Record) Open() bool { return !r.Job.Terminal() && !r.Vanished && !r.Archived }
 
-// Finished reports whether the record belongs into the archive.
+// Finished reports whether the record belongs in the archive.
 func (r Record) Finished() bool { return !r.Open() && !r.Archived && len(r.Outbox) == 0 }
 
-// FinishedAt is when the run came to its end, UTC: its end time, otherwise when
+// FinishedAt is when the run finished, UTC: its end time, otherwise when
 // its last transition was observed.
 func (r Record) FinishedAt() time.Time {
 	if end := r.Job.EndTime; !end.IsZero() && !r.Vanished {
@@ -137,9 +137,8 @@ const (
 	vanishedAfter       = 10 * time.Minute
 )
 
-// Miss decides what it means that the job was not found at now: what Missing
-// becomes, and whether the job has vanished. Missing is worth a write only when
-// it differs from r's.
+// Miss returns what Missing becomes when the job is not found at now, and whether
+// the job has vanished. A write is needed only when Missing differs from r's.
 func (r Record) Miss(now time.Time) (Missing, bool) {
 	m := r.Missing
 	if m.Count == 0 {
@@ -152,7 +151,7 @@ func (r Record) Miss(now time.Time) (Missing, bool) {
 }
 
 // Appeared reports whether a listed job that GetIdMappingJob does not find has
-// been listed for so long that its row has to stand in for it. now is Entity
+// been listed for so long that its row has to be used instead. now is by Entity
 // Resolution's clock.
 func Appeared(row Job, now time.Time) bool {
 	since := row.StartTime

@@ -13,11 +13,11 @@ type Workflow struct {
 	CreatedAt time.Time // UTC by Entity Resolution's clock; zero when not given
 }
 
-// WorkflowList is what ListIdMappingWorkflows answered.
+// WorkflowList is the response of ListIdMappingWorkflows.
 type WorkflowList struct {
 	Workflows map[string]Workflow // by name
-	// At is when the answer was made by Entity Resolution's clock, its Date
-	// header, in UTC; zero when it had none.
+	// At is the response's Date header, Entity Resolution's clock, in UTC; zero
+	// when it has none.
 	At time.Time
 }
 
@@ -81,8 +81,8 @@ func (r RunRef) Compare(other RunRef) int {
 	return strings.Compare(r.Job, other.Job)
 }
 
-// refOf uses the end time of a job that shows no start time, so that both sides
-// of the watermark place it alike.
+// refOf uses the end time of a job without a start time, so that every comparison
+// places the job at the same time.
 func refOf(j Job) RunRef {
 	start := j.StartTime
 	if start.IsZero() {
@@ -151,7 +151,7 @@ func (w WorkflowState) Fetched(ids []string) WorkflowState {
 	return w
 }
 
-// Equal reports whether both say the same, versions aside.
+// Equal reports whether both are the same, versions aside.
 func (w WorkflowState) Equal(other WorkflowState) bool {
 	return w.ARN == other.ARN && w.Baseline.Equal(other.Baseline) && w.Watermark.Equal(other.Watermark) &&
 		w.Cursor == other.Cursor && slices.Equal(w.Backfill, other.Backfill)
@@ -174,7 +174,7 @@ type FilterState struct {
 	Version int64     `json:"-"`
 }
 
-// Same reports whether both filters are spelled alike.
+// Same reports whether the filter is stored and has the same text.
 func (f FilterState) Same(include, exclude string) bool {
 	return f.Version > 0 && f.Include == include && f.Exclude == exclude
 }

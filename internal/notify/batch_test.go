@@ -116,8 +116,8 @@ func TestCanaryIsStaleAfterTwoHours(t *testing.T) {
 
 func TestAddressOfADestinationIsMasked(t *testing.T) {
 	for id, want := range map[string]string{
-		"email:alice@example.com": "email:a***@example.com", "email:é@example.com": "email:é***@example.com", "email:@example.com": "email:***@example.com",
-		`email:"a@b"@example.com`: `email:"***@example.com`, "email:nobody": "email:***", "slack:#data-jobs": "slack:#data-jobs", "slack-webhook": "slack-webhook",
+		"email:alice@example.com": "email:a•••@example.com", "email:é@example.com": "email:é•••@example.com", "email:@example.com": "email:•••@example.com",
+		`email:"a@b"@example.com`: `email:"•••@example.com`, "email:nobody": "email:•••", "slack:#data-jobs": "slack:#data-jobs", "slack-webhook": "slack-webhook",
 	} {
 		if got := maskAddress(id); got != want {
 			t.Errorf("%s is shown as %s, want %s", id, got, want)

@@ -117,7 +117,7 @@ func publicOutages(outages []outage) []message.Broken {
 }
 
 // maskAddress hides the local part of an email destination's address but for its
-// first character.
+// first character. Asterisks would make text bold in Slack.
 func maskAddress(destination string) string {
 	address, ok := strings.CutPrefix(destination, "email:")
 	if !ok {
@@ -125,10 +125,10 @@ func maskAddress(destination string) string {
 	}
 	at := strings.LastIndexByte(address, '@')
 	if at < 0 {
-		return "email:***"
+		return "email:•••"
 	}
 	local := []rune(address[:at])
-	return "email:" + string(local[:min(1, len(local))]) + "***" + address[at:]
+	return "email:" + string(local[:min(1, len(local))]) + "•••" + address[at:]
 }
 
 // noticeEvent gives the notice an ID that stays the same while the same

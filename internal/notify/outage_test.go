@@ -111,7 +111,7 @@ func TestManyMisconfiguredDestinationsAreOneNotice(t *testing.T) {
 		t.Fatalf("notices: %s", got)
 	}
 	m := slack.destinations[0].Sent()[0].Delivery.Message
-	if want := "email:a***@example.com: SES: MessageRejected\nemail:b***@example.com: SES: MessageRejected\nemail:c***@example.com: SES: MessageRejected"; m.Failure.Text != want || len(m.Failure.Advice) != 1 {
+	if want := "email:a•••@example.com: SES: MessageRejected\nemail:b•••@example.com: SES: MessageRejected\nemail:c•••@example.com: SES: MessageRejected"; m.Failure.Text != want || len(m.Failure.Advice) != 1 {
 		t.Errorf("failure %+v", m.Failure)
 	}
 }
@@ -135,7 +135,7 @@ func TestNoticeQuotesNeitherTheErrorNorAddresses(t *testing.T) {
 				t.Errorf("%q: the notice quotes %q: %s", summary, private, text)
 			}
 		}
-		if want := "a***@example.com"; !strings.Contains(text, want) || summary != "" && !strings.Contains(text, summary) || summary == "" && !strings.Contains(text, "notifier's log") {
+		if want := "a•••@example.com"; !strings.Contains(text, want) || summary != "" && !strings.Contains(text, summary) || summary == "" && !strings.Contains(text, "notifier's log") {
 			t.Errorf("%q: the notice says %s", summary, text)
 		}
 	}

@@ -82,7 +82,7 @@ func (s *sweep) read(ctx context.Context) error {
 		s.state.Cursor = cursor
 		page, err := s.page(cursor.Token)
 		if err != nil && resumed && first && !s.stopped(err) {
-			// Whatever is wrong may be the token.
+			// The token may be the cause.
 			cursor, resumed = jobs.Cursor{BeganAt: cursor.BeganAt}, false
 			s.state.Cursor = cursor
 			page, err = s.page("")
@@ -189,7 +189,7 @@ func (s *sweep) handle(ctx context.Context, row jobs.Job) {
 	s.leave(s.observe(ctx, record, &row))
 }
 
-// leave notes that something was not handled; nil is nothing.
+// leave notes that something was not handled. It ignores nil.
 func (s *sweep) leave(err error) {
 	if err == nil {
 		return
@@ -211,7 +211,7 @@ func (s *sweep) leave(err error) {
 func (s *sweep) complete(cursor jobs.Cursor) {
 	s.state.Cursor = jobs.Cursor{}
 	if cursor.Incomplete {
-		return // the next tick begins anew
+		return // the next tick reads the list from its start
 	}
 	newest := cursor.Newest
 	if newest.After(s.clock) {
@@ -255,7 +255,7 @@ func (t *tick) saveState(ctx context.Context, state jobs.WorkflowState) (jobs.Wo
 	return state, nil
 }
 
-// share lets the rest of the tick see the baseline.
+// share makes the baseline visible to the rest of the tick.
 func (s *sweep) share() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -185,7 +185,7 @@ func TestListedJobTooNewToBeReadIsLeftForTheNextTick(t *testing.T) {
 	expect(t, w.published(t), "crm/a RUNNING")
 }
 
-// hiding is an Entity Resolution whose list of workflows is behind.
+// hiding is an Entity Resolution whose list of workflows is out of date.
 type hiding struct {
 	*fake.Source
 	workflow string

@@ -34,8 +34,8 @@ func (t *tick) followOne(ctx context.Context, record jobs.Record) error {
 		t.publish(ctx, record)
 		return nil
 	case !record.Tracked && !t.Watched.Has(record.Job.Workflow):
-		// The filter excludes the workflow now. What happened before still goes
-		// out, and the job is followed again when the workflow is included again.
+		// The filter excludes the workflow now. Events recorded before are still
+		// published, and the job is followed again when the workflow is included again.
 		t.publish(ctx, record)
 		return nil
 	default:
@@ -48,7 +48,7 @@ func (t *tick) followOne(ctx context.Context, record jobs.Record) error {
 func (t *tick) observe(ctx context.Context, record jobs.Record, row *jobs.Job) error {
 	err := t.record(ctx, record, row)
 	if stored, known := t.stored(record.Job.Key); known {
-		t.publish(ctx, stored) // also what an earlier tick has left
+		t.publish(ctx, stored) // also what an earlier tick left in the outbox
 	}
 	return err
 }
@@ -85,7 +85,7 @@ func (t *tick) get(key jobs.Key) (jobs.Job, error) {
 	return t.Source.Job(t.workCtx, key)
 }
 
-// advance records what an observation means beside the record.
+// advance compares an observation with the record and stores what has changed.
 func (t *tick) advance(ctx context.Context, record jobs.Record, job jobs.Job) error {
 	verdict, transition := jobs.Advance(record.Known(), job)
 	present := record
@@ -162,8 +162,8 @@ func (t *tick) publish(ctx context.Context, record jobs.Record) {
 }
 
 // removePublished writes the record without the events that were published, and
-// moves a finished run to the archive. Where that is not possible now, an empty
-// outbox is worth a write of its own: the archive can wait for the next tick.
+// moves a finished run to the archive. If archiving fails, it writes the empty
+// outbox by itself: the archive can wait for the next tick.
 func (t *tick) removePublished(ctx context.Context, record jobs.Record) error {
 	if !record.Finished() {
 		return t.save(ctx, record)

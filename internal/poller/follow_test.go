@@ -150,7 +150,7 @@ func TestTransitionThatIsNotRecordedIsNotPublished(t *testing.T) {
 		w.job("crm", "a", jobs.Running)
 		w.store.Fault = on("Save", fault)
 		w.tick(t)
-		// Another process that was faster is no failure.
+		// A conflict with another process is no failure.
 		if report := w.tick(t); (report.Failed == 0) != errors.Is(fault, jobs.ErrConflict) {
 			t.Errorf("%v: %+v", fault, report)
 		}

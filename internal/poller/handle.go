@@ -14,8 +14,8 @@ import (
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
-// request is what the function can be invoked with. Everything that is none of
-// the below sweeps everything watched: `{}`, EventBridge Scheduler's payload, a
+// request is what the function can be invoked with. Any other payload sweeps
+// everything watched: `{}`, EventBridge Scheduler's payload, a
 // CloudWatch Logs subscription's `{"awslogs": …}`.
 type request struct {
 	// Both: track this job. Without a job ID: sweep this workflow. The name may

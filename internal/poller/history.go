@@ -55,8 +55,8 @@ func (t *tick) backfillOne(ctx context.Context, state jobs.WorkflowState, fetch 
 	return err
 }
 
-// cleanUp removes what an idle tick must not read for ever: stubs that the job
-// list can no longer bring back, and what is left of workflows that are excluded
+// cleanUp removes what an idle tick must not read forever: stubs of jobs that the
+// list can no longer show as new, and what is left of workflows that are excluded
 // or deleted.
 func (t *tick) cleanUp(ctx context.Context) {
 	for _, record := range t.sorted(func(r jobs.Record) bool { return r.Archived && r.Unreadable == nil }) {

@@ -16,7 +16,7 @@ import (
 	"github.com/idmapping/notifier/internal/poller"
 )
 
-// B1: the rate limiter refuses a call whose turn comes after the deadline.
+// The rate limiter refuses a call whose turn comes after the deadline.
 func TestCallRefusedForTheDeadlineIsLateAndDiscardsNoPage(t *testing.T) {
 	w := newWorld(t)
 	for i := range 200 {
@@ -76,7 +76,6 @@ func TestWorkflowWhoseListWasNeverReadIsLate(t *testing.T) {
 	}
 }
 
-// B2
 func TestTrackedJobThatHasFinishedLeavesItsEventInNoForgottenOutbox(t *testing.T) {
 	w := newWorld(t)
 	w.Watched, _ = poller.NewFilter("other-*", "")
@@ -94,7 +93,6 @@ func TestTrackedJobThatHasFinishedLeavesItsEventInNoForgottenOutbox(t *testing.T
 	}
 }
 
-// B3
 func TestRunThatEndedBeforeALongPauseIsPublishedWhateverTheRetention(t *testing.T) {
 	w := newWorld(t)
 	w.store.Retention = 7 * 24 * time.Hour
@@ -110,7 +108,6 @@ func TestRunThatEndedBeforeALongPauseIsPublishedWhateverTheRetention(t *testing.
 	expect(t, w.published(t), "crm/b FAILED")
 }
 
-// B4
 func TestFirstRunOfANewWorkflowIsPublishedHoweverShort(t *testing.T) {
 	w := newWorld(t)
 	w.job("old", "", "")
@@ -213,7 +210,6 @@ func TestExcludedWorkflowThatIsIncludedAgainFloodsNothing(t *testing.T) {
 	expect(t, w.published(t))
 }
 
-// B5
 func TestJobThatNeverEndsCostsOneCallATick(t *testing.T) {
 	w := newWorld(t)
 	w.job("crm", "", "")
@@ -275,7 +271,6 @@ func TestTerminalStatusTakesOneTickWhateverTheOrderOfTheList(t *testing.T) {
 	}
 }
 
-// B7
 func TestPanicStaysWithinItsWorkflow(t *testing.T) {
 	for _, call := range []string{"Page bad", "Job bad/a"} {
 		w := newWorld(t)
@@ -335,7 +330,6 @@ func (s *tokens) Page(ctx context.Context, workflow, token string) (jobs.Page, e
 	return s.Source.Page(ctx, workflow, token)
 }
 
-// B8
 func TestStoredTokenThatFailsDoesNotStallItsWorkflow(t *testing.T) {
 	for _, refuse := range []error{jobs.ErrRejected, jobs.ErrUnavailable, jobs.ErrDenied, jobs.ErrNotFound} {
 		w := newWorld(t)
@@ -415,7 +409,6 @@ func TestErrorAfterTheFirstPageKeepsTheProgress(t *testing.T) {
 	}
 }
 
-// B9
 func TestConflictHidesNoOtherError(t *testing.T) {
 	w := newWorld(t)
 	source := &tokens{Source: w.source, refuse: jobs.ErrDenied}
@@ -449,7 +442,6 @@ func TestConflictHidesNoOtherError(t *testing.T) {
 	}
 }
 
-// B15
 func TestStartTimeInTheFutureHidesNoLaterRun(t *testing.T) {
 	w := newWorld(t)
 	w.job("crm", "", "")
@@ -462,7 +454,6 @@ func TestStartTimeInTheFutureHidesNoLaterRun(t *testing.T) {
 	expect(t, w.published(t), "crm/future RUNNING", "crm/short FAILED")
 }
 
-// B16
 func TestListedJobThatCannotBeReadIsReportedFromItsRow(t *testing.T) {
 	w := newWorld(t)
 	w.job("crm", "", "")
@@ -578,7 +569,7 @@ func TestFailedArchivingEmptiesTheOutboxAndIsTriedAgain(t *testing.T) {
 		w.tick(t)
 		w.job("crm", "a", jobs.Succeeded)
 		w.store.Fault = on(op, errors.New("transaction conflict"))
-		// Where only the answer was lost, the run is archived.
+		// If only the response was lost, the run is archived.
 		if report := w.tick(t); (report.Failed == 1) != (op == "Archive") || report.Unpublished != 0 {
 			t.Errorf("%s: report %+v", op, report)
 		}

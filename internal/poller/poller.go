@@ -1,4 +1,4 @@
-// Package poller makes one tick: it follows every open ID mapping job, discovers
+// Package poller runs one tick: it follows every open ID mapping job, discovers
 // new ones, and publishes each transition on the event bus.
 //
 // The order of the side effects is the product's first guarantee. A transition
@@ -31,14 +31,14 @@ type Source interface {
 // has changed the item since.
 type Store interface {
 	// Live reads the whole live partition, strongly consistent: one query,
-	// whatever is archived. An item that cannot be read is among the result and
-	// says so.
+	// whatever is archived. An item that cannot be read is in the result, with
+	// the reason.
 	Live(ctx context.Context) (jobs.Live, error)
 	// Save writes r as version r.Version+1.
 	Save(ctx context.Context, r jobs.Record) error
 	// Archive moves the finished run r to the archive and its histories, and
-	// leaves a stub of version r.Version+1, in one transaction. It succeeds
-	// where an earlier call has done so and its answer was lost.
+	// leaves a stub of version r.Version+1, in one transaction. It also
+	// succeeds if an earlier call archived r and the response was lost.
 	Archive(ctx context.Context, r jobs.Record) error
 	// Delete removes r.
 	Delete(ctx context.Context, r jobs.Record) error
@@ -55,14 +55,14 @@ type Store interface {
 	SaveFilter(ctx context.Context, f jobs.FilterState) error
 }
 
-// Publisher is the event bus. The answer has one error for each entry: nil when
+// Publisher is the event bus. Publish returns one error for each entry: nil when
 // the bus has accepted it, one that wraps jobs.ErrUnpublishable when it never
 // will.
 type Publisher interface {
 	Publish(ctx context.Context, entries []jobs.Entry) []error
 }
 
-// Poller makes ticks. All fields but Metrics, Log and Now are required.
+// Poller runs ticks. All fields but Metrics, Log and Now are required.
 type Poller struct {
 	Source    Source
 	Store     Store
@@ -73,7 +73,7 @@ type Poller struct {
 	Now       func() time.Time
 }
 
-// Report is what one invocation did. It is the function's answer.
+// Report is what one invocation did. It is the function's response.
 type Report struct {
 	Workflows   int  `json:"workflows"`   // watched
 	Swept       int  `json:"swept"`       // of these, checked; their lists to the end or within the hour

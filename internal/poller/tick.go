@@ -23,8 +23,8 @@ const (
 	// shutdownMargin is how long before the deadline no more work is started,
 	// so that what was recorded can still be published.
 	shutdownMargin = 5 * time.Second
-	// listBudget is how long reading one list may take, over several ticks,
-	// until the tick counts as late.
+	// listBudget is how long reading one list may take, across ticks, until the
+	// tick counts as late.
 	listBudget = time.Hour
 )
 
@@ -227,7 +227,7 @@ func (t *tick) isolate(workflow string, work func() error) (err error) {
 }
 
 // note accounts for an error that did not stop the tick. The first error of a
-// workflow decides its outcome; one that names a cause replaces a conflict.
+// workflow decides its outcome; a conflict counts as none.
 func (t *tick) note(workflow string, err error) {
 	if err == nil {
 		return
@@ -242,14 +242,14 @@ func (t *tick) note(workflow string, err error) {
 		t.stop(jobs.ErrThrottled)
 		t.count(func(r *Report) { r.Throttled = true })
 	case errors.Is(err, jobs.ErrConflict):
-		// Another process was faster with this item; what it did not see, the
-		// next tick will.
+		// Another process wrote this item first; the next tick sees what that
+		// one did not.
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if workflow != "" && t.failed[workflow] != nil {
-		return // one of many alike says enough
+		return // the first error is enough
 	}
 	if workflow != "" {
 		err = fmt.Errorf("sweeping workflow %s: %w", workflow, err)

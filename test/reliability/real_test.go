@@ -410,10 +410,10 @@ func killedNotifier(r *real) {
 		keys = append(keys, r.finish("shot", fmt.Sprintf("shot-%d", i), jobs.Failed, "x"))
 	}
 	// A dead function's messages return only after the queue's visibility timeout
-	// of six minutes, and its claims expire only at its deadline: shorter times
+	// of ten minutes, and its claims expire only at its deadline: shorter times
 	// keep the test short.
 	r.visibility("15")
-	defer r.visibility("360")
+	defer r.visibility("600")
 	timeout := r.Notifier.Timeout
 	r.Notifier.Timeout = 12 * time.Second
 	defer func() { r.Notifier.Timeout = timeout }()

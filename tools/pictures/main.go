@@ -41,9 +41,9 @@ type picture struct {
 }
 
 var pictures = []picture{
-	{"card-failed", 640, 690, card("failure-iam", "<!subteam^S0DATATEAM>")},
+	{"card-failed", 640, 700, card("failure-iam", "<!subteam^S0DATATEAM>")},
 	{"card-succeeded", 640, 735, card("success-batch", "")},
-	{"card-broken", 640, 400, notice("notice-email")},
+	{"card-broken", 640, 340, notice("notice-email")},
 	{"thread", 700, 762, thread},
 	{"email-failed", 640, 985, mail("failure-iam")},
 	{"email-succeeded", 640, 1310, mail("success-batch")},

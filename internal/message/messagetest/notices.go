@@ -23,8 +23,8 @@ func Notices() map[string]message.Message {
 	canary := event.Event{DetailType: event.Canary, Account: eventtest.Account, Region: eventtest.Region,
 		Detail: event.Detail{TransitionID: "0123456789abcdef", ObservedAt: noon, Visible: true}}
 	return map[string]message.Message{
-		"notice-broken":  message.ComposeBroken([]message.Broken{broken("slack:#data-jobs", "refused by Slack: channel_not_found")}, eventtest.Account, eventtest.Region),
-		"notice-email":   message.ComposeBroken([]message.Broken{broken("email:a@example.com", "sending an email: MessageRejected: Email address is not verified.")}, eventtest.Account, eventtest.Region),
+		"notice-broken":  message.ComposeBroken([]message.Broken{broken("slack:#data-jobs", "Slack: channel_not_found")}, eventtest.Account, eventtest.Region),
+		"notice-email":   message.ComposeBroken([]message.Broken{broken("email:a•••@example.com", "SES: MessageRejected")}, eventtest.Account, eventtest.Region),
 		"notice-hostile": message.ComposeBroken(many, eventtest.Hostile, eventtest.Hostile),
 		"notice-canary":  message.Compose(canary, noon),
 	}
