@@ -15,6 +15,7 @@ import (
 func (p *Poller) Canary(ctx context.Context, visible bool) (Report, error) {
 	entry := event.EncodeCanary(visible, p.now())
 	if err := p.Publisher.Publish(ctx, []jobs.Entry{entry})[0]; err != nil {
+		p.log().Error("canary refused by the event bus", "transitionId", entry.ID, "error", err.Error())
 		return Report{}, fmt.Errorf("sending a canary: %w", err)
 	}
 	p.log().Info("canary sent", "transitionId", entry.ID)

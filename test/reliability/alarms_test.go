@@ -22,7 +22,7 @@ import (
 )
 
 // TestEachPermanentFaultRaisesAnAlarm runs the product for hours of virtual time
-// with one thing broken for good, and holds the metrics that come of it against
+// with one thing broken for good, and compares its metrics with
 // the template's alarms: the right one goes off in time, and none for what
 // passes by itself.
 func TestEachPermanentFaultRaisesAnAlarm(t *testing.T) {
@@ -78,7 +78,7 @@ func TestEachPermanentFaultRaisesAnAlarm(t *testing.T) {
 		}, 40 * time.Minute, []string{"SlackRetriesAlarm"}},
 		{"a message is refused for good", func(p *watchedProduct) { p.refuse(notify.Refused) }, soon, []string{"SlackDeadLetterAlarm"}},
 		{"the notifier dies every time", func(p *watchedProduct) { p.dies = true }, 20 * time.Minute, []string{"NotifierErrorsAlarm"}},
-		{"nobody takes up messages", func(p *watchedProduct) { p.noMapping = true }, 40 * time.Minute, []string{"SlackQueueAgeAlarm"}},
+		{"no event source mapping receives messages", func(p *watchedProduct) { p.noMapping = true }, 40 * time.Minute, []string{"SlackQueueAgeAlarm"}},
 		{"the rule is gone", func(p *watchedProduct) { p.noRule = true }, 7 * time.Hour, []string{"SlackCanaryAlarm"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

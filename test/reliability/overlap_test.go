@@ -139,7 +139,7 @@ func (c *overlap) play() error {
 	}
 	time.Sleep(time.Second)
 	for range 2 + c.r.IntN(4) {
-		unit := []time.Duration{time.Second, time.Second, time.Minute}[c.r.IntN(3)] // minutes: nobody looks for hours
+		unit := []time.Duration{time.Second, time.Second, time.Minute}[c.r.IntN(3)] // minutes: no tick for hours
 		for range c.r.IntN(6) {
 			c.move(c.r)
 			time.Sleep(time.Duration(c.r.IntN(60)) * unit)

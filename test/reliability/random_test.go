@@ -31,7 +31,7 @@ var (
 // everything goes wrong: calls fail before or after they took effect, processes
 // die, ticks are missed and overlap, lists come in any order, events come twice
 // and late, destinations are down for hours. Then the faults end, and everything
-// must be told.
+// must be delivered.
 func TestRandomHistoriesLoseNothing(t *testing.T) {
 	t.Parallel()
 	play := func(t *testing.T, seed uint64) {
@@ -73,7 +73,7 @@ type history struct {
 	shown   map[jobs.Key][]jobs.Status
 	relayed int // how many events of the bus were put into the queues
 	dead    bool
-	cutOff  int // tellings that could not be recorded
+	cutOff  int // deliveries that could not be recorded
 	rate    float64
 }
 
@@ -177,7 +177,7 @@ func (h *history) play() error {
 			n := h.r.IntN(len(h.down))
 			h.down[n] = time.Now().Add(time.Duration(h.r.IntN(6*60)) * time.Minute)
 		case 6:
-			time.Sleep(time.Duration(h.r.IntN(60)) * time.Minute) // nobody looks
+			time.Sleep(time.Duration(h.r.IntN(60)) * time.Minute) // no tick
 		}
 		h.tick()
 		h.relay()
@@ -200,7 +200,7 @@ func (h *history) play() error {
 	return h.check()
 }
 
-// advance moves a job on by a step, or by several that nobody can see.
+// advance moves a job on by a step, or by several that cannot be observed.
 func (h *history) advance(key jobs.Key) {
 	job, known := h.source.Get(key)
 	switch {
@@ -293,9 +293,9 @@ func (h *history) check() error {
 		return err
 	}
 	repeats := 0
-	notices := make(map[string]int) // by what is broken since when, and who was told
+	notices := make(map[string]int) // by what fails since when, and who was notified
 	for n, place := range h.places {
-		told := make(map[jobs.Key]map[jobs.Status]int)
+		received := make(map[jobs.Key]map[jobs.Status]int)
 		last := make(map[jobs.Key]int)
 		times := place.Sent()
 		for i, sent := range times {
@@ -311,20 +311,20 @@ func (h *history) check() error {
 				continue // "misconfigured" was
 			}
 			key := jobs.Key{Workflow: m.WorkflowName, Job: m.JobID}
-			if told[key] == nil {
-				told[key] = make(map[jobs.Status]int)
+			if received[key] == nil {
+				received[key] = make(map[jobs.Status]int)
 			}
-			if told[key][m.Status]++; told[key][m.Status] > 1 {
+			if received[key][m.Status]++; received[key][m.Status] > 1 {
 				repeats++
 			} else if at := slices.Index(h.shown[key], m.Status); at < last[key] {
-				return fmt.Errorf("I3: %s was told %s of %s after a later status: %v", place.Name, m.Status, key, h.shown[key])
+				return fmt.Errorf("I3: %s received %s of %s after a later status: %v", place.Name, m.Status, key, h.shown[key])
 			} else {
 				last[key] = at
 			}
 		}
 		for key, statuses := range h.shown {
-			if end := statuses[len(statuses)-1]; told[key][end] == 0 {
-				return fmt.Errorf("I1: %s was never told the end %s of %s, only %v", place.Name, end, key, told[key])
+			if end := statuses[len(statuses)-1]; received[key][end] == 0 {
+				return fmt.Errorf("I1: %s never received the terminal status %s of %s, only %v", place.Name, end, key, received[key])
 			}
 		}
 		if dead := h.queues[n].Dead(); len(dead) > 0 {
@@ -335,7 +335,7 @@ func (h *history) check() error {
 		repeats += n - 1
 	}
 	if repeats > h.cutOff {
-		return fmt.Errorf("I2: %d repeats, %d tellings that could not be recorded", repeats, h.cutOff)
+		return fmt.Errorf("I2: %d repeats, %d deliveries that could not be recorded", repeats, h.cutOff)
 	}
 	return nil
 }

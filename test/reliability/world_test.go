@@ -133,36 +133,36 @@ func detailOf(entry jobs.Entry) event.Detail {
 	return d
 }
 
-// lost checks what is on the bus against the ends that were shown: I1 no end is
+// lost checks what is on the bus against the statuses that were shown: I1 no terminal status is
 // lost, I3 the order of a job's statuses, I4 nothing that never was. It returns
 // what is wrong.
 func lost(taken []jobs.Entry, shown map[jobs.Key][]jobs.Status) error {
-	told := map[jobs.Key][]jobs.Status{}
+	published := map[jobs.Key][]jobs.Status{}
 	content := map[string]jobs.Status{}
 	for _, entry := range taken {
 		d := detailOf(entry)
 		key := jobs.Key{Workflow: d.WorkflowName, Job: d.JobID}
 		if !slices.Contains(shown[key], d.Status) {
-			return fmt.Errorf("I4: %s was told as %s and never was", key, d.Status)
+			return fmt.Errorf("I4: %s was published as %s and never was", key, d.Status)
 		}
 		if status, again := content[entry.ID]; again && status != d.Status {
 			return fmt.Errorf("I4: id %s stands for %s and %s", entry.ID, status, d.Status)
 		} else if !again {
-			told[key] = append(told[key], d.Status)
+			published[key] = append(published[key], d.Status)
 		}
 		content[entry.ID] = d.Status
 	}
 	for key, statuses := range shown {
 		last := -1
-		for _, status := range told[key] {
+		for _, status := range published[key] {
 			at := slices.Index(statuses, status)
 			if at < last {
-				return fmt.Errorf("I3: %s was told in the order %v, it was %v", key, told[key], statuses)
+				return fmt.Errorf("I3: %s was published in the order %v, it was %v", key, published[key], statuses)
 			}
 			last = at
 		}
-		if end := statuses[len(statuses)-1]; end.Terminal() && !slices.Contains(told[key], end) {
-			return fmt.Errorf("I1: the end %s of %s was never told, only %v", end, key, told[key])
+		if end := statuses[len(statuses)-1]; end.Terminal() && !slices.Contains(published[key], end) {
+			return fmt.Errorf("I1: the terminal status %s of %s was never published, only %v", end, key, published[key])
 		}
 	}
 	return nil
