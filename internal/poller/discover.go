@@ -93,7 +93,9 @@ func (s *sweep) read(ctx context.Context) error {
 			}
 			return err
 		}
-		s.watch(page)
+		if err := s.watch(ctx, page); err != nil {
+			return err
+		}
 		for _, row := range slices.Backward(page.Rows) { // oldest first, as things happened
 			s.handle(ctx, row)
 		}
@@ -137,22 +139,30 @@ func (s *sweep) late() error {
 }
 
 // watch makes the first page's time the baseline of a workflow that is not
-// watched yet. One that was created while the filter included its name is
+// watched yet, and stores it before anything else: a tick that dies here must not
+// move it. A workflow that was created while the filter included its name is
 // watched from its creation, so that its first run counts, however short.
-func (s *sweep) watch(page jobs.Page) {
+func (s *sweep) watch(ctx context.Context, page jobs.Page) error {
 	if s.list.At.IsZero() && !page.At.IsZero() {
 		s.clock = page.At
 	}
 	if !s.state.Baseline.IsZero() {
-		return
+		return nil
 	}
-	s.state.Baseline = s.clock
+	watched := s.before
+	watched.Baseline = s.clock
 	created := s.list.Workflows[s.state.Workflow].CreatedAt
 	if s.state.Version == 0 && s.includedSince(created) {
 		// A second earlier: a run may fail within the second of the creation.
-		s.state.Baseline = created.Add(-time.Second)
+		watched.Baseline = created.Add(-time.Second)
 	}
-	s.share()
+	watched, err := s.tick.saveState(ctx, watched)
+	if err != nil {
+		return err
+	}
+	s.state.Baseline, s.state.Version = watched.Baseline, watched.Version
+	s.before = watched
+	return nil
 }
 
 // includedSince reports whether the workflow was created after the last complete
@@ -253,13 +263,6 @@ func (t *tick) saveState(ctx context.Context, state jobs.WorkflowState) (jobs.Wo
 	defer t.mu.Unlock()
 	t.states[state.Workflow] = state
 	return state, nil
-}
-
-// share makes the baseline visible to the rest of the tick.
-func (s *sweep) share() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.states[s.state.Workflow] = s.state
 }
 
 // deleted reports whether Entity Resolution listed its workflows and this one

@@ -778,3 +778,31 @@ func TestVanishedJobThatFinishedUnseenIsPublishedWhenItIsListedAgain(t *testing.
 		t.Errorf("published %q", got)
 	}
 }
+
+func TestBaselineSurvivesATickThatDies(t *testing.T) {
+	for name, fail := range map[string]func(*world){
+		"a failing write": func(w *world) { w.store.Fault = on("AddStarts", errors.New("throttled")) },
+		"a panic": func(w *world) {
+			w.source.Fault = func(call string) error {
+				if call == "Job crm/stuck" {
+					panic("a fault of ours")
+				}
+				return nil
+			}
+		},
+	} {
+		w := newWorld(t)
+		w.job("crm", "old", jobs.Succeeded)
+		w.job("crm", "stuck", jobs.Running)
+		fail(w)
+		w.tick(t)
+		w.now = w.now.Add(time.Second)
+		w.job("crm", "a", jobs.Failed)
+		w.tick(t)
+		w.store.Fault, w.source.Fault = nil, nil
+		w.tick(t)
+		if !slices.Contains(w.published(t), "crm/a FAILED") {
+			t.Errorf("%s: published %q", name, w.published(t))
+		}
+	}
+}
