@@ -14,7 +14,7 @@ type settings = lambdatest.Settings
 // deployed is what the template sets.
 var deployed = lambdatest.AWS.With(settings{"JOBS_TABLE": "jobs", "EVENT_BUS_NAME": "default", "WORKFLOW_EXCLUDE": "test-*", "RETENTION_DAYS": "90", "STACK_NAME": "s"})
 
-func TestThePollerSaysEverythingThatKeepsItFromStarting(t *testing.T) {
+func TestPollerReportsEveryProblemThatKeepsItFromStarting(t *testing.T) {
 	for name, c := range map[string]struct {
 		env      settings
 		problems []string
@@ -37,7 +37,7 @@ func TestThePollerSaysEverythingThatKeepsItFromStarting(t *testing.T) {
 	}
 }
 
-func TestThePollerStartsAndAsksForWork(t *testing.T) {
+func TestPollerStartsAndAsksForWork(t *testing.T) {
 	for name, env := range map[string]settings{
 		"as deployed":              deployed,
 		"with as little as can be": lambdatest.AWS.With(settings{"JOBS_TABLE": "jobs", "EVENT_BUS_NAME": "default", "STACK_NAME": "s"}),

@@ -112,7 +112,7 @@ func (w *wire) Do(r *http.Request) (*http.Response, error) {
 	return answer.Result(), nil
 }
 
-func TestEveryServiceIsCalledAtTheEndpointForAll(t *testing.T) {
+func TestEndpointForAllServicesIsUsed(t *testing.T) {
 	url, calls := server(t)
 	for _, s := range services {
 		calls.Store(0)
@@ -123,7 +123,7 @@ func TestEveryServiceIsCalledAtTheEndpointForAll(t *testing.T) {
 	}
 }
 
-func TestAServicesOwnEndpointWinsAndLeavesTheOthersAlone(t *testing.T) {
+func TestServiceEndpointWinsAndLeavesOthersAlone(t *testing.T) {
 	all, callsAll := server(t)
 	own, callsOwn := server(t)
 	for i, s := range services {
@@ -140,7 +140,7 @@ func TestAServicesOwnEndpointWinsAndLeavesTheOthersAlone(t *testing.T) {
 	}
 }
 
-func TestAServicesOwnEndpointNeedsNoneForAll(t *testing.T) {
+func TestServiceEndpointNeedsNoneForAll(t *testing.T) {
 	own, calls := server(t)
 	for _, s := range services {
 		calls.Store(0)
@@ -184,7 +184,7 @@ func TestRequestsGoWhereTheEnvironmentSays(t *testing.T) {
 	}
 }
 
-func TestEveryServiceIsCalledAtItsPublicEndpointByDefault(t *testing.T) {
+func TestPublicEndpointIsTheDefault(t *testing.T) {
 	for _, s := range services {
 		cfg, seen := inLambda(t), &wire{}
 		cfg.HTTPClient = seen
@@ -242,7 +242,7 @@ func TestOneErrorNamesEveryMissingVariable(t *testing.T) {
 	}
 }
 
-func TestACallThatHangsEndsWithinEightSeconds(t *testing.T) {
+func TestHangingCallEndsWithinEightSeconds(t *testing.T) {
 	release := make(chan struct{})
 	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-release }))
 	t.Cleanup(func() { close(release); s.Close() })

@@ -17,7 +17,7 @@ func read[T any](t *testing.T, value string, f func(*config.Reader) T) (T, error
 	return got, r.Err()
 }
 
-func TestAWholeNumberIsWithinItsLimits(t *testing.T) {
+func TestWholeNumberIsWithinItsLimits(t *testing.T) {
 	for value, want := range map[string]struct {
 		n    int
 		good bool
@@ -35,7 +35,7 @@ func TestAWholeNumberIsWithinItsLimits(t *testing.T) {
 	}
 }
 
-func TestANumberIsAboveZero(t *testing.T) {
+func TestNumberIsAboveZero(t *testing.T) {
 	for value, want := range map[string]struct {
 		f    float64
 		good bool
@@ -50,7 +50,7 @@ func TestANumberIsAboveZero(t *testing.T) {
 	}
 }
 
-func TestASwitchIsTrueOrFalse(t *testing.T) {
+func TestSwitchIsTrueOrFalse(t *testing.T) {
 	for _, otherwise := range []bool{true, false} {
 		for value, want := range map[string]struct{ on, good bool }{
 			"": {otherwise, true}, "true": {true, true}, "false": {false, true},
@@ -64,7 +64,7 @@ func TestASwitchIsTrueOrFalse(t *testing.T) {
 	}
 }
 
-func TestATextMayBeEmptyUnlessItIsRequired(t *testing.T) {
+func TestTextMayBeEmptyUnlessItIsRequired(t *testing.T) {
 	for value, good := range map[string]bool{"": false, "x": true} {
 		if got, err := read(t, value, func(r *config.Reader) string { return r.Text("SOME_SETTING") }); got != value || err != nil {
 			t.Errorf("%q is %q (%v)", value, got, err)
@@ -75,7 +75,7 @@ func TestATextMayBeEmptyUnlessItIsRequired(t *testing.T) {
 	}
 }
 
-func TestEveryProblemIsReportedAndNoneIsMadeUp(t *testing.T) {
+func TestReaderReportsEveryProblemAndNoOther(t *testing.T) {
 	t.Setenv("A_TEXT", "")
 	t.Setenv("A_SWITCH", "perhaps")
 	t.Setenv("A_NUMBER", strings.Repeat("9", 1000))

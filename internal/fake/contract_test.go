@@ -18,12 +18,12 @@ func TestInMemoryDeliveriesHoldTheContract(t *testing.T) {
 	DeliveriesContract(t, func(now func() time.Time) DeliveriesStore { return &Deliveries{Now: now} }, "contract")
 }
 
-func TestAnInMemorySourceHoldsTheContract(t *testing.T) {
+func TestInMemorySourceHoldsTheContract(t *testing.T) {
 	s := &Source{Clock: time.Now}
 	SourceContract(t, s, s.Put)
 }
 
-func TestAnInMemoryBusHoldsTheContract(t *testing.T) {
+func TestInMemoryBusHoldsTheContract(t *testing.T) {
 	b := &Bus{}
 	PublisherContract(t, b, func() (ids []string) {
 		for _, e := range b.Taken() {

@@ -42,7 +42,7 @@ func TestRatesAreAbsentWhereTheyAreUndefined(t *testing.T) {
 	}
 }
 
-func TestEveryCounterOfTheAPIIsListedOnce(t *testing.T) {
+func TestCountersListEachCounterOfTheAPIOnce(t *testing.T) {
 	seen := map[Counter]bool{}
 	for _, c := range Counters {
 		seen[c] = true
