@@ -78,13 +78,13 @@ func (environment) GetServiceBaseEndpoint(_ context.Context, sdkID string) (stri
 	return url, url != "", nil
 }
 
-// GetIgnoreConfiguredEndpoints tells whether endpoints are not to be read.
+// GetIgnoreConfiguredEndpoints reports whether configured endpoints are ignored.
 func (environment) GetIgnoreConfiguredEndpoints(context.Context) (bool, bool, error) {
 	ignore := isTrue("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
 	return ignore, ignore, nil
 }
 
-// GetUseFIPSEndpoint tells whether to use FIPS endpoints.
+// GetUseFIPSEndpoint reports whether to use FIPS endpoints.
 func (environment) GetUseFIPSEndpoint(context.Context) (aws.FIPSEndpointState, bool, error) {
 	if isTrue("AWS_USE_FIPS_ENDPOINT") {
 		return aws.FIPSEndpointStateEnabled, true, nil
@@ -92,7 +92,7 @@ func (environment) GetUseFIPSEndpoint(context.Context) (aws.FIPSEndpointState, b
 	return aws.FIPSEndpointStateUnset, false, nil
 }
 
-// GetUseDualStackEndpoint tells whether to use dual-stack endpoints.
+// GetUseDualStackEndpoint reports whether to use dual-stack endpoints.
 func (environment) GetUseDualStackEndpoint(context.Context) (aws.DualStackEndpointState, bool, error) {
 	if isTrue("AWS_USE_DUALSTACK_ENDPOINT") {
 		return aws.DualStackEndpointStateEnabled, true, nil

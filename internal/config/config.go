@@ -1,4 +1,4 @@
-// Package setting reads a function's settings from its environment and reports
+// Package config reads a function's settings from its environment and reports
 // everything that is wrong with them at once.
 package config
 
@@ -27,44 +27,44 @@ func (r *Reader) Required(name string) string {
 	return value
 }
 
-// Int is a whole number between least and most, or otherwise when it is empty.
-func (r *Reader) Int(name string, otherwise, least, most int) int {
+// Int is a whole number between least and most, or fallback when the setting is empty.
+func (r *Reader) Int(name string, fallback, least, most int) int {
 	value := os.Getenv(name)
 	if value == "" {
-		return otherwise
+		return fallback
 	}
 	n, err := strconv.Atoi(value)
 	if err != nil || n < least || n > most {
 		r.Wrong(fmt.Errorf("%s is %.40q: give a whole number from %d to %d", name, value, least, most))
-		return otherwise
+		return fallback
 	}
 	return n
 }
 
-// Float is a number above 0, or otherwise when it is empty.
-func (r *Reader) Float(name string, otherwise float64) float64 {
+// Float is a number above 0, or fallback when the setting is empty.
+func (r *Reader) Float(name string, fallback float64) float64 {
 	value := os.Getenv(name)
 	if value == "" {
-		return otherwise
+		return fallback
 	}
 	f, err := strconv.ParseFloat(value, 64)
 	if err != nil || !(f > 0) {
 		r.Wrong(fmt.Errorf("%s is %.40q: give a number above 0", name, value))
-		return otherwise
+		return fallback
 	}
 	return f
 }
 
-// Bool is true or false, or otherwise when it is empty.
-func (r *Reader) Bool(name string, otherwise bool) bool {
+// Bool is true or false, or fallback when the setting is empty.
+func (r *Reader) Bool(name string, fallback bool) bool {
 	switch value := os.Getenv(name); value {
 	case "":
-		return otherwise
+		return fallback
 	case "true", "false":
 		return value == "true"
 	default:
 		r.Wrong(fmt.Errorf("%s is %.40q: give true or false", name, value))
-		return otherwise
+		return fallback
 	}
 }
 

@@ -51,12 +51,12 @@ func TestNumberIsAboveZero(t *testing.T) {
 }
 
 func TestSwitchIsTrueOrFalse(t *testing.T) {
-	for _, otherwise := range []bool{true, false} {
+	for _, fallback := range []bool{true, false} {
 		for value, want := range map[string]struct{ on, good bool }{
-			"": {otherwise, true}, "true": {true, true}, "false": {false, true},
-			"TRUE": {otherwise, false}, "1": {otherwise, false}, "yes": {otherwise, false}, " true": {otherwise, false},
+			"": {fallback, true}, "true": {true, true}, "false": {false, true},
+			"TRUE": {fallback, false}, "1": {fallback, false}, "yes": {fallback, false}, " true": {fallback, false},
 		} {
-			on, err := read(t, value, func(r *config.Reader) bool { return r.Bool("SOME_SETTING", otherwise) })
+			on, err := read(t, value, func(r *config.Reader) bool { return r.Bool("SOME_SETTING", fallback) })
 			if on != want.on || (err == nil) != want.good {
 				t.Errorf("%q is %t (%v)", value, on, err)
 			}
