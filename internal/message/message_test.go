@@ -165,7 +165,9 @@ func TestShareIsShownOnlyWhenTheInputContainsTheRecords(t *testing.T) {
 }
 
 func TestCharactersThatChangeTheWritingDirectionAreRemoved(t *testing.T) {
-	line := func(r rune) string { return composeDetail(event.StateChange, event.Detail{JobID: "a" + string(r) + "b"}).JobID }
+	line := func(r rune) string {
+		return composeDetail(event.StateChange, event.Detail{JobID: "a" + string(r) + "b"}).JobID
+	}
 	for _, r := range []rune{0x202A, 0x202E, 0x2066, 0x2069, 0x200E, 0x200F, 0x061C, 0xFEFF} {
 		if got := line(r); got != "ab" {
 			t.Errorf("%U: %q", r, got)
