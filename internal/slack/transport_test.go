@@ -98,6 +98,7 @@ func TestEachWebhookResponseHasItsReason(t *testing.T) {
 		{"200 JSON, an unknown error", say(200, `{"ok":false,"error":"something_new"}`), notify.Unavailable, 1, 0},
 		{"200 JSON, invalid_blocks", say(200, `{"ok":false,"error":"invalid_blocks"}`), notify.Refused, 2, 0},
 		{"200 JSON, channel_not_found", say(200, `{"ok":false,"error":"channel_not_found"}`), notify.Misconfigured, 1, 0},
+		{"200 JSON, rate_limited", say(200, `{"ok":false,"error":"rate_limited"}`), notify.RateLimited, 1, 30 * time.Second},
 		{"200 no_text", say(200, "no_text"), notify.Refused, 2, 0},
 		{"200 ok and 64 KiB of nothing", say(200, "ok"+strings.Repeat(" ", 64<<10-2)), "", 1, 0},
 		{"200 ok and more of it", say(200, "ok"+strings.Repeat(" ", 64<<10-1)), notify.Unavailable, 1, 0},
