@@ -164,6 +164,27 @@ func TestShareIsShownOnlyWhenTheInputContainsTheRecords(t *testing.T) {
 	}
 }
 
+func TestCharactersThatChangeTheWritingDirectionAreRemoved(t *testing.T) {
+	line := func(r rune) string {
+		return composeDetail(event.StateChange, event.Detail{JobID: "a" + string(r) + "b"}).JobID
+	}
+	for _, r := range []rune{0x202A, 0x202E, 0x2066, 0x2069, 0x200E, 0x200F, 0x061C, 0xFEFF} {
+		if got := line(r); got != "ab" {
+			t.Errorf("%U: %q", r, got)
+		}
+	}
+	for _, r := range []rune{0x2028, 0x2029, 0x0000, 0x0085, '\n', '\t'} {
+		if got := line(r); got != "a b" {
+			t.Errorf("%U: %q, want a space", r, got)
+		}
+	}
+	for _, r := range []rune{0x2065, 0x206A, 0x200D, 0x2010, 'é'} { // those beside them stay
+		if got := line(r); got != "a"+string(r)+"b" {
+			t.Errorf("%U: %q, want it kept", r, got)
+		}
+	}
+}
+
 func TestComposedLinesHaveNoControlCharactersAndKeepTheirLimits(t *testing.T) {
 	rapid.Check(t, wellFormed)
 }

@@ -40,6 +40,17 @@ func TestReportCountsWhatATickDid(t *testing.T) {
 	}
 }
 
+func TestReportCountsATransitionOnceWhileItWaitsInTheOutbox(t *testing.T) {
+	w := newWorld(t)
+	w.bus.Fault = func(string, jobs.Entry) error { return errors.New("down") }
+	for unpublished, status := range []jobs.Status{jobs.Queued, jobs.Running, jobs.Failed} {
+		w.job("crm", "a", status)
+		if r := w.tick(t); r.Transitions != 1 || r.Unpublished != unpublished+1 {
+			t.Errorf("%s: report %+v", status, r)
+		}
+	}
+}
+
 func TestProblemsNameEachWorkflowOnce(t *testing.T) {
 	w := newWorld(t)
 	for _, job := range []string{"a", "b", "c"} {
@@ -180,6 +191,9 @@ func TestExcludedWorkflowThatIsDeletedLeavesNothing(t *testing.T) {
 	w.tick(t)
 	if all, err := w.store.Live(t.Context()); err != nil || len(all.Records) != 1 || len(all.Workflows) != 1 {
 		t.Errorf("left behind: %+v, %v", all, err)
+	}
+	if _, live := w.live(t, "web", "other"); !live {
+		t.Error("an open job of another workflow is forgotten")
 	}
 }
 

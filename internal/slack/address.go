@@ -28,31 +28,41 @@ func CheckAPIURL(address string, allowLoopback bool) error {
 	return nil
 }
 
-func isAPIHost(host string) bool {
+func isAPIHost(host, _ string) bool {
 	return slices.ContainsFunc(apiHosts, func(own string) bool { return host == own || strings.HasSuffix(host, "."+own) })
+}
+
+// webhookPath begins the path of every incoming webhook (Slack: "Sending messages
+// using incoming webhooks").
+const webhookPath = "/services/"
+
+// isWebhook refuses the other webhooks on Slack's hosts, such as Workflow
+// Builder's: they have payloads and answers of their own, and the notifier sends a
+// message again until the answer is "ok".
+func isWebhook(host, path string) bool {
+	return slices.Contains(webhookHosts, host) && strings.HasPrefix(path, webhookPath)
 }
 
 // checkWebhookURL keeps the secret, which the URL is, from going to anyone but
 // Slack. Its error does not hold the URL.
 func checkWebhookURL(address string, allowLoopback bool) error {
-	err := checkAddress(address, allowLoopback, func(host string) bool { return slices.Contains(webhookHosts, host) })
-	if err != nil {
-		return fmt.Errorf("%w: give the https URL on hooks.slack.com or hooks.slack-gov.com that Slack shows", err)
+	if err := checkAddress(address, allowLoopback, isWebhook); err != nil {
+		return fmt.Errorf("%w: give an incoming webhook's URL, https://hooks.slack.com/services/… or https://hooks.slack-gov.com/services/…", err)
 	}
 	return nil
 }
 
 var errAddress = errors.New("it is not one of Slack's addresses")
 
-// checkAddress accepts https on Slack's hosts, on the default port, and with
-// allowLoopback http on a loopback address.
-func checkAddress(address string, allowLoopback bool, isSlack func(host string) bool) error {
+// checkAddress accepts https, on the default port, on the hosts and paths that
+// isSlack accepts, and with allowLoopback http on a loopback address.
+func checkAddress(address string, allowLoopback bool, isSlack func(host, path string) bool) error {
 	u, err := url.Parse(address)
 	if err != nil || u.User != nil || u.Opaque != "" {
 		return errAddress
 	}
 	host := strings.ToLower(u.Hostname())
-	if u.Scheme == "https" && isSlack(host) && (u.Port() == "443" || u.Host == u.Hostname()) {
+	if u.Scheme == "https" && isSlack(host, u.Path) && (u.Port() == "443" || u.Host == u.Hostname()) {
 		return nil
 	}
 	if allowLoopback && u.Scheme == "http" && isLoopback(host) {

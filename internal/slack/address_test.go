@@ -24,28 +24,33 @@ func TestWebhookURLIsSlacksOrLoopbackIfAllowed(t *testing.T) {
 		"https://user:S3cret@hooks.slack.com/services/T0/B0/x": {},
 		"https://S3cret@hooks.slack.com/services/T0/B0/x":      {},
 		"http://S3cret@127.0.0.1/x":                            {},
-		"https://slack.com/S3cret":                             {},
-		"https://a.hooks.slack.com/S3cret":                     {},
-		"https://hooks.slack.com.example.com/S3cret":           {},
-		"https://hooks.slack.com./S3cret":                      {},
-		"https://evilhooks.slack.com/S3cret":                   {},
-		"https://example.com/S3cret":                           {},
-		"https://127.0.0.1/S3cret":                             {},
-		"https://10.0.0.1/S3cret":                              {},
+		"https://slack.com/services/S3cret":                    {},
+		"https://hooks.slack.com/triggers/T0/1/S3cret":         {}, // Workflow Builder's, the next two too
+		"https://hooks.slack.com/workflows/T0/A0/1/S3cret":     {},
+		"https://hooks.slack-gov.com/triggers/T0/1/S3cret":     {},
+		"https://hooks.slack.com/S3cret/services/":             {},
+		"https://hooks.slack.com/services":                     {},
+		"https://a.hooks.slack.com/services/S3cret":            {},
+		"https://hooks.slack.com.example.com/services/S3cret":  {},
+		"https://hooks.slack.com./services/S3cret":             {},
+		"https://evilhooks.slack.com/services/S3cret":          {},
+		"https://example.com/services/S3cret":                  {},
+		"https://127.0.0.1/services/S3cret":                    {},
+		"https://10.0.0.1/services/S3cret":                     {},
 		"http://hooks.slack.com/services/T0/B0/S3cret":         {},
 		"http://127.0.0.1.example.com/S3cret":                  {},
 		"http://localhost.example.com/S3cret":                  {},
 		"http://127.0.0.1@example.com/S3cret":                  {},
 		"http://10.0.0.1/S3cret":                               {},
-		"ftp://hooks.slack.com/S3cret":                         {},
+		"ftp://hooks.slack.com/services/S3cret":                {},
 		"hooks.slack.com/services/S3cret":                      {},
 		"//hooks.slack.com/services/S3cret":                    {},
 		"https:///services/S3cret":                             {},
 		"https:services/S3cret":                                {},
-		"https://hooks.slack.com/S3cret\x7f":                   {},
-		"https://hooks.slack.com/S3cret%zz":                    {},
-		"xoxb-S3cret":                                          {},
-		"":                                                     {},
+		"https://hooks.slack.com/services/S3cret\x7f":          {},
+		"https://hooks.slack.com/services/S3cret%zz":           {},
+		"xoxb-S3cret": {},
+		"":            {},
 	} {
 		for i, allowLoopback := range []bool{false, true} {
 			err := checkWebhookURL(address, allowLoopback)
@@ -60,7 +65,7 @@ func TestWebhookURLIsSlacksOrLoopbackIfAllowed(t *testing.T) {
 }
 
 func TestWebhookWithAWrongURLIsMisconfiguredAndSendsNothing(t *testing.T) {
-	for _, address := range []string{"http://192.0.2.1/services/S3cret", "http://127.0.0.1:1/services/S3cret", "https://example.com/S3cret"} {
+	for _, address := range []string{"http://192.0.2.1/services/S3cret", "http://127.0.0.1:1/services/S3cret", "https://example.com/services/S3cret"} {
 		u := func(context.Context) (string, error) { return address, nil }
 		_, err := NewWebhook(WebhookOptions{URL: u, Refresh: u}).Send(t.Context(), notify.Delivery{Message: isBad})
 		if reasonOf(t, err) != notify.Misconfigured || !strings.Contains(err.Error(), "SlackWebhookParameter") || strings.Contains(err.Error(), "S3cret") {

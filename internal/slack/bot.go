@@ -111,8 +111,8 @@ func (b *Bot) deliver(ctx context.Context, api *slackgo.Client, d notify.Deliver
 		}
 	}
 	broadcast := m.Severity == message.Bad && b.Broadcast
-	if !b.Thread && !broadcast {
-		return none, nil
+	if d.Edit && !b.Thread && !broadcast {
+		return none, nil // the edited card shows it
 	}
 	err := b.reply(ctx, api, d.Card, m, broadcast)
 	if isGone(err) {

@@ -179,6 +179,20 @@ func TestDeliveryWithoutEditLeavesTheCard(t *testing.T) {
 	}
 }
 
+// A delivery that does not edit the card is of a terminal status, which must be
+// shown somewhere.
+func TestDeliveryWithoutEditRepliesThoughThreadIsOff(t *testing.T) {
+	w := newWorkspace(t, func(o *BotOptions) { o.Thread, o.Broadcast = false, false })
+	for _, m := range []message.Message{isGood, isBad} {
+		if err := w.send(t, m, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := w.did(0), "post S, reply F"; got != want {
+		t.Errorf("Slack received: %s, want %s", got, want)
+	}
+}
+
 func TestEditThreadAndBroadcastAreIndependent(t *testing.T) {
 	for _, c := range []struct {
 		edit, thread, broadcast bool

@@ -56,6 +56,7 @@ var statuses = map[int]kind{
 	http.StatusUnauthorized:          badCredential,
 	http.StatusForbidden:             badCredential,
 	http.StatusNotFound:              badCredential,
+	http.StatusRequestTimeout:        retryable,
 	http.StatusGone:                  badCredential,
 	http.StatusRequestEntityTooLarge: invalidBlocks,
 	http.StatusTooManyRequests:       rateLimited,

@@ -116,6 +116,7 @@ func TestEachWebhookResponseHasItsReason(t *testing.T) {
 		{"404 no_team", say(404, "no_team"), notify.Misconfigured, 1, 0},
 		{"404 a page", say(404, "<html>"), notify.Misconfigured, 1, 0},
 		{"405", say(405, ""), notify.Misconfigured, 1, 0},
+		{"408", say(408, ""), notify.Unavailable, 1, 0},
 		{"410 channel_is_archived", say(410, "channel_is_archived"), notify.Misconfigured, 1, 0},
 		{"413", say(413, ""), notify.Refused, 2, 0},
 		{"429 in seconds", say(429, "rate_limited", "Retry-After", "3"), notify.RateLimited, 1, 3 * time.Second},

@@ -2,7 +2,10 @@ package slack
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -55,6 +58,31 @@ func TestMessageThatAWebhookRefusesIsSentAgainAsPlainText(t *testing.T) {
 			t.Errorf("%s: the channel shows %+v", code, got)
 		}
 		server.Close()
+	}
+}
+
+func TestPlainMessageOfAWebhookHasNoBlocks(t *testing.T) {
+	var bodies []map[string]any
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body map[string]any
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+			t.Error(err)
+		}
+		if bodies = append(bodies, body); len(bodies) == 1 {
+			http.Error(w, "invalid_blocks", http.StatusBadRequest)
+			return
+		}
+		_, _ = io.WriteString(w, "ok")
+	}))
+	defer server.Close()
+	u := func(context.Context) (string, error) { return server.URL, nil }
+	if _, err := NewWebhook(WebhookOptions{URL: u, Refresh: u, AllowLoopback: true}).Send(t.Context(), notify.Delivery{Message: isBad}); err != nil || len(bodies) != 2 {
+		t.Fatalf("%d messages (%v)", len(bodies), err)
+	}
+	for i, want := range []bool{true, false} {
+		if _, got := bodies[i]["blocks"]; got != want {
+			t.Errorf("message %d has blocks: %v, want %v", i, got, want)
+		}
 	}
 }
 

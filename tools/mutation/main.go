@@ -135,11 +135,15 @@ func (g gremlins) prepare(ctx context.Context, root string) error {
 	return nil
 }
 
+// subfolders matches the files below a package's folder. gremlins walks them too,
+// but they are other packages, such as test support, which no limit applies to.
+const subfolders = "/"
+
 // run returns the mutants of one package, each with what its tests made of it.
 func (g gremlins) run(ctx context.Context, name string) ([]mutant, error) {
 	report := filepath.Join(g.temp, strings.ReplaceAll(name, "/", "-")+".json")
 	cmd := exec.CommandContext(ctx, g.binary, "unleash", "--workers", strconv.Itoa(g.workers),
-		"--timeout-coefficient", strconv.Itoa(g.coefficient), "--output", report)
+		"--timeout-coefficient", strconv.Itoa(g.coefficient), "--exclude-files", subfolders, "--output", report)
 	cmd.Dir = filepath.Join(g.source, filepath.FromSlash(name))
 	// A cached test run has no duration from which to derive the timeout.
 	cmd.Env = append(g.environment(), "GOFLAGS=-count=1 -vet=off")

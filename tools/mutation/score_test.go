@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -53,5 +54,14 @@ func TestFunctionLinesExcludeDeclarations(t *testing.T) {
 	lines, err := functionLines([]byte("package p\n\nconst a = 2 * 3\n\nfunc f() int {\n\treturn a + 1\n}\n"))
 	if err != nil || lines[3] || !lines[5] || !lines[6] || !lines[7] {
 		t.Errorf("lines %v, %v", lines, err)
+	}
+}
+
+func TestSubfoldersMatchOnlyFilesBelowThePackage(t *testing.T) {
+	pattern := regexp.MustCompile(subfolders)
+	for file, want := range map[string]bool{"eventtest/draw.go": true, "decode.go": false} {
+		if got := pattern.MatchString(file); got != want {
+			t.Errorf("%s matches: %v, want %v", file, got, want)
+		}
 	}
 }
