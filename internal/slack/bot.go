@@ -123,7 +123,7 @@ func (b *Bot) deliver(ctx context.Context, api *slackgo.Client, d notify.Deliver
 
 // post posts the card.
 func (b *Bot) post(ctx context.Context, api *slackgo.Client, m message.Message) (ref notify.MessageRef, err error) {
-	err = sendOrPlain(RenderCard(m, b.Mention), RenderPlain(m, b.Mention), func(r Rendered) error {
+	err = sendOrPlain(RenderCard(m, b.Mention), m, b.Mention, func(r Rendered) error {
 		if err := wait(ctx, b.Limiter); err != nil {
 			return err
 		}
@@ -139,14 +139,14 @@ func (b *Bot) post(ctx context.Context, api *slackgo.Client, m message.Message) 
 // edit makes the card show m. It mentions nobody: Slack notifies nobody of an
 // edit.
 func (b *Bot) edit(ctx context.Context, api *slackgo.Client, card notify.MessageRef, m message.Message) error {
-	return sendOrPlain(RenderCard(m, ""), RenderPlain(m, ""), func(r Rendered) error {
+	return sendOrPlain(RenderCard(m, ""), m, "", func(r Rendered) error {
 		_, ts, _, err := api.UpdateMessageContext(ctx, card.Channel, card.TS, messageOptions(r)...)
 		return checkPosted(ts, err)
 	})
 }
 
 func (b *Bot) reply(ctx context.Context, api *slackgo.Client, card notify.MessageRef, m message.Message, broadcast bool) error {
-	return sendOrPlain(RenderReply(m, b.Mention), RenderPlain(m, b.Mention), func(r Rendered) error {
+	return sendOrPlain(RenderReply(m, b.Mention), m, b.Mention, func(r Rendered) error {
 		if err := wait(ctx, b.Limiter); err != nil {
 			return err
 		}

@@ -74,14 +74,14 @@ func dryRun(m message.Message, send func() error) error {
 	return nil
 }
 
-// sendOrPlain sends r, and then plain text when Slack refuses its blocks or
-// would: a plain message is better than none.
-func sendOrPlain(r, plain Rendered, send func(Rendered) error) error {
+// sendOrPlain sends r, a rendering of m, and then m in plain text when Slack
+// refuses the blocks or would: a plain message is better than none.
+func sendOrPlain(r Rendered, m message.Message, mention string, send func(Rendered) error) error {
 	if r.Validate() == nil {
 		err := send(r)
 		if err == nil || kindOf(err) != invalidBlocks {
 			return err
 		}
 	}
-	return send(plain)
+	return send(RenderPlain(m, mention))
 }

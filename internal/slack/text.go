@@ -17,6 +17,9 @@ var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 // a zero-width space after each formatting character that could begin or end a
 // format. Inside a word, as in my_workflow, it cannot.
 func escapeMrkdwn(s string) string {
+	if !strings.ContainsAny(s, "*_~`") {
+		return escape(s)
+	}
 	var b strings.Builder
 	runes := []rune(s)
 	for i, r := range runes {

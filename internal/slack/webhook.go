@@ -60,7 +60,7 @@ func (w *Webhook) post(ctx context.Context, address string, d notify.Delivery) e
 		})
 	}
 	no := false
-	return sendOrPlain(RenderCard(d.Message, w.Mention), RenderPlain(d.Message, w.Mention), func(r Rendered) error {
+	return sendOrPlain(RenderCard(d.Message, w.Mention), d.Message, w.Mention, func(r Rendered) error {
 		if err := wait(ctx, w.Limiter); err != nil {
 			return err
 		}
