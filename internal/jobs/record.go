@@ -71,6 +71,18 @@ func (r Record) Known() *Job {
 	return &r.Job
 }
 
+// Advance compares observed with the record as [Advance] does. A job that returns
+// to a status that it had before has regressed, or a job that goes back and forth
+// between two active statuses would never end publishing.
+func (r Record) Advance(observed Job) (Verdict, Transition) {
+	verdict, transition := Advance(r.Known(), observed)
+	had := func(m Milestone) bool { return m.Status == observed.Status }
+	if verdict == Changed && !observed.Terminal() && slices.ContainsFunc(r.Timeline, had) {
+		return Regressed, Transition{}
+	}
+	return verdict, transition
+}
+
 // Open reports whether the job has to be followed.
 func (r Record) Open() bool { return !r.Job.Terminal() && !r.Vanished && !r.Archived }
 
@@ -124,7 +136,7 @@ func (r Record) Stub() Record {
 	}
 }
 
-// Missing counts the reads that did not find a job.
+// Missing counts the reads that did not find a job or a workflow.
 type Missing struct {
 	Count int       `json:"count,omitempty"`
 	Since time.Time `json:"since,omitzero"` // UTC
@@ -137,10 +149,10 @@ const (
 	vanishedAfter       = 10 * time.Minute
 )
 
-// Miss returns what Missing becomes when the job is not found at now, and whether
-// the job has vanished. A write is needed only when Missing differs from r's.
-func (r Record) Miss(now time.Time) (Missing, bool) {
-	m := r.Missing
+// Again returns what m becomes when the job, or the workflow, is not found once
+// more at now, and whether it has vanished. A write is needed only when the result
+// differs from m.
+func (m Missing) Again(now time.Time) (Missing, bool) {
 	if m.Count == 0 {
 		return Missing{Count: 1, Since: now}, false
 	}

@@ -129,7 +129,7 @@ func TestJobVanishesOnlyAfterThreeMissesAndTenMinutes(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var r Record
 			for i, after := range test.at {
-				missing, vanished := r.Miss(noon.Add(after))
+				missing, vanished := r.Missing.Again(noon.Add(after))
 				if vanished != test.want[i] {
 					t.Fatalf("miss %d: vanished = %v", i, vanished)
 				}
@@ -160,5 +160,18 @@ func TestListedJobStandsInForOneThatCannotBeReadAfterTenMinutes(t *testing.T) {
 		if got := Appeared(c.row, noon); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
+	}
+}
+
+func TestRecordThatHadAnActiveStatusDoesNotReturnToIt(t *testing.T) {
+	record := Record{Version: 3, Job: Job{Status: "STOPPING"}, Timeline: []Milestone{{Status: Running}, {Status: "STOPPING"}}}
+	for status, want := range map[Status]Verdict{Running: Regressed, "STOPPING": Unchanged, "STOPPED": Changed, Failed: Changed} {
+		if got, _ := record.Advance(Job{Status: status}); got != want {
+			t.Errorf("to %s: %v, want %v", status, got, want)
+		}
+	}
+	failed := Record{Version: 4, Job: Job{Status: Succeeded}, Timeline: []Milestone{{Status: Failed}, {Status: Succeeded}}}
+	if got, _ := failed.Advance(Job{Status: Failed}); got != Changed {
+		t.Errorf("to a terminal status again: %v", got)
 	}
 }

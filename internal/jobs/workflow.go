@@ -54,6 +54,9 @@ type WorkflowState struct {
 	// they are still to be fetched for the history, newest first.
 	Backfill []RunRef `json:"backfill,omitempty"`
 
+	// Missing counts how often neither list showed the workflow.
+	Missing Missing `json:"missing,omitzero"`
+
 	// Unreadable says why the stored state could not be read; nothing but
 	// Workflow can be relied on then.
 	Unreadable error `json:"-"`
@@ -120,12 +123,13 @@ func (w WorkflowState) behind(start time.Time) bool {
 	return !start.IsZero() && start.Before(w.Watermark.Add(-skewMargin))
 }
 
-// Obsolete reports whether a stub can be removed: its job's row is behind the
-// watermark. The stub of a job that vanished before it was terminal stays as long
+// Obsolete reports whether a stub can be removed at now, by Entity Resolution's
+// clock: its job's row is behind the watermark, and its run finished so long ago
+// that no frozen poller can still write an older status of it. The stub of a job that vanished before it was terminal stays as long
 // as its workflow does: the list may show the job again, however late, and its
 // terminal status has not been reported.
-func (w WorkflowState) Obsolete(stub Record) bool {
-	return stub.Archived && stub.Job.Terminal() && w.behind(refOf(stub.Job).Start)
+func (w WorkflowState) Obsolete(stub Record, now time.Time) bool {
+	return stub.Archived && stub.Job.Terminal() && w.behind(refOf(stub.Job).Start) && now.Sub(stub.Job.EndTime) >= skewMargin
 }
 
 // backfillRuns is how many finished runs of a newly watched workflow are fetched
@@ -154,7 +158,7 @@ func (w WorkflowState) Fetched(ids []string) WorkflowState {
 // Equal reports whether both are the same, versions aside.
 func (w WorkflowState) Equal(other WorkflowState) bool {
 	return w.ARN == other.ARN && w.Baseline.Equal(other.Baseline) && w.Watermark.Equal(other.Watermark) &&
-		w.Cursor == other.Cursor && slices.Equal(w.Backfill, other.Backfill)
+		w.Cursor == other.Cursor && w.Missing == other.Missing && slices.Equal(w.Backfill, other.Backfill)
 }
 
 // Live is everything that an idle tick reads.

@@ -58,11 +58,13 @@ func TestStubIsObsoleteOnceItsRowIsBehindTheWatermark(t *testing.T) {
 		{"started an hour before", stub(Job{Status: Failed, StartTime: noon.Add(-time.Hour)}), false},
 		{"started after", stub(Job{Status: Failed, StartTime: noon.Add(time.Hour)}), false},
 		{"only an end time", stub(Job{Status: Failed, EndTime: noon.Add(-2 * time.Hour)}), true},
+		{"ended an hour ago", stub(Job{Status: Failed, StartTime: noon.Add(-5 * time.Hour), EndTime: noon.Add(time.Hour)}), true},
+		{"ended within the last hour", stub(Job{Status: Failed, StartTime: noon.Add(-5 * time.Hour), EndTime: noon.Add(time.Hour + 1)}), false},
 		{"no times", stub(Job{Status: Failed}), false},
 		{"vanished while it was running", Record{Job: Job{Status: Running, StartTime: noon.Add(-48 * time.Hour)}, Archived: true, Vanished: true}, false},
 		{"no stub", Record{Job: Job{Status: Failed, StartTime: noon.Add(-2 * time.Hour)}}, false},
 	} {
-		if got := w.Obsolete(c.stub); got != c.want {
+		if got := w.Obsolete(c.stub, noon.Add(2*time.Hour)); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}

@@ -100,8 +100,10 @@ func (s *sweep) read(ctx context.Context) error {
 			s.handle(ctx, row)
 		}
 		if page.Unreadable > 0 {
-			s.leave(fmt.Errorf("listing its jobs: %w: %d rows have no job ID or no status", jobs.ErrUnavailable, page.Unreadable))
+			// Nothing can be learned of them by reading them again.
+			s.note(s.state.Workflow, fmt.Errorf("listing its jobs: %w: %d rows have no job ID or no status", jobs.ErrUnavailable, page.Unreadable))
 		}
+		s.state.Missing = jobs.Missing{}
 		if s.interrupted {
 			return nil // the next tick reads this page again
 		}
@@ -123,11 +125,6 @@ func (s *sweep) page(token string) (jobs.Page, error) {
 		return jobs.Page{}, err
 	}
 	return s.Source.Page(s.workCtx, s.state.Workflow, token)
-}
-
-// stopped reports whether err ends the tick and not only this list.
-func (s *sweep) stopped(err error) bool {
-	return s.outOfTime(err) || errors.Is(err, errThrottledTick) || errors.Is(err, jobs.ErrThrottled)
 }
 
 // late is an error when the list has not been read to its end for too long.
@@ -168,7 +165,7 @@ func (s *sweep) watch(ctx context.Context, page jobs.Page) error {
 // includedSince reports whether the workflow was created after the last complete
 // tick, whose filter included it: it would have a state otherwise.
 func (s *sweep) includedSince(created time.Time) bool {
-	if s.filter.Version == 0 || !created.After(s.filter.Since) {
+	if s.filter.Since.IsZero() || !created.After(s.filter.Since) {
 		return false
 	}
 	before, err := NewFilter(s.filter.Include, s.filter.Exclude)
@@ -224,8 +221,8 @@ func (s *sweep) complete(cursor jobs.Cursor) {
 		return // the next tick reads the list from its start
 	}
 	newest := cursor.Newest
-	if newest.After(s.clock) {
-		newest = s.clock
+	if newest.After(cursor.BeganAt) || s.outlived(cursor.BeganAt) {
+		newest = cursor.BeganAt
 	}
 	if newest.After(s.state.Watermark) {
 		s.state.Watermark = newest
@@ -233,6 +230,17 @@ func (s *sweep) complete(cursor jobs.Cursor) {
 	if s.state.Watermark.IsZero() {
 		s.state.Watermark = s.state.Baseline
 	}
+}
+
+// outlived reports whether a watermark at the given time would remove stubs. They
+// would stay otherwise, and every tick would read them, until the workflow's next
+// run.
+func (s *sweep) outlived(at time.Time) bool {
+	later := s.state
+	later.Watermark = at
+	return len(s.sorted(func(r jobs.Record) bool {
+		return r.Job.Workflow == s.state.Workflow && r.Unreadable == nil && later.Obsolete(r, at) && !s.state.Obsolete(r, at)
+	})) > 0
 }
 
 // remember stores what the sweep has learned, if that has changed.
@@ -272,9 +280,19 @@ func (s *sweep) deleted() bool {
 	return s.list.Workflows != nil && !shown
 }
 
-// forget removes the state of a deleted workflow once none of its jobs is open.
+// forget removes the state of a deleted workflow: once it has been missing as long
+// as a job that vanished, and none of its jobs is open. A workflow that was
+// forgotten too early would be watched from its creation, and each of its runs
+// published again.
 func (s *sweep) forget(ctx context.Context) error {
-	if s.state.Version == 0 || len(s.sorted(func(r jobs.Record) bool { return r.Job.Workflow == s.state.Workflow && !r.Archived })) > 0 {
+	if s.state.Version == 0 {
+		return nil
+	}
+	missing, gone := s.state.Missing.Again(s.now())
+	if s.state.Missing = missing; !gone {
+		return s.remember(ctx)
+	}
+	if len(s.sorted(func(r jobs.Record) bool { return r.Job.Workflow == s.state.Workflow && !r.Archived })) > 0 {
 		return nil
 	}
 	return s.tick.forget(ctx, s.state)

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/jobs"
@@ -19,6 +21,9 @@ func (t *tick) follow(ctx context.Context, match func(jobs.Record) bool) {
 		byWorkflow[record.Job.Workflow] = append(byWorkflow[record.Job.Workflow], record)
 	}
 	each(slices.Collect(maps.Values(byWorkflow)), func(records []jobs.Record) {
+		// No job is always the last one, and so the one that is never read
+		// while ticks are throttled.
+		rand.Shuffle(len(records), func(i, j int) { records[i], records[j] = records[j], records[i] })
 		for _, record := range records {
 			workflow := record.Job.Workflow
 			t.note(workflow, t.isolate(workflow, func() error { return t.followOne(ctx, record) }))
@@ -61,9 +66,14 @@ func (t *tick) record(ctx context.Context, record jobs.Record, row *jobs.Job) er
 	case errors.Is(err, jobs.ErrNotFound) && followed:
 		return t.miss(ctx, record)
 	case errors.Is(err, jobs.ErrNotFound) && row != nil:
-		if record.Vanished && !row.Terminal() || !jobs.Appeared(*row, t.clock) {
+		if record.Vanished && !row.Terminal() {
+			return nil // reported; its stub waits for a terminal status
+		}
+		if !jobs.Appeared(*row, t.clock) {
 			return fmt.Errorf("getting listed job %s: %w", record.Job.Key, errNotYet)
 		}
+		job = *row
+	case t.unreadable(err) && row != nil && record.Version == 0 && !row.StartTime.IsZero() && t.clock.Sub(row.StartTime) > unreadableAfter:
 		job = *row
 	case err != nil:
 		return err
@@ -78,6 +88,15 @@ func (t *tick) record(ctx context.Context, record jobs.Record, row *jobs.Job) er
 // workflow but has to be tried again.
 var errNotYet = errors.New("listed, but not found yet")
 
+// unreadableAfter is for how long a run whose details cannot be read is tried
+// again before the poller does without them.
+const unreadableAfter = time.Hour
+
+// unreadable reports whether err is about the one job that was read.
+func (t *tick) unreadable(err error) bool {
+	return (errors.Is(err, jobs.ErrUnavailable) || errors.Is(err, jobs.ErrRejected)) && !t.stopped(err)
+}
+
 func (t *tick) get(key jobs.Key) (jobs.Job, error) {
 	if err := t.checkBudget(); err != nil {
 		return jobs.Job{}, err
@@ -87,7 +106,7 @@ func (t *tick) get(key jobs.Key) (jobs.Job, error) {
 
 // advance compares an observation with the record and stores what has changed.
 func (t *tick) advance(ctx context.Context, record jobs.Record, job jobs.Job) error {
-	verdict, transition := jobs.Advance(record.Known(), job)
+	verdict, transition := record.Advance(job)
 	present := record
 	present.Missing, present.Vanished, present.Archived = jobs.Missing{}, false, false
 	switch {
@@ -112,7 +131,7 @@ func (t *tick) advance(ctx context.Context, record jobs.Record, job jobs.Job) er
 // miss records that a job was not found where it should be.
 func (t *tick) miss(ctx context.Context, record jobs.Record) error {
 	now := t.now()
-	missing, vanished := record.Miss(now)
+	missing, vanished := record.Missing.Again(now)
 	if !vanished && missing == record.Missing {
 		return nil
 	}
@@ -168,6 +187,7 @@ func (t *tick) removePublished(ctx context.Context, record jobs.Record) error {
 	if !record.Finished() {
 		return t.save(ctx, record)
 	}
+	stored, _ := t.stored(record.Job.Key)
 	err := t.Store.Archive(ctx, record)
 	if err == nil {
 		stub := record.Stub()
@@ -175,7 +195,7 @@ func (t *tick) removePublished(ctx context.Context, record jobs.Record) error {
 		t.keep(stub)
 		return nil
 	}
-	if errors.Is(err, jobs.ErrConflict) {
+	if errors.Is(err, jobs.ErrConflict) || len(stored.Outbox) == 0 {
 		return err
 	}
 	return errors.Join(err, t.save(ctx, record))

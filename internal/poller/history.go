@@ -33,6 +33,13 @@ func (t *tick) backfillOne(ctx context.Context, state jobs.WorkflowState, fetch 
 	var runs []jobs.Record
 	for _, ref := range fetch {
 		job, err := t.get(jobs.Key{Workflow: state.Workflow, Job: ref.Job})
+		if t.unreadable(err) {
+			if t.clock.Sub(state.Baseline) > unreadableAfter {
+				fetched = append(fetched, ref.Job)
+				t.log().Warn("earlier run left out of the history", "workflow", state.Workflow, "job", ref.Job, "error", err.Error())
+			}
+			continue
+		}
 		if err != nil && !errors.Is(err, jobs.ErrNotFound) {
 			if !t.outOfTime(err) { // otherwise the next tick continues
 				t.note(state.Workflow, err)
@@ -63,7 +70,7 @@ func (t *tick) cleanUp(ctx context.Context) {
 		workflow := record.Job.Workflow
 		state, known := t.states[workflow]
 		_, shown := t.list.Workflows[workflow]
-		if t.Watched.Has(workflow) && !(known && state.Obsolete(record)) && (known || shown) {
+		if t.Watched.Has(workflow) && !(known && state.Obsolete(record, t.clock)) && (known || shown) {
 			continue
 		}
 		t.note(workflow, t.isolate(workflow, func() error { return t.drop(ctx, record) }))
@@ -80,7 +87,9 @@ func (t *tick) cleanUp(ctx context.Context) {
 // includes it again, it is watched from then on.
 func (t *tick) unwatch(ctx context.Context, state jobs.WorkflowState) error {
 	if _, shown := t.list.Workflows[state.Workflow]; !shown {
-		for _, record := range t.sorted(func(r jobs.Record) bool { return r.Job.Workflow == state.Workflow && r.Open() && !r.Tracked }) {
+		for _, record := range t.sorted(func(r jobs.Record) bool {
+			return r.Job.Workflow == state.Workflow && r.Open() && !r.Tracked && r.Unreadable == nil
+		}) {
 			if err := t.drop(ctx, record); err != nil {
 				return err
 			}

@@ -677,7 +677,7 @@ func TestBackfillSkipsWhatIsGoneAndContinuesAfterAFailure(t *testing.T) {
 		}
 		return nil
 	}
-	if report := w.tick(t); report.Backfilled != 1 || report.Failed != 1 {
+	if report := w.tick(t); report.Backfilled != 3 || !report.Complete() {
 		t.Errorf("report %+v", report)
 	}
 	w.store.Fault = on("Backfill", errors.New("throttled"))
@@ -695,6 +695,245 @@ func TestBackfillSkipsWhatIsGoneAndContinuesAfterAFailure(t *testing.T) {
 	}
 	if state, _ := w.state(t, "crm"); len(state.Backfill) != 0 {
 		t.Errorf("still to fetch: %v", state.Backfill)
+	}
+}
+
+func TestEarlierRunThatCannotBeReadIsGivenUpAfterAnHour(t *testing.T) {
+	w := newWorld(t)
+	for i := range 10 {
+		w.job("crm", fmt.Sprint(i), jobs.Succeeded)
+		w.now = w.now.Add(time.Hour)
+	}
+	w.source.Fault = on("Job crm/7", jobs.ErrRejected)
+	for i := range 59 {
+		if report := w.tick(t); !report.Complete() {
+			t.Fatalf("report %+v", report)
+		}
+		if state, _ := w.state(t, "crm"); len(state.Backfill) != 1 {
+			t.Fatalf("tick %d: still to fetch: %v", i, state.Backfill)
+		}
+	}
+	w.tick(t)
+	w.tick(t)
+	w.tick(t)
+	if state, _ := w.state(t, "crm"); len(state.Backfill) != 0 {
+		t.Errorf("still to fetch: %v", state.Backfill)
+	}
+	if n := len(w.store.Histories("crm").Successes["BATCH"].Runs); n != 9 {
+		t.Errorf("%d successes", n)
+	}
+}
+
+// An hourly run for 15 days: the cost of an idle tick stays what it was.
+func TestJobThatCannotBeReadKeepsNoListFromBeingKnown(t *testing.T) {
+	for name, prepare := range map[string]func(*world){
+		"listed as running for good and not found": func(w *world) {
+			w.job("crm", "bad", jobs.Running)
+			w.tickQuietly()
+			w.source.Fault = on("Job crm/bad", jobs.ErrNotFound)
+		},
+		"always an internal error": func(w *world) {
+			w.job("crm", "bad", jobs.Succeeded)
+			w.source.Fault = on("Job crm/bad", jobs.ErrUnavailable)
+		},
+		"always rejected": func(w *world) {
+			w.job("crm", "bad", jobs.Succeeded)
+			w.source.Fault = on("Job crm/bad", jobs.ErrRejected)
+		},
+		"no status": func(w *world) {
+			w.source.Put(jobs.Job{Key: jobs.Key{Workflow: "crm", Job: "bad"}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.job("crm", "", "")
+			w.tick(t)
+			w.now = w.now.Add(time.Second)
+			prepare(w)
+			for range 20 {
+				w.tick(t)
+			}
+			for run := range 15 * 24 {
+				w.now = w.now.Add(58 * time.Minute)
+				w.job("crm", fmt.Sprintf("run%03d", run), jobs.Succeeded)
+				w.tick(t)
+				w.tick(t)
+			}
+			before := len(w.source.Calls())
+			w.tick(t)
+			if n := len(w.source.Calls()) - before; n > 3 {
+				t.Errorf("an idle tick makes %d calls", n)
+			}
+			if all, err := w.store.Live(t.Context()); err != nil || len(all.Records) > 4 {
+				t.Errorf("%d records in the live partition, %v", len(all.Records), err)
+			}
+		})
+	}
+}
+
+func TestRunWhoseDetailsCannotBeReadIsReportedFromItsRowAfterAnHour(t *testing.T) {
+	w := newWorld(t)
+	w.job("crm", "", "")
+	w.tick(t)
+	w.now = w.now.Add(time.Second)
+	w.job("crm", "a", jobs.Failed)
+	w.source.Fault = on("Job crm/a", jobs.ErrUnavailable)
+	for range 60 {
+		w.tick(t)
+	}
+	expect(t, w.published(t))
+	w.tick(t)
+	expect(t, w.published(t), "crm/a FAILED")
+}
+
+func TestStubsOfAWorkflowWithoutNewRunsAreRemoved(t *testing.T) {
+	w := newWorld(t)
+	w.job("crm", "", "")
+	w.tick(t)
+	for i := range 15 {
+		w.now = w.now.Add(time.Second)
+		w.job("crm", fmt.Sprint(i), jobs.Succeeded)
+		w.tick(t)
+	}
+	for range 90 {
+		w.tick(t)
+	}
+	if all, err := w.store.Live(t.Context()); err != nil || len(all.Records) != 0 {
+		t.Errorf("%d records in the live partition, %v", len(all.Records), err)
+	}
+	before := w.store.Writes()
+	for range 90 {
+		w.tick(t)
+	}
+	if n := w.store.Writes() - before; n != 0 {
+		t.Errorf("idle ticks wrote %d times", n)
+	}
+}
+
+func TestWorkflowThatBothListsMissForAMomentRepeatsNothing(t *testing.T) {
+	w := newWorld(t)
+	w.job("old", "", "")
+	w.tick(t)
+	w.now = w.now.Add(time.Hour)
+	w.job("crm", "", "")
+	w.tick(t)
+	for i := range 20 {
+		w.now = w.now.Add(24 * time.Hour)
+		w.job("crm", fmt.Sprint(i), jobs.Succeeded)
+		w.tick(t)
+	}
+	source := &hiding{Source: w.source, workflow: "crm"}
+	w.Source = source
+	w.source.Fault = on("Page crm", jobs.ErrNotFound)
+	for range 3 {
+		w.tick(t)
+	}
+	w.source.Fault = nil
+	source.workflow = ""
+	for range 20 {
+		w.tick(t)
+	}
+	if n := len(w.published(t)); n != 20 {
+		t.Errorf("published %d events of 20 runs", n)
+	}
+	if state, _ := w.state(t, "crm"); state.Missing != (jobs.Missing{}) {
+		t.Errorf("still missing: %+v", state.Missing)
+	}
+}
+
+func TestNoJobIsAlwaysTheOneThatThrottlingLeavesOut(t *testing.T) {
+	w := newWorld(t)
+	for i := range 6 {
+		w.job("crm", fmt.Sprint(i), jobs.Queued)
+	}
+	w.tick(t)
+	w.job("crm", "5", jobs.Failed)
+	left := 0
+	w.source.Fault = func(string) error {
+		if left--; left < 0 {
+			return jobs.ErrThrottled
+		}
+		return nil
+	}
+	for range 500 { // each tick leaves another one of six
+		left = 5
+		w.tick(t)
+	}
+	expect(t, w.published(t)[6:], "crm/5 FAILED")
+}
+
+func TestRequestCutOffByThrottlingIsNoFailure(t *testing.T) {
+	w := newWorld(t)
+	w.job("crm", "a", jobs.Running)
+	w.job("web", "b", jobs.Running)
+	w.tick(t)
+	w.source.Fault = on("Job crm/a", jobs.ErrThrottled)
+	w.Source = hanging{w.source}
+	for range 20 { // in some of them the other request has been sent
+		if report := w.tick(t); report.Failed != 0 || !report.Throttled {
+			t.Fatalf("report %+v", report)
+		}
+	}
+}
+
+// hanging is Entity Resolution whose answers about the job b never come.
+type hanging struct{ poller.Source }
+
+func (h hanging) Job(ctx context.Context, key jobs.Key) (jobs.Job, error) {
+	if key.Job == "b" {
+		<-ctx.Done()
+		return jobs.Job{}, jobs.ErrUnavailable
+	}
+	return h.Source.Job(ctx, key)
+}
+
+func TestFilterThatCannotBeReadPublishesNoOldRuns(t *testing.T) {
+	w := newWorld(t)
+	for i := range 10 {
+		w.job("crm", fmt.Sprint(i), jobs.Failed)
+	}
+	w.Store = unreadableFilter{w.store}
+	w.tick(t)
+	w.tick(t)
+	expect(t, w.published(t))
+}
+
+// unreadableFilter is a store whose filter item another version has written.
+type unreadableFilter struct{ *fake.Jobs }
+
+func (s unreadableFilter) Live(ctx context.Context) (jobs.Live, error) {
+	live, err := s.Jobs.Live(ctx)
+	live.Filter = jobs.FilterState{Version: 3}
+	return live, err
+}
+
+func TestJobThatAlternatesBetweenActiveStatusesIsPublishedOnceForEach(t *testing.T) {
+	w := newWorld(t)
+	for range 5 {
+		w.job("crm", "a", jobs.Running)
+		w.tick(t)
+		w.job("crm", "a", "STOPPING")
+		w.tick(t)
+	}
+	w.job("crm", "a", jobs.Failed)
+	w.tick(t)
+	expect(t, w.published(t), "crm/a RUNNING", "crm/a STOPPING", "crm/a FAILED")
+}
+
+func TestArchiveThatFailsCausesNoWriteInAnIdleTick(t *testing.T) {
+	w := newWorld(t)
+	w.job("crm", "", "")
+	w.tick(t)
+	w.store.Fault = on("Archive", errors.New("AccessDeniedException"))
+	for i := range 10 {
+		w.now = w.now.Add(time.Second)
+		w.job("crm", fmt.Sprint(i), jobs.Succeeded)
+		w.tick(t)
+	}
+	before := w.store.Writes()
+	w.tick(t)
+	if n := w.store.Writes() - before; n != 0 {
+		t.Errorf("an idle tick wrote %d times", n)
 	}
 }
 

@@ -14,6 +14,7 @@ func (t *tick) note(workflow string, err error) {
 	if err == nil {
 		return
 	}
+	err = t.causeOf(err)
 	switch {
 	case t.outOfTime(err):
 		t.count(func(r *Report) { r.Late = true })
@@ -89,6 +90,22 @@ func (t *tick) checkBudget() error {
 // cut off by it.
 func (t *tick) outOfTime(err error) bool {
 	return errors.Is(err, jobs.ErrLate) || errors.Is(err, jobs.ErrUnavailable) && errors.Is(context.Cause(t.workCtx), jobs.ErrLate)
+}
+
+// causeOf is errThrottledTick for a request that was cut off because another one
+// was throttled, otherwise err.
+func (t *tick) causeOf(err error) error {
+	if errors.Is(err, jobs.ErrUnavailable) && errors.Is(context.Cause(t.workCtx), jobs.ErrThrottled) {
+		return errThrottledTick
+	}
+	return err
+}
+
+// stopped reports whether err ends the tick, and says nothing about the job or the
+// list that was read.
+func (t *tick) stopped(err error) bool {
+	err = t.causeOf(err)
+	return t.outOfTime(err) || errors.Is(err, errThrottledTick) || errors.Is(err, jobs.ErrThrottled)
 }
 
 func (t *tick) count(f func(*Report)) {

@@ -95,6 +95,8 @@ func TestFailedWriteIsReported(t *testing.T) {
 		w.now = w.now.Add(time.Second)
 		prepare(w)
 		w.store.Fault = on(op, broken)
+		for op == "DeleteWorkflow" && w.tick(t).Complete() { // it has to be missing for ten minutes
+		}
 		if r := w.tick(t); r.Failed != 1 || r.Complete() || len(r.Problems) != 1 || !strings.Contains(r.Problems[0], "throttled") {
 			t.Errorf("%s: report %+v", op, r)
 		}

@@ -129,16 +129,15 @@ func (p *Poller) Track(ctx context.Context, key jobs.Key) (Report, error) {
 		}
 		record = jobs.Record{Job: jobs.Job{Key: key}, ARN: arn}
 	}
-	tracked := !p.Watched.Has(key.Workflow)
 	work := func() error {
-		if record.Open() && record.Version > 0 && record.Tracked != tracked {
-			record.Tracked = tracked
+		if record.Open() && record.Version > 0 && !record.Tracked {
+			record.Tracked = true
 			if err := t.save(ctx, record); err != nil {
 				return err
 			}
 			record, _ = t.stored(key)
 		}
-		record.Tracked = tracked
+		record.Tracked = true
 		return t.observe(ctx, record, nil)
 	}
 	if err := t.isolate(key.Workflow, work); err != nil && !errors.Is(err, jobs.ErrConflict) {
