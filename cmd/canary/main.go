@@ -87,9 +87,9 @@ func find(ctx context.Context, client *cloudformation.Client, stack string) (dep
 		return d, fmt.Errorf("stack %s is not a stack of the notifier: it has no outputs PollerFunction and DeliveriesTable", stack)
 	}
 	switch {
-	case parameters["SlackTokenParameter"] != "":
+	case parameters["SlackTokenParameterName"] != "":
 		d.destinations = append(d.destinations, slack.NewBot(slack.BotOptions{Channel: parameters["SlackChannel"]}).ID())
-	case parameters["SlackWebhookParameter"] != "":
+	case parameters["SlackWebhookParameterName"] != "":
 		d.destinations = append(d.destinations, slack.NewWebhook(slack.WebhookOptions{}).ID())
 	}
 	from, recipients, err := email.ParseAddresses(parameters["EmailFrom"], parameters["EmailTo"])

@@ -14,7 +14,7 @@ func TestTemplateAndBinariesDeliverAJobOnBothChannels(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	c, err := Deploy(ctx, Options{
-		Parameters: map[string]string{"SlackChannel": SlackChannel, "SlackTokenParameter": TokenParameter,
+		Parameters: map[string]string{"SlackChannel": SlackChannel, "SlackTokenParameterName": TokenParameter,
 			"EmailFrom": EmailFrom, "EmailTo": "a@example.com,b@example.com"},
 		Problem: func(err error) { t.Error(err) },
 		Log:     func(name, line string) { t.Logf("%s: %s", name, line) },
@@ -72,7 +72,7 @@ func TestWebhookGetsOnlyTheTerminalStatusOnce(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	c, err := Deploy(ctx, Options{
-		Parameters: map[string]string{"SlackWebhookParameter": URLParameter},
+		Parameters: map[string]string{"SlackWebhookParameterName": URLParameter},
 		Problem:    func(err error) { t.Error(err) },
 	})
 	if err != nil {

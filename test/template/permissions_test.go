@@ -93,10 +93,10 @@ func TestRolesHaveExactlyTheirPermissionsInEveryPartition(t *testing.T) {
 
 func TestNotifierMayReadOnlyTheConfiguredSecret(t *testing.T) {
 	for _, c := range []struct{ parameter, name, want string }{
-		{"SlackTokenParameter", "token", "parameter/token"},
-		{"SlackTokenParameter", "/team/token", "parameter/team/token"},
-		{"SlackWebhookParameter", "webhook", "parameter/webhook"},
-		{"SlackWebhookParameter", "/team/slack/webhook", "parameter/team/slack/webhook"},
+		{"SlackTokenParameterName", "token", "parameter/token"},
+		{"SlackTokenParameterName", "/team/token", "parameter/team/token"},
+		{"SlackWebhookParameterName", "webhook", "parameter/webhook"},
+		{"SlackWebhookParameterName", "/team/slack/webhook", "parameter/team/slack/webhook"},
 	} {
 		s := deploy(t, "us-east-1", map[string]string{c.parameter: c.name})
 		var read []string
