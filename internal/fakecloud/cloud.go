@@ -61,6 +61,7 @@ type Options struct {
 	Log        func(name, line string)      // receives what the functions write
 	Problem    func(error)                  // receives the errors of failed invocations
 	Bootstraps map[string]string            // folders with prebuilt executables by logical ID; built when empty
+	Version    string                       // that is built; empty: as the Makefile names it
 	Env        map[string]map[string]string // more environment by logical ID
 }
 
@@ -103,7 +104,7 @@ func Deploy(ctx context.Context, o Options) (cloud *Cloud, err error) {
 		}
 	}
 	progress("building the two functions")
-	dirs, err := bootstraps(ctx, c, o.Bootstraps)
+	dirs, err := bootstraps(ctx, c, o)
 	if err != nil {
 		return nil, err
 	}
@@ -262,7 +263,7 @@ func (c *Cloud) CloseConnections() int {
 }
 
 // bootstraps builds the functions with the Makefile's targets.
-func bootstraps(ctx context.Context, c *Cloud, prebuilt map[string]string) (map[string]string, error) {
+func bootstraps(ctx context.Context, c *Cloud, o Options) (map[string]string, error) {
 	dirs := make(map[string]string)
 	root, err := sam.Root()
 	if err != nil {
@@ -272,7 +273,7 @@ func bootstraps(ctx context.Context, c *Cloud, prebuilt map[string]string) (map[
 		return nil, err
 	}
 	for _, id := range []string{"PollerFunction", "NotifierFunction"} {
-		if dirs[id] = prebuilt[id]; dirs[id] != "" {
+		if dirs[id] = o.Bootstraps[id]; dirs[id] != "" {
 			continue
 		}
 		dir, err := os.MkdirTemp("", "bootstrap-")
@@ -280,14 +281,31 @@ func bootstraps(ctx context.Context, c *Cloud, prebuilt map[string]string) (map[
 			return nil, fmt.Errorf("building %s: %w", id, err)
 		}
 		c.closers = append(c.closers, func() { _ = os.RemoveAll(dir) })
-		cmd := exec.CommandContext(ctx, "make", "-s", "build-"+id, "ARTIFACTS_DIR="+dir, "GOARCH="+runtime.GOARCH)
-		cmd.Dir = root
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("building %s: %w: %s", id, err, out)
+		if err := Build(ctx, id, dir, o.Version); err != nil {
+			return nil, err
 		}
 		dirs[id] = dir
 	}
 	return dirs, nil
+}
+
+// Build builds a function, by its logical ID, for this machine with the Makefile's
+// target. Without a version, the Makefile chooses it.
+func Build(ctx context.Context, id, dir, version string) error {
+	root, err := sam.Root()
+	if err != nil {
+		return err
+	}
+	arguments := []string{"-s", "build-" + id, "ARTIFACTS_DIR=" + dir, "GOARCH=" + runtime.GOARCH}
+	if version != "" {
+		arguments = append(arguments, "VERSION="+version)
+	}
+	cmd := exec.CommandContext(ctx, "make", arguments...)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building %s: %w: %s", id, err, out)
+	}
+	return nil
 }
 
 // statSources makes test results depend on the functions' sources: `go test`
