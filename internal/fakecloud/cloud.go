@@ -63,6 +63,10 @@ type Options struct {
 	Bootstraps map[string]string            // folders with prebuilt executables by logical ID; built when empty
 	Version    string                       // that is built; empty: as the Makefile names it
 	Env        map[string]map[string]string // more environment by logical ID
+	// Emulated runs the functions under AWS's Runtime Interface Emulator. The
+	// cloud's Poller and Notifier, which can be frozen and killed, then serve no
+	// event.
+	Emulated bool
 }
 
 // Cloud is a deployed product.
@@ -77,6 +81,8 @@ type Cloud struct {
 
 	SlackURL string // base URL of the fake Slack
 	ProxyURL string // AWS_ENDPOINT_URL for the cloud's clients
+
+	poller, notifier fakeaws.Function // what serves the events
 
 	config    aws.Config
 	stop      context.CancelFunc
@@ -144,7 +150,9 @@ func Deploy(ctx context.Context, o Options) (cloud *Cloud, err error) {
 	if c.Notifier, err = c.function(ctx, "NotifierFunction", dirs, extra, o); err != nil {
 		return nil, err
 	}
-	c.Proxy.Functions = map[string]*fakelambda.Function{c.Poller.Name: c.Poller, c.Notifier.Name: c.Notifier}
+	if err := c.host(ctx, o.Emulated); err != nil {
+		return nil, err
+	}
 	if err := c.subscribe(ctx); err != nil {
 		return nil, err
 	}
@@ -177,7 +185,7 @@ func (c *Cloud) Tick(ctx context.Context) (string, error) {
 
 // Poll invokes the poller with a payload and returns its report.
 func (c *Cloud) Poll(ctx context.Context, payload string) (string, error) {
-	body, err := c.Poller.Invoke(ctx, []byte(payload))
+	body, err := c.poller.Invoke(ctx, []byte(payload))
 	return string(body), err
 }
 
@@ -413,6 +421,23 @@ func (c *Cloud) function(ctx context.Context, id string, dirs map[string]string,
 	return f, nil
 }
 
+// host chooses what serves the events of the two functions.
+func (c *Cloud) host(ctx context.Context, emulated bool) error {
+	c.poller, c.notifier = c.Poller, c.Notifier
+	if emulated {
+		for function, served := range map[*fakelambda.Function]*fakeaws.Function{c.Poller: &c.poller, c.Notifier: &c.notifier} {
+			emulator, err := fakelambda.Emulate(ctx, function)
+			if err != nil {
+				return err
+			}
+			c.closers = append(c.closers, emulator.Close)
+			*served = emulator
+		}
+	}
+	c.Proxy.Functions = map[string]fakeaws.Function{c.Poller.Name: c.poller, c.Notifier.Name: c.notifier}
+	return nil
+}
+
 // subscribe creates a rule of its own on the bus, as any subscriber can.
 func (c *Cloud) subscribe(ctx context.Context) error {
 	queues := sqs.NewFromConfig(c.config)
@@ -460,7 +485,7 @@ func (c *Cloud) mapSources(ctx context.Context, problem func(error)) error {
 			return fmt.Errorf("finding the queue %s: %w", arn, err)
 		}
 		source := &fakeaws.EventSource{SQS: queues, QueueURL: aws.ToString(url.QueueUrl), QueueARN: arn,
-			BatchSize: aws.ToInt32(m.BatchSize), Function: c.Notifier, Problem: problem}
+			BatchSize: aws.ToInt32(m.BatchSize), Function: c.notifier, Problem: problem}
 		c.running.Go(func() { source.Run(polling) })
 	}
 	return nil

@@ -3,6 +3,7 @@ package fakecloud
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -10,14 +11,17 @@ import (
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
+// The functions run under AWS's Runtime Interface Emulator.
 func TestTemplateAndBinariesDeliverAJobOnBothChannels(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
+	var emulated emulated
 	c, err := Deploy(ctx, Options{
+		Emulated: true,
 		Parameters: map[string]string{"SlackChannel": SlackChannel, "SlackTokenParameterName": TokenParameter,
 			"EmailFrom": EmailFrom, "EmailTo": "a@example.com,b@example.com"},
 		Problem: func(err error) { t.Error(err) },
-		Log:     func(name, line string) { t.Logf("%s: %s", name, line) },
+		Log:     func(name, line string) { emulated.note(name, line); t.Logf("%s: %s", name, line) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -66,12 +70,34 @@ func TestTemplateAndBinariesDeliverAJobOnBothChannels(t *testing.T) {
 		t.Errorf("%d events (%v), want 3", len(all), err)
 	}
 	t.Log(c.Proxy.Calls())
+	if report, err := c.Poll(ctx, `{"canary":"unknown"}`); err == nil || !strings.Contains(err.Error(), "neither check") {
+		t.Errorf("a request that the poller refuses gives %s (%v)", report, err)
+	}
+	if !emulated.ran("poller") || !emulated.ran("notifier") {
+		t.Error("a function did not run under the emulator")
+	}
+}
+
+// emulated notes which functions write the line that the emulator writes before
+// each event.
+type emulated struct{ functions sync.Map }
+
+func (e *emulated) note(function, line string) {
+	if strings.HasPrefix(line, "START RequestId: ") {
+		e.functions.Store(function, true)
+	}
+}
+
+func (e *emulated) ran(function string) bool {
+	_, ok := e.functions.Load(function)
+	return ok
 }
 
 func TestWebhookGetsOnlyTheTerminalStatusOnce(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	c, err := Deploy(ctx, Options{
+		Emulated:   true,
 		Parameters: map[string]string{"SlackWebhookParameterName": URLParameter},
 		Problem:    func(err error) { t.Error(err) },
 	})
