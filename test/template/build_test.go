@@ -103,6 +103,65 @@ func TestMakeBuildsABootstrapForTheGivenArchitecture(t *testing.T) {
 	}
 }
 
+func TestEnvironmentDoesNotChangeTheArchitecture(t *testing.T) {
+	artifacts := t.TempDir()
+	make := command(t, "make", "-s", "build-PollerFunction", "ARTIFACTS_DIR="+artifacts)
+	make.Env = append(make.Env, "GOARCH=amd64", "GOOS=darwin")
+	if out, err := make.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	file, err := elf.Open(filepath.Join(artifacts, "bootstrap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if file.Machine != elf.EM_AARCH64 {
+		t.Errorf("the function is built for %v", file.Machine)
+	}
+}
+
+// The second build is made from a copy in another folder, as another person's
+// clone is.
+func TestBuildsOfOneVersionAreByteIdentical(t *testing.T) {
+	root, err := sam.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	clone := t.TempDir()
+	for _, name := range []string{"functions", "internal"} {
+		if err := os.CopyFS(filepath.Join(clone, name), os.DirFS(filepath.Join(root, name))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"Makefile", "go.mod", "go.sum"} {
+		if err := os.WriteFile(filepath.Join(clone, name), []byte(readFromRoot(t, name)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	build := func(dir, function, version string) string {
+		artifacts := t.TempDir()
+		make := command(t, "make", "-s", "build-"+function, "ARTIFACTS_DIR="+artifacts, "VERSION="+version)
+		make.Dir = dir
+		if out, err := make.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		body, err := os.ReadFile(filepath.Join(artifacts, "bootstrap"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(body)
+	}
+	for _, function := range []string{"PollerFunction", "NotifierFunction"} {
+		first := build(root, function, "v1.2.3")
+		if first != build(clone, function, "v1.2.3") {
+			t.Errorf("two builds of %s differ", function)
+		}
+		if !strings.Contains(first, "v1.2.3") || first == build(root, function, "v1.2.4") {
+			t.Errorf("%s does not hold its version", function)
+		}
+	}
+}
+
 func TestMakeHelpListsEveryTarget(t *testing.T) {
 	out, err := command(t, "make", "--no-print-directory").Output() // help is the default
 	if err != nil {

@@ -148,6 +148,7 @@ var callers = map[string]string{
 	"functions/notifier/": "NotifierRole", "internal/notify/": "NotifierRole",
 	"internal/dynamodb/deliveries.go": "NotifierRole", "internal/dynamodb/limits.go": "NotifierRole", "internal/dynamodb/outages.go": "NotifierRole", "internal/sqs/": "NotifierRole",
 	"internal/secret/": "NotifierRole", "internal/slack/": "NotifierRole", "internal/email/": "NotifierRole",
+	"internal/deployment/": "the credentials of the person who runs a command",
 }
 
 func TestRolesAllowExactlyTheCallsOfTheirCode(t *testing.T) {
