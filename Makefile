@@ -106,7 +106,7 @@ release: sbom ## Write a release to .build/release: zips, template, bills of mat
 
 .PHONY: deploy
 deploy: ## Build and deploy with AWS SAM, asking for each parameter
-	@for tool in sam aws; do command -v $$tool >/dev/null || { echo "deploy: $$tool is not installed: see \"Deploy\" in README.md"; exit 1; }; done
+	@command -v sam >/dev/null || { echo 'deploy: the AWS SAM CLI is not installed: see "Deploy" in README.md'; exit 1; }
 	@rm -rf .aws-sam/build
 	sam build
 	@for function in PollerFunction NotifierFunction; do \

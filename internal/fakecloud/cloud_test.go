@@ -39,7 +39,19 @@ func TestTemplateAndBinariesDeliverAJobOnBothChannels(t *testing.T) {
 	tick()
 	time.Sleep(1100 * time.Millisecond)
 	job := jobs.Job{Key: jobs.Key{Workflow: "crm", Job: "4f2a"}, Type: "BATCH"}
-	for _, status := range []jobs.Status{jobs.Queued, jobs.Running, jobs.Failed} {
+	// Each status is awaited before the next: a message that the fake Slack
+	// refuses as too early would be superseded while it waits.
+	await := func(what string, done func() bool) {
+		t.Helper()
+		for !done() {
+			select {
+			case <-ctx.Done():
+				t.Fatalf("not seen: %s", what)
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}
+	for i, status := range []jobs.Status{jobs.Queued, jobs.Running, jobs.Failed} {
 		job.Status = status
 		if status == jobs.Running {
 			job.StartTime = time.Now()
@@ -49,13 +61,16 @@ func TestTemplateAndBinariesDeliverAJobOnBothChannels(t *testing.T) {
 		}
 		c.EntityResolution.Put(job)
 		tick()
+		await(string(status)+" in Slack", func() bool { return len(c.Slack.Messages()) > i })
 	}
 	tick()
-	deadline := time.Now().Add(20 * time.Second)
-	for time.Now().Before(deadline) && (len(c.Slack.Messages()) < 3 || len(c.Proxy.Emails()) < 2) {
-		time.Sleep(50 * time.Millisecond)
+	await("two emails", func() bool { return len(c.Proxy.Emails()) > 1 })
+	for _, queue := range []string{"SlackQueue", "EmailQueue"} {
+		await(queue+" is empty", func() bool {
+			n, err := c.QueueLength(ctx, queue)
+			return err == nil && n == 0
+		})
 	}
-	time.Sleep(time.Second)
 	for _, m := range c.Slack.Log() {
 		t.Logf("%+v", m)
 	}

@@ -162,6 +162,43 @@ func TestBuildsOfOneVersionAreByteIdentical(t *testing.T) {
 	}
 }
 
+func TestMakeDeployStopsWhenTheBuildLeftNoBootstrap(t *testing.T) {
+	for name, c := range map[string]struct {
+		build    string // what `sam build` does
+		deployed bool
+	}{
+		"a good build":       {"mkdir -p .aws-sam/build/PollerFunction .aws-sam/build/NotifierFunction && touch bootstrap && chmod +x bootstrap && cp bootstrap .aws-sam/build/PollerFunction && cp bootstrap .aws-sam/build/NotifierFunction", true},
+		"no notifier":        {"mkdir -p .aws-sam/build/PollerFunction && touch .aws-sam/build/PollerFunction/bootstrap && chmod +x .aws-sam/build/PollerFunction/bootstrap", false},
+		"an earlier build":   {"true", false},
+		"a build that fails": {"false", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for path, body := range map[string]string{
+				"Makefile": readFromRoot(t, "Makefile"),
+				"bin/sam":  "#!/bin/sh\nif [ \"$1\" = deploy ]; then touch deployed; exit; fi\n" + c.build + "\n",
+				".aws-sam/build/PollerFunction/bootstrap":   "left by an earlier build",
+				".aws-sam/build/NotifierFunction/bootstrap": "left by an earlier build",
+			} {
+				if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, path)), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(dir, path), []byte(body), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			deploy := command(t, "make", "-s", "deploy")
+			deploy.Dir = dir
+			deploy.Env = append(deploy.Env, "PATH="+filepath.Join(dir, "bin")+":"+os.Getenv("PATH"))
+			out, err := deploy.CombinedOutput()
+			_, missing := os.Stat(filepath.Join(dir, "deployed"))
+			if deployed := missing == nil; deployed != c.deployed || (err == nil) != c.deployed {
+				t.Errorf("deployed: %v, want %v (%v)\n%s", deployed, c.deployed, err, out)
+			}
+		})
+	}
+}
+
 func TestMakeHelpListsEveryTarget(t *testing.T) {
 	out, err := command(t, "make", "--no-print-directory").Output() // help is the default
 	if err != nil {
