@@ -93,7 +93,7 @@ func TestSmokeChecksADeployedStack(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		var out strings.Builder
-		if run(ctx, saved, samconfig, &out) || !strings.Contains(out.String(), "FAILED  channels   no test message arrived at slack:"+fakecloud.SlackChannel+".") {
+		if run(ctx, saved, samconfig, &out) || !strings.Contains(out.String(), "FAILED  channels   the test message was not received after ") || !strings.Contains(out.String(), ": slack:"+fakecloud.SlackChannel+".") {
 			t.Errorf("the output is\n%s", out.String())
 		}
 	})

@@ -32,6 +32,7 @@ func (s Stack) SendCanary(ctx context.Context) (string, error) {
 // AwaitCanary calls received once for each destination, when it has received the
 // canary. Its error names the destinations that have not when ctx ends.
 func (s Stack) AwaitCanary(ctx context.Context, id string, received func(destination string)) error {
+	begin := time.Now()
 	client := dynamodb.NewFromConfig(s.cfg)
 	key := notify.KeyOf(event.Event{DetailType: event.Canary, Detail: event.Detail{TransitionID: id}}, "")
 	waiting := slices.Clone(s.Destinations)
@@ -58,9 +59,9 @@ func (s Stack) AwaitCanary(ctx context.Context, id string, received func(destina
 		select {
 		case <-time.After(500 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("no test message arrived at %s. The notifier's log has the reason (\"notification failed\"): "+
+			return fmt.Errorf("the test message was not received after %.0f s: %s. The notifier's log has the reason (\"notification failed\"): "+
 				"aws logs tail /aws/lambda/%s-notifier --since 5m. Without an entry there, check the rules, the queues and the event source mappings",
-				strings.Join(waiting, ", "), s.Name)
+				time.Since(begin).Seconds(), strings.Join(waiting, ", "), s.Name)
 		}
 	}
 }
