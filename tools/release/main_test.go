@@ -16,7 +16,7 @@ import (
 	"github.com/idmapping/notifier/internal/fakecloud/sam"
 )
 
-// make runs a target of the Makefile with the environment that may disturb it.
+// runMake runs a target of the Makefile in an environment that may disturb it.
 func runMake(t *testing.T, arguments ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "make", append([]string{"-s"}, arguments...)...)
