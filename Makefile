@@ -5,9 +5,11 @@ PYTHON ?= python3
 
 # `sam build` sets it; the default is .build/<LogicalId>.
 ARTIFACTS_DIR ?= .build/$(@:build-%=%)
-GOARCH ?= arm64
+# GOARCH counts on the command line only: in the environment it is about other
+# programs, and the functions in the template are arm64.
+ARCHITECTURE = $(if $(filter command,$(origin GOARCH)),$(GOARCH),arm64)
 FUZZTIME ?= 10s
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+VERSION ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo dev)
 
 # A venv with system packages may lack the cfn-lint script, so it runs as a module.
 CFN_LINT = .venv/bin/python -c 'import sys; from cfnlint.runner import main; sys.exit(main())'
@@ -55,10 +57,9 @@ vulncheck: ## Check what the functions call for known vulnerabilities
 	exit $$code
 
 .PHONY: sbom
-sbom: ## Write the functions' software bills of materials (CycloneDX) to .build
-	@mkdir -p .build
-	$(TOOL) cyclonedx-gomod app -json -licenses=false -output .build/poller.cdx.json -main functions/poller .
-	$(TOOL) cyclonedx-gomod app -json -licenses=false -output .build/notifier.cdx.json -main functions/notifier .
+sbom: build ## Write the functions' software bills of materials (CycloneDX) to .build
+	$(TOOL) cyclonedx-gomod bin -std -json -noserial -notimestamp -version "$(VERSION)" -output .build/poller.cdx.json .build/PollerFunction/bootstrap
+	$(TOOL) cyclonedx-gomod bin -std -json -noserial -notimestamp -version "$(VERSION)" -output .build/notifier.cdx.json .build/NotifierFunction/bootstrap
 
 .PHONY: fmt
 fmt: ## Format the code
@@ -95,17 +96,31 @@ build-NotifierFunction: ## Build the notifier in ARTIFACTS_DIR (GOARCH=amd64 for
 # lambda.norpc leaves out net/rpc, which only the retired go1.x runtime needs,
 # and with it a third of the binary.
 define bootstrap
-	CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) $(GO) build -trimpath -buildvcs=false -tags lambda.norpc \
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCHITECTURE) $(GO) build -trimpath -buildvcs=false -tags lambda.norpc \
 		-ldflags "-s -w -buildid= -X main.version=$(VERSION)" -o "$(ARTIFACTS_DIR)/bootstrap" $(1)
 endef
 
+.PHONY: release
+release: sbom ## Write a release to .build/release: zips, template, bills of materials, checksums
+	@$(GO) run ./tools/release -version "$(VERSION)"
+
 .PHONY: deploy
 deploy: ## Build and deploy with AWS SAM, asking for each parameter
-	sam build && sam deploy --guided
+	@command -v sam >/dev/null || { echo 'deploy: the AWS SAM CLI is not installed: see "Deploy" in README.md'; exit 1; }
+	@rm -rf .aws-sam/build
+	sam build
+	@for function in PollerFunction NotifierFunction; do \
+		test -x .aws-sam/build/$$function/bootstrap || { echo "deploy: sam build left no bootstrap of $$function: nothing is deployed"; exit 1; }; \
+	done
+	sam deploy --guided
+
+.PHONY: smoke
+smoke: ## Check a deployed stack within a minute (STACK=name, else the saved one)
+	@STACK="$(STACK)" $(GO) run ./cmd/smoke
 
 .PHONY: canary
-canary: ## Send a test message through a deployed stack and wait for its delivery (STACK=name)
-	@$(GO) run ./cmd/canary -stack "$(STACK)"
+canary: ## Send a test message through a deployed stack and wait for its delivery (STACK=name, else the saved one)
+	@STACK="$(STACK)" $(GO) run ./cmd/canary
 
 .PHONY: venv
 venv: .venv/.installed ## Install the tests' and the demo's Python packages in .venv

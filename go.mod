@@ -3,6 +3,7 @@ module github.com/idmapping/notifier
 go 1.26.0
 
 require (
+	github.com/BurntSushi/toml v1.6.0
 	github.com/aws/aws-lambda-go v1.55.1
 	github.com/aws/aws-sdk-go-v2 v1.47.7
 	github.com/aws/aws-sdk-go-v2/config v1.33.15
@@ -14,6 +15,7 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/lambda v1.114.2
 	github.com/aws/aws-sdk-go-v2/service/s3 v1.114.8
 	github.com/aws/aws-sdk-go-v2/service/sesv2 v1.74.0 // newest without a schema table that is built at every start
+	github.com/aws/aws-sdk-go-v2/service/sns v1.47.9
 	github.com/aws/aws-sdk-go-v2/service/sqs v1.48.1 // newest without a schema table that is built at every start
 	github.com/aws/aws-sdk-go-v2/service/ssm v1.79.3 // newest without a schema table that is built at every start
 	github.com/aws/smithy-go v1.28.8

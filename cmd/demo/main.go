@@ -51,7 +51,7 @@ func run(ctx context.Context, keep, verbose bool) error {
 	p := &printer{begin: time.Now()}
 	options := fakecloud.Options{
 		Parameters: map[string]string{
-			"SlackChannel": fakecloud.SlackChannel, "SlackTokenParameter": fakecloud.TokenParameter, "SlackMention": "S0DATATEAM",
+			"SlackChannel": fakecloud.SlackChannel, "SlackTokenParameterName": fakecloud.TokenParameter, "SlackMention": "S0DATATEAM",
 			"EmailFrom": fakecloud.EmailFrom, "EmailTo": strings.Join(recipients, ","),
 		},
 		Progress: func(text string) { p.line("setting up", "", text) },

@@ -13,7 +13,7 @@ import (
 	"github.com/idmapping/notifier/internal/slack"
 )
 
-var errNoDestination = errors.New("there is nowhere to send to: set SlackChannel with SlackTokenParameter, or SlackWebhookParameter, or EmailFrom with EmailTo")
+var errNoDestination = errors.New("there is nowhere to send to: set SlackChannel with SlackTokenParameterName, or SlackWebhookParameterName, or EmailFrom with EmailTo")
 
 // slackChannel sends to one Slack channel, with a bot token or with an incoming
 // webhook.
@@ -32,11 +32,11 @@ func slackChannel(env *config.Reader, cfg aws.Config, limits notify.RateLimits) 
 	edit, thread, broadcast := env.Bool("SLACK_EDIT", true), env.Bool("SLACK_THREAD", true), env.Bool("SLACK_BROADCAST", true)
 	switch {
 	case token != "" && webhook != "":
-		env.Wrong(errors.New("SlackTokenParameter and SlackWebhookParameter are both set: set one, a bot token or an incoming webhook"))
+		env.Wrong(errors.New("SlackTokenParameterName and SlackWebhookParameterName are both set: set one, a bot token or an incoming webhook"))
 	case token != "" && channel == "":
-		env.Wrong(errors.New("SlackTokenParameter is set without SlackChannel: give the channel's ID, such as C0123456789"))
+		env.Wrong(errors.New("SlackTokenParameterName is set without SlackChannel: give the channel's ID, such as C0123456789"))
 	case token == "" && channel != "":
-		env.Wrong(errors.New("SlackChannel is set without SlackTokenParameter: name the SSM parameter that holds the bot token; a webhook posts only to the channel that it was made for"))
+		env.Wrong(errors.New("SlackChannel is set without SlackTokenParameterName: name the SSM parameter that holds the bot token; a webhook posts only to the channel that it was made for"))
 	case token != "":
 		if len(c.Filter.Only) == 0 {
 			c.Filter.All = true // a card shows every status and is still one message

@@ -17,13 +17,17 @@ import (
 	"github.com/idmapping/notifier/internal/sqs"
 )
 
+// version is the release or commit that the Makefile builds (-X main.version).
+var version = "dev"
+
 func main() {
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stdout, nil)))
 	n, err := newNotifier()
 	if err != nil {
-		slog.Error("the notifier cannot start", "problems", strings.Split(err.Error(), "\n"))
+		slog.Error("the notifier cannot start", "version", version, "problems", strings.Split(err.Error(), "\n"))
 		os.Exit(1)
 	}
+	slog.Info("notifier started", "version", version)
 	lambda.Start(sqs.Handler(n))
 }
 
@@ -37,5 +41,5 @@ func newNotifier() (*notify.Notifier, error) {
 		env.Wrong(errNoDestination)
 	}
 	metrics := emf.Writer{Out: os.Stdout, Stack: env.Text("STACK_NAME")}
-	return &notify.Notifier{Channels: channels, Deliveries: deliveries, Queue: sqs.New(cfg), Metrics: metrics.Put}, env.Err()
+	return &notify.Notifier{Channels: channels, Deliveries: deliveries, Queue: sqs.New(cfg), Metrics: metrics.Put, Version: version}, env.Err()
 }

@@ -19,13 +19,17 @@ import (
 	"github.com/idmapping/notifier/internal/poller"
 )
 
+// version is the release or commit that the Makefile builds (-X main.version).
+var version = "dev"
+
 func main() {
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stdout, nil)))
 	p, err := newPoller()
 	if err != nil {
-		slog.Error("the poller cannot start", "problems", strings.Split(err.Error(), "\n"))
+		slog.Error("the poller cannot start", "version", version, "problems", strings.Split(err.Error(), "\n"))
 		os.Exit(1)
 	}
+	slog.Info("poller started", "version", version)
 	lambda.Start(p.Handle)
 }
 
@@ -46,6 +50,7 @@ func newPoller() (*poller.Poller, error) {
 		Store:     dynamodb.Jobs{Client: awsdynamodb.NewFromConfig(cfg), Table: table, Retention: retention},
 		Publisher: eventbridge.New(cfg, bus, stack),
 		Watched:   watched,
+		Version:   version,
 		Metrics:   emf.Writer{Out: os.Stdout, Stack: stack}.Put,
 	}, nil
 }

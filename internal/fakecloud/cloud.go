@@ -61,7 +61,12 @@ type Options struct {
 	Log        func(name, line string)      // receives what the functions write
 	Problem    func(error)                  // receives the errors of failed invocations
 	Bootstraps map[string]string            // folders with prebuilt executables by logical ID; built when empty
+	Version    string                       // that is built; empty: as the Makefile names it
 	Env        map[string]map[string]string // more environment by logical ID
+	// Emulated runs the functions under AWS's Runtime Interface Emulator. The
+	// cloud's Poller and Notifier, which can be frozen and killed, then serve no
+	// event.
+	Emulated bool
 }
 
 // Cloud is a deployed product.
@@ -76,6 +81,8 @@ type Cloud struct {
 
 	SlackURL string // base URL of the fake Slack
 	ProxyURL string // AWS_ENDPOINT_URL for the cloud's clients
+
+	poller, notifier fakeaws.Function // what serves the events
 
 	config    aws.Config
 	stop      context.CancelFunc
@@ -103,7 +110,7 @@ func Deploy(ctx context.Context, o Options) (cloud *Cloud, err error) {
 		}
 	}
 	progress("building the two functions")
-	dirs, err := bootstraps(ctx, c, o.Bootstraps)
+	dirs, err := bootstraps(ctx, c, o)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +150,9 @@ func Deploy(ctx context.Context, o Options) (cloud *Cloud, err error) {
 	if c.Notifier, err = c.function(ctx, "NotifierFunction", dirs, extra, o); err != nil {
 		return nil, err
 	}
-	c.Proxy.Functions = map[string]*fakelambda.Function{c.Poller.Name: c.Poller, c.Notifier.Name: c.Notifier}
+	if err := c.host(ctx, o.Emulated); err != nil {
+		return nil, err
+	}
 	if err := c.subscribe(ctx); err != nil {
 		return nil, err
 	}
@@ -176,7 +185,7 @@ func (c *Cloud) Tick(ctx context.Context) (string, error) {
 
 // Poll invokes the poller with a payload and returns its report.
 func (c *Cloud) Poll(ctx context.Context, payload string) (string, error) {
-	body, err := c.Poller.Invoke(ctx, []byte(payload))
+	body, err := c.poller.Invoke(ctx, []byte(payload))
 	return string(body), err
 }
 
@@ -262,7 +271,7 @@ func (c *Cloud) CloseConnections() int {
 }
 
 // bootstraps builds the functions with the Makefile's targets.
-func bootstraps(ctx context.Context, c *Cloud, prebuilt map[string]string) (map[string]string, error) {
+func bootstraps(ctx context.Context, c *Cloud, o Options) (map[string]string, error) {
 	dirs := make(map[string]string)
 	root, err := sam.Root()
 	if err != nil {
@@ -272,7 +281,7 @@ func bootstraps(ctx context.Context, c *Cloud, prebuilt map[string]string) (map[
 		return nil, err
 	}
 	for _, id := range []string{"PollerFunction", "NotifierFunction"} {
-		if dirs[id] = prebuilt[id]; dirs[id] != "" {
+		if dirs[id] = o.Bootstraps[id]; dirs[id] != "" {
 			continue
 		}
 		dir, err := os.MkdirTemp("", "bootstrap-")
@@ -280,14 +289,31 @@ func bootstraps(ctx context.Context, c *Cloud, prebuilt map[string]string) (map[
 			return nil, fmt.Errorf("building %s: %w", id, err)
 		}
 		c.closers = append(c.closers, func() { _ = os.RemoveAll(dir) })
-		cmd := exec.CommandContext(ctx, "make", "-s", "build-"+id, "ARTIFACTS_DIR="+dir, "GOARCH="+runtime.GOARCH)
-		cmd.Dir = root
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("building %s: %w: %s", id, err, out)
+		if err := Build(ctx, id, dir, o.Version); err != nil {
+			return nil, err
 		}
 		dirs[id] = dir
 	}
 	return dirs, nil
+}
+
+// Build builds a function, by its logical ID, for this machine with the Makefile's
+// target. Without a version, the Makefile chooses it.
+func Build(ctx context.Context, id, dir, version string) error {
+	root, err := sam.Root()
+	if err != nil {
+		return err
+	}
+	arguments := []string{"-s", "build-" + id, "ARTIFACTS_DIR=" + dir, "GOARCH=" + runtime.GOARCH}
+	if version != "" {
+		arguments = append(arguments, "VERSION="+version)
+	}
+	cmd := exec.CommandContext(ctx, "make", arguments...)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building %s: %w: %s", id, err, out)
+	}
+	return nil
 }
 
 // statSources makes test results depend on the functions' sources: `go test`
@@ -395,6 +421,23 @@ func (c *Cloud) function(ctx context.Context, id string, dirs map[string]string,
 	return f, nil
 }
 
+// host chooses what serves the events of the two functions.
+func (c *Cloud) host(ctx context.Context, emulated bool) error {
+	c.poller, c.notifier = c.Poller, c.Notifier
+	if emulated {
+		for function, served := range map[*fakelambda.Function]*fakeaws.Function{c.Poller: &c.poller, c.Notifier: &c.notifier} {
+			emulator, err := fakelambda.Emulate(ctx, function)
+			if err != nil {
+				return err
+			}
+			c.closers = append(c.closers, emulator.Close)
+			*served = emulator
+		}
+	}
+	c.Proxy.Functions = map[string]fakeaws.Function{c.Poller.Name: c.poller, c.Notifier.Name: c.notifier}
+	return nil
+}
+
 // subscribe creates a rule of its own on the bus, as any subscriber can.
 func (c *Cloud) subscribe(ctx context.Context) error {
 	queues := sqs.NewFromConfig(c.config)
@@ -442,7 +485,7 @@ func (c *Cloud) mapSources(ctx context.Context, problem func(error)) error {
 			return fmt.Errorf("finding the queue %s: %w", arn, err)
 		}
 		source := &fakeaws.EventSource{SQS: queues, QueueURL: aws.ToString(url.QueueUrl), QueueARN: arn,
-			BatchSize: aws.ToInt32(m.BatchSize), Function: c.Notifier, Problem: problem}
+			BatchSize: aws.ToInt32(m.BatchSize), Function: c.notifier, Problem: problem}
 		c.running.Go(func() { source.Run(polling) })
 	}
 	return nil

@@ -3,6 +3,7 @@ package fakecloud
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -10,14 +11,17 @@ import (
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
+// The functions run under AWS's Runtime Interface Emulator.
 func TestTemplateAndBinariesDeliverAJobOnBothChannels(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
+	var emulated emulated
 	c, err := Deploy(ctx, Options{
-		Parameters: map[string]string{"SlackChannel": SlackChannel, "SlackTokenParameter": TokenParameter,
+		Emulated: true,
+		Parameters: map[string]string{"SlackChannel": SlackChannel, "SlackTokenParameterName": TokenParameter,
 			"EmailFrom": EmailFrom, "EmailTo": "a@example.com,b@example.com"},
 		Problem: func(err error) { t.Error(err) },
-		Log:     func(name, line string) { t.Logf("%s: %s", name, line) },
+		Log:     func(name, line string) { emulated.note(name, line); t.Logf("%s: %s", name, line) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +39,19 @@ func TestTemplateAndBinariesDeliverAJobOnBothChannels(t *testing.T) {
 	tick()
 	time.Sleep(1100 * time.Millisecond)
 	job := jobs.Job{Key: jobs.Key{Workflow: "crm", Job: "4f2a"}, Type: "BATCH"}
-	for _, status := range []jobs.Status{jobs.Queued, jobs.Running, jobs.Failed} {
+	// Each status is awaited before the next: a message that the fake Slack
+	// refuses as too early would be superseded while it waits.
+	await := func(what string, done func() bool) {
+		t.Helper()
+		for !done() {
+			select {
+			case <-ctx.Done():
+				t.Fatalf("not seen: %s", what)
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}
+	for i, status := range []jobs.Status{jobs.Queued, jobs.Running, jobs.Failed} {
 		job.Status = status
 		if status == jobs.Running {
 			job.StartTime = time.Now()
@@ -45,13 +61,16 @@ func TestTemplateAndBinariesDeliverAJobOnBothChannels(t *testing.T) {
 		}
 		c.EntityResolution.Put(job)
 		tick()
+		await(string(status)+" in Slack", func() bool { return len(c.Slack.Messages()) > i })
 	}
 	tick()
-	deadline := time.Now().Add(20 * time.Second)
-	for time.Now().Before(deadline) && (len(c.Slack.Messages()) < 3 || len(c.Proxy.Emails()) < 2) {
-		time.Sleep(50 * time.Millisecond)
+	await("two emails", func() bool { return len(c.Proxy.Emails()) > 1 })
+	for _, queue := range []string{"SlackQueue", "EmailQueue"} {
+		await(queue+" is empty", func() bool {
+			n, err := c.QueueLength(ctx, queue)
+			return err == nil && n == 0
+		})
 	}
-	time.Sleep(time.Second)
 	for _, m := range c.Slack.Log() {
 		t.Logf("%+v", m)
 	}
@@ -66,13 +85,35 @@ func TestTemplateAndBinariesDeliverAJobOnBothChannels(t *testing.T) {
 		t.Errorf("%d events (%v), want 3", len(all), err)
 	}
 	t.Log(c.Proxy.Calls())
+	if report, err := c.Poll(ctx, `{"canary":"unknown"}`); err == nil || !strings.Contains(err.Error(), "neither check") {
+		t.Errorf("a request that the poller refuses gives %s (%v)", report, err)
+	}
+	if !emulated.ran("poller") || !emulated.ran("notifier") {
+		t.Error("a function did not run under the emulator")
+	}
+}
+
+// emulated notes which functions write the line that the emulator writes before
+// each event.
+type emulated struct{ functions sync.Map }
+
+func (e *emulated) note(function, line string) {
+	if strings.HasPrefix(line, "START RequestId: ") {
+		e.functions.Store(function, true)
+	}
+}
+
+func (e *emulated) ran(function string) bool {
+	_, ok := e.functions.Load(function)
+	return ok
 }
 
 func TestWebhookGetsOnlyTheTerminalStatusOnce(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	c, err := Deploy(ctx, Options{
-		Parameters: map[string]string{"SlackWebhookParameter": URLParameter},
+		Emulated:   true,
+		Parameters: map[string]string{"SlackWebhookParameterName": URLParameter},
 		Problem:    func(err error) { t.Error(err) },
 	})
 	if err != nil {

@@ -88,9 +88,9 @@ func remediation(destination string) string {
 	kind, _, _ := strings.Cut(destination, ":")
 	switch kind {
 	case "slack":
-		return "Invite the bot to the channel, or set SlackChannel to the channel's ID. If the token was revoked, put a new one into the SSM parameter that SlackTokenParameter names; the notifier picks it up by itself."
+		return "Invite the bot to the channel, or set SlackChannel to the channel's ID. If the token was revoked, put a new one into the SSM parameter that SlackTokenParameterName names; the notifier picks it up by itself."
 	case "slack-webhook":
-		return "Create a new incoming webhook and put its URL into the SSM parameter that SlackWebhookParameter names; the notifier picks it up by itself."
+		return "Create a new incoming webhook and put its URL into the SSM parameter that SlackWebhookParameterName names; the notifier picks it up by itself."
 	case "email":
 		return "In Amazon SES, in the notifier's region, verify the sender and, while the account is in the sandbox, each recipient. Also check whether sending is paused."
 	default:

@@ -33,7 +33,7 @@ const (
 // stays in its queue.
 func (n *Notifier) Handle(ctx context.Context, queueARN string, messages []Received) (Result, error) {
 	if len(messages) == 0 {
-		return Result{}, nil
+		return Result{Report: Report{Version: n.Version}}, nil
 	}
 	channel, err := n.channelOf(queueARN)
 	if err != nil {
@@ -57,6 +57,7 @@ func (n *Notifier) Handle(ctx context.Context, queueARN string, messages []Recei
 	if n.Metrics != nil {
 		n.Metrics(b.report.Values())
 	}
+	b.report.Version = n.Version
 	return Result{Failed: failed, Report: b.report}, nil
 }
 

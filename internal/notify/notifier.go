@@ -10,12 +10,13 @@ import (
 	"time"
 )
 
-// Notifier delivers the events of its channels' queues. All fields but Metrics
-// and Log are required.
+// Notifier delivers the events of its channels' queues. All fields but
+// Version, Metrics and Log are required.
 type Notifier struct {
 	Channels   []Channel
 	Deliveries Deliveries
 	Queue      Queue
+	Version    string                   // of the function, for the report
 	Metrics    func(map[string]float64) // called once per batch
 	Log        *slog.Logger
 }
@@ -101,6 +102,8 @@ type Report struct {
 	Retried       int `json:"retried"`       // in the queue for another attempt
 	Misconfigured int `json:"misconfigured"` // of these, because a setting is wrong
 	DeadLettered  int `json:"deadLettered"`  // messages moved to the dead-letter queue
+
+	Version string `json:"version,omitempty"` // the function's
 }
 
 func (n *Notifier) log() *slog.Logger {

@@ -45,6 +45,7 @@ func (p *Poller) Handle(ctx context.Context, payload json.RawMessage) (Report, e
 		in = request{} // some other schedule's payload
 	}
 	report, err := p.dispatch(ctx, in)
+	report.Version = p.Version
 	if p.Metrics != nil && err == nil && in.Canary == "" {
 		p.Metrics(report.Values())
 	}

@@ -62,12 +62,13 @@ type Publisher interface {
 	Publish(ctx context.Context, entries []jobs.Entry) []error
 }
 
-// Poller runs ticks. All fields but Metrics, Log and Now are required.
+// Poller runs ticks. All fields but Version, Metrics, Log and Now are required.
 type Poller struct {
 	Source    Source
 	Store     Store
 	Publisher Publisher
 	Watched   Filter
+	Version   string                   // of the function, for the report
 	Metrics   func(map[string]float64) // called once a tick
 	Log       *slog.Logger
 	Now       func() time.Time
@@ -87,6 +88,9 @@ type Report struct {
 	Backfilled  int  `json:"backfilled"`  // earlier runs added to the history
 	Throttled   bool `json:"throttled"`   // Entity Resolution has throttled the tick
 	Late        bool `json:"late"`        // the deadline came before the work was done
+
+	// Version is the function's.
+	Version string `json:"version,omitempty"`
 
 	// Canary is the transition ID of the canary that was sent.
 	Canary string `json:"canary,omitempty"`

@@ -68,7 +68,7 @@ func TestWebhookWithAWrongURLIsMisconfiguredAndSendsNothing(t *testing.T) {
 	for _, address := range []string{"http://192.0.2.1/services/S3cret", "http://127.0.0.1:1/services/S3cret", "https://example.com/services/S3cret"} {
 		u := func(context.Context) (string, error) { return address, nil }
 		_, err := NewWebhook(WebhookOptions{URL: u, Refresh: u}).Send(t.Context(), notify.Delivery{Message: isBad})
-		if reasonOf(t, err) != notify.Misconfigured || !strings.Contains(err.Error(), "SlackWebhookParameter") || strings.Contains(err.Error(), "S3cret") {
+		if reasonOf(t, err) != notify.Misconfigured || !strings.Contains(err.Error(), "SlackWebhookParameterName") || strings.Contains(err.Error(), "S3cret") {
 			t.Errorf("%s: %v", address, err)
 		}
 	}

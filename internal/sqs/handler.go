@@ -26,10 +26,11 @@ type Batch interface {
 func Handler(b Batch) func(context.Context, events.SQSEvent) (Response, error) {
 	return func(ctx context.Context, e events.SQSEvent) (Response, error) {
 		response := Response{BatchItemFailures: []events.SQSBatchItemFailure{}} // [] in JSON, not null
-		if len(e.Records) == 0 {
-			return response, nil
+		queue := ""
+		if len(e.Records) > 0 { // none: a person asks which version runs
+			queue = e.Records[0].EventSourceARN
 		}
-		result, err := b.Handle(ctx, e.Records[0].EventSourceARN, received(e.Records))
+		result, err := b.Handle(ctx, queue, received(e.Records))
 		for _, id := range result.Failed {
 			response.BatchItemFailures = append(response.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: id})
 		}

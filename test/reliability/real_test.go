@@ -72,7 +72,7 @@ func deploy(t *testing.T) *real {
 	log := &journal{}
 	c, err := fakecloud.Deploy(ctx, fakecloud.Options{
 		Log: log.add,
-		Parameters: map[string]string{"SlackChannel": fakecloud.SlackChannel, "SlackTokenParameter": fakecloud.TokenParameter,
+		Parameters: map[string]string{"SlackChannel": fakecloud.SlackChannel, "SlackTokenParameterName": fakecloud.TokenParameter,
 			"EmailFrom": fakecloud.EmailFrom, "EmailTo": strings.Join(recipients, ",")},
 		Env: map[string]map[string]string{"PollerFunction": {"ENTITY_RESOLUTION_RATE": "500", "REQUESTS_PER_SECOND": "500"}},
 	})

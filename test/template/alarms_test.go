@@ -203,7 +203,7 @@ func TestDashboardShowsEveryAlarm(t *testing.T) {
 	for _, region := range regions {
 		for _, parameters := range []map[string]string{
 			toSlackAndEmail,
-			{"SlackWebhookParameter": "hook"},
+			{"SlackWebhookParameterName": "hook"},
 			{"EmailFrom": "a@example.com", "EmailTo": "b@example.com"},
 		} {
 			s := deploy(t, region, parameters)

@@ -103,6 +103,102 @@ func TestMakeBuildsABootstrapForTheGivenArchitecture(t *testing.T) {
 	}
 }
 
+func TestEnvironmentDoesNotChangeTheArchitecture(t *testing.T) {
+	artifacts := t.TempDir()
+	make := command(t, "make", "-s", "build-PollerFunction", "ARTIFACTS_DIR="+artifacts)
+	make.Env = append(make.Env, "GOARCH=amd64", "GOOS=darwin")
+	if out, err := make.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	file, err := elf.Open(filepath.Join(artifacts, "bootstrap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if file.Machine != elf.EM_AARCH64 {
+		t.Errorf("the function is built for %v", file.Machine)
+	}
+}
+
+// The second build is made from a copy in another folder, as another person's
+// clone is.
+func TestBuildsOfOneVersionAreByteIdentical(t *testing.T) {
+	root, err := sam.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	clone := t.TempDir()
+	for _, name := range []string{"functions", "internal"} {
+		if err := os.CopyFS(filepath.Join(clone, name), os.DirFS(filepath.Join(root, name))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"Makefile", "go.mod", "go.sum"} {
+		if err := os.WriteFile(filepath.Join(clone, name), []byte(readFromRoot(t, name)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	build := func(dir, function, version string) string {
+		artifacts := t.TempDir()
+		make := command(t, "make", "-s", "build-"+function, "ARTIFACTS_DIR="+artifacts, "VERSION="+version)
+		make.Dir = dir
+		if out, err := make.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		body, err := os.ReadFile(filepath.Join(artifacts, "bootstrap"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(body)
+	}
+	for _, function := range []string{"PollerFunction", "NotifierFunction"} {
+		first := build(root, function, "v1.2.3")
+		if first != build(clone, function, "v1.2.3") {
+			t.Errorf("two builds of %s differ", function)
+		}
+		if !strings.Contains(first, "v1.2.3") || first == build(root, function, "v1.2.4") {
+			t.Errorf("%s does not hold its version", function)
+		}
+	}
+}
+
+func TestMakeDeployStopsWhenTheBuildLeftNoBootstrap(t *testing.T) {
+	for name, c := range map[string]struct {
+		build    string // what `sam build` does
+		deployed bool
+	}{
+		"a good build":       {"mkdir -p .aws-sam/build/PollerFunction .aws-sam/build/NotifierFunction && touch bootstrap && chmod +x bootstrap && cp bootstrap .aws-sam/build/PollerFunction && cp bootstrap .aws-sam/build/NotifierFunction", true},
+		"no notifier":        {"mkdir -p .aws-sam/build/PollerFunction && touch .aws-sam/build/PollerFunction/bootstrap && chmod +x .aws-sam/build/PollerFunction/bootstrap", false},
+		"an earlier build":   {"true", false},
+		"a build that fails": {"false", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for path, body := range map[string]string{
+				"Makefile": readFromRoot(t, "Makefile"),
+				"bin/sam":  "#!/bin/sh\nif [ \"$1\" = deploy ]; then touch deployed; exit; fi\n" + c.build + "\n",
+				".aws-sam/build/PollerFunction/bootstrap":   "left by an earlier build",
+				".aws-sam/build/NotifierFunction/bootstrap": "left by an earlier build",
+			} {
+				if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, path)), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(dir, path), []byte(body), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			deploy := command(t, "make", "-s", "deploy")
+			deploy.Dir = dir
+			deploy.Env = append(deploy.Env, "PATH="+filepath.Join(dir, "bin")+":"+os.Getenv("PATH"))
+			out, err := deploy.CombinedOutput()
+			_, missing := os.Stat(filepath.Join(dir, "deployed"))
+			if deployed := missing == nil; deployed != c.deployed || (err == nil) != c.deployed {
+				t.Errorf("deployed: %v, want %v (%v)\n%s", deployed, c.deployed, err, out)
+			}
+		})
+	}
+}
+
 func TestMakeHelpListsEveryTarget(t *testing.T) {
 	out, err := command(t, "make", "--no-print-directory").Output() // help is the default
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 // The names are a contract with the users.
 var parameterDefaults = map[string]string{
 	"WorkflowInclude": "*", "WorkflowExclude": "", "PollRate": "rate(1 minute)", "EventBusName": "default",
-	"SlackChannel": "", "SlackTokenParameter": "", "SlackWebhookParameter": "", "SlackStatuses": "", "SlackMention": "",
+	"SlackChannel": "", "SlackTokenParameterName": "", "SlackWebhookParameterName": "", "SlackStatuses": "", "SlackMention": "",
 	"SlackEdit": "true", "SlackThread": "true", "SlackBroadcast": "true",
 	"EmailFrom": "", "EmailTo": "", "EmailStatuses": "",
 	"AlarmEmail": "", "RequestsPerSecond": "5", "RetentionDays": "90", "LogRetentionDays": "30",
@@ -70,12 +70,12 @@ func TestPatternsAcceptValidAndRejectMispastedValues(t *testing.T) {
 		"PollRate":        {[]string{"rate(1 minute)", "rate(2 minutes)", "rate(5 minutes)"}, []string{"rate(1 minutes)", "rate(10 minutes)", "rate(1 hour)", "1 minute", "cron(* * * * ? *)"}},
 		"EventBusName":    {[]string{"default", "central-bus", "a.b_c"}, []string{"", "arn:aws:events:us-east-1:111122223333:event-bus/b"}},
 		"SlackChannel":    {[]string{"", "#data-jobs", "data-jobs", "C0123456789", "#données"}, []string{"#a,#b", "data jobs", "#"}},
-		"SlackTokenParameter": {[]string{"", "token", "/idmapping/slack-token", "team/slack.token"},
+		"SlackTokenParameterName": {[]string{"", "token", "/idmapping/slack-token", "team/slack.token"},
 			[]string{"xoxb-123-456-abc", "/", "a//b", "/a/", "arn:aws:ssm:us-east-1:111122223333:parameter/a"}},
-		"SlackWebhookParameter": {[]string{"", "hook", "/a/hook"}, []string{"https://hooks.slack.com/services/T0/B0/x", "a b"}},
-		"SlackStatuses":         {[]string{"", "FAILED", "SUCCEEDED,FAILED", "SUCCEEDED, FAILED"}, []string{"failed", "FAILED;SUCCEEDED", "FAILED,"}},
-		"SlackMention":          {[]string{"", "here", "@here", "U0123456789", "S0123456789,U0123456789", "<!subteam^S0123456789>"}, []string{"two words", "a,,b", "\nhere"}},
-		"EmailFrom":             {[]string{"", "notifier@example.com"}, []string{"Notifier <notifier@example.com>", "example.com", "a@b, c@d"}},
+		"SlackWebhookParameterName": {[]string{"", "hook", "/a/hook"}, []string{"https://hooks.slack.com/services/T0/B0/x", "a b"}},
+		"SlackStatuses":             {[]string{"", "FAILED", "SUCCEEDED,FAILED", "SUCCEEDED, FAILED"}, []string{"failed", "FAILED;SUCCEEDED", "FAILED,"}},
+		"SlackMention":              {[]string{"", "here", "@here", "U0123456789", "S0123456789,U0123456789", "<!subteam^S0123456789>"}, []string{"two words", "a,,b", "\nhere"}},
+		"EmailFrom":                 {[]string{"", "notifier@example.com"}, []string{"Notifier <notifier@example.com>", "example.com", "a@b, c@d"}},
 		"EmailTo": {[]string{"", "a@example.com", "a@example.com,b@example.com", "a@example.com, b@example.com", strings.Repeat("a@b,", 49) + "a@b"},
 			[]string{"a@example.com;b@example.com", "a@example.com,", "A <a@example.com>", strings.Repeat("a@b,", 50) + "a@b"}},
 		"EmailStatuses": {[]string{"", "FAILED,SUCCEEDED"}, []string{"Failed"}},
@@ -138,11 +138,11 @@ func runPython(t *testing.T, script string, in, out any) {
 
 func TestRulesRejectContradictionsWithASentence(t *testing.T) {
 	const (
-		nowhere  = "Set at least one destination: SlackChannel and SlackTokenParameter, or SlackWebhookParameter, or EmailFrom and EmailTo."
-		both     = "Set SlackTokenParameter or SlackWebhookParameter, not both."
-		noPlace  = "SlackTokenParameter needs SlackChannel, the channel that the bot posts to."
-		noBot    = "SlackChannel needs SlackTokenParameter; a webhook posts only to its own channel."
-		noSlack  = "SlackStatuses and SlackMention need SlackTokenParameter or SlackWebhookParameter."
+		nowhere  = "Set at least one destination: SlackChannel and SlackTokenParameterName, or SlackWebhookParameterName, or EmailFrom and EmailTo."
+		both     = "Set SlackTokenParameterName or SlackWebhookParameterName, not both."
+		noPlace  = "SlackTokenParameterName needs SlackChannel, the channel that the bot posts to."
+		noBot    = "SlackChannel needs SlackTokenParameterName; a webhook posts only to its own channel."
+		noSlack  = "SlackStatuses and SlackMention need SlackTokenParameterName or SlackWebhookParameterName."
 		noSender = "EmailTo needs EmailFrom, the verified address that sends the email."
 		noReader = "EmailFrom needs EmailTo, the recipients' addresses."
 		noEmail  = "EmailStatuses needs EmailTo, the recipients' addresses."
@@ -153,22 +153,22 @@ func TestRulesRejectContradictionsWithASentence(t *testing.T) {
 		want []string
 	}{
 		{toSlackAndEmail, nil},
-		{set{"SlackChannel": "#c", "SlackTokenParameter": "t", "SlackStatuses": "FAILED", "SlackMention": "here"}, nil},
-		{set{"SlackWebhookParameter": "w", "SlackStatuses": "FAILED", "SlackMention": "here"}, nil},
+		{set{"SlackChannel": "#c", "SlackTokenParameterName": "t", "SlackStatuses": "FAILED", "SlackMention": "here"}, nil},
+		{set{"SlackWebhookParameterName": "w", "SlackStatuses": "FAILED", "SlackMention": "here"}, nil},
 		{set{"EmailFrom": "a@x", "EmailTo": "b@x", "EmailStatuses": "FAILED"}, nil},
 		{set{}, []string{nowhere}},
 		{set{"AlarmEmail": "a@x"}, []string{nowhere}},
 		{set{"SlackChannel": "#c"}, []string{nowhere, noBot}},
 		{set{"SlackMention": "here", "EmailFrom": "a@x", "EmailTo": "b@x"}, []string{noSlack}},
 		{set{"SlackStatuses": "FAILED", "EmailFrom": "a@x", "EmailTo": "b@x"}, []string{noSlack}},
-		{set{"SlackTokenParameter": "t"}, []string{noPlace}},
-		{set{"SlackTokenParameter": "t", "SlackChannel": "#c", "SlackWebhookParameter": "w"}, []string{both}},
-		{set{"SlackTokenParameter": "t", "SlackWebhookParameter": "w"}, []string{both, noPlace}},
-		{set{"SlackWebhookParameter": "w", "SlackChannel": "#c"}, []string{noBot}},
+		{set{"SlackTokenParameterName": "t"}, []string{noPlace}},
+		{set{"SlackTokenParameterName": "t", "SlackChannel": "#c", "SlackWebhookParameterName": "w"}, []string{both}},
+		{set{"SlackTokenParameterName": "t", "SlackWebhookParameterName": "w"}, []string{both, noPlace}},
+		{set{"SlackWebhookParameterName": "w", "SlackChannel": "#c"}, []string{noBot}},
 		{set{"EmailTo": "b@x"}, []string{noSender}},
-		{set{"SlackWebhookParameter": "w", "EmailFrom": "a@x"}, []string{noReader}},
+		{set{"SlackWebhookParameterName": "w", "EmailFrom": "a@x"}, []string{noReader}},
 		{set{"EmailFrom": "a@x"}, []string{nowhere, noReader}},
-		{set{"SlackWebhookParameter": "w", "EmailStatuses": "FAILED"}, []string{noEmail}},
+		{set{"SlackWebhookParameterName": "w", "EmailStatuses": "FAILED"}, []string{noEmail}},
 	} {
 		got := deploy(t, "us-east-1", c.set).refusals()
 		slices.Sort(got)

@@ -93,10 +93,10 @@ func TestRolesHaveExactlyTheirPermissionsInEveryPartition(t *testing.T) {
 
 func TestNotifierMayReadOnlyTheConfiguredSecret(t *testing.T) {
 	for _, c := range []struct{ parameter, name, want string }{
-		{"SlackTokenParameter", "token", "parameter/token"},
-		{"SlackTokenParameter", "/team/token", "parameter/team/token"},
-		{"SlackWebhookParameter", "webhook", "parameter/webhook"},
-		{"SlackWebhookParameter", "/team/slack/webhook", "parameter/team/slack/webhook"},
+		{"SlackTokenParameterName", "token", "parameter/token"},
+		{"SlackTokenParameterName", "/team/token", "parameter/team/token"},
+		{"SlackWebhookParameterName", "webhook", "parameter/webhook"},
+		{"SlackWebhookParameterName", "/team/slack/webhook", "parameter/team/slack/webhook"},
 	} {
 		s := deploy(t, "us-east-1", map[string]string{c.parameter: c.name})
 		var read []string
@@ -148,6 +148,7 @@ var callers = map[string]string{
 	"functions/notifier/": "NotifierRole", "internal/notify/": "NotifierRole",
 	"internal/dynamodb/deliveries.go": "NotifierRole", "internal/dynamodb/limits.go": "NotifierRole", "internal/dynamodb/outages.go": "NotifierRole", "internal/sqs/": "NotifierRole",
 	"internal/secret/": "NotifierRole", "internal/slack/": "NotifierRole", "internal/email/": "NotifierRole",
+	"internal/deployment/": "the credentials of the person who runs a command",
 }
 
 func TestRolesAllowExactlyTheCallsOfTheirCode(t *testing.T) {

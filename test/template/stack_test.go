@@ -22,7 +22,7 @@ type stack struct {
 // toSlackAndEmail are the parameters of a stack with both channels and an alarm
 // recipient.
 var toSlackAndEmail = map[string]string{
-	"SlackChannel": "#data-jobs", "SlackTokenParameter": "/idmapping/slack-token",
+	"SlackChannel": "#data-jobs", "SlackTokenParameterName": "/idmapping/slack-token",
 	"EmailFrom": "notifier@example.com", "EmailTo": "a@example.com,b@example.com",
 	"AlarmEmail": "oncall@example.com",
 }

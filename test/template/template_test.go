@@ -82,7 +82,7 @@ func TestNamesDifferBetweenStacks(t *testing.T) {
 }
 
 func TestFunctionsLogToTheirOwnGroupWithTheSetRetention(t *testing.T) {
-	s := deploy(t, "us-east-1", map[string]string{"LogRetentionDays": "7", "SlackWebhookParameter": "hook"})
+	s := deploy(t, "us-east-1", map[string]string{"LogRetentionDays": "7", "SlackWebhookParameterName": "hook"})
 	groups := s.resources("AWS::Logs::LogGroup")
 	for id, f := range s.resources("AWS::Lambda::Function") {
 		logging := object(f["LoggingConfig"])
@@ -99,7 +99,7 @@ func TestUnconfiguredChannelsHaveNoResources(t *testing.T) {
 		slack, email bool
 	}{
 		{toSlackAndEmail, true, true},
-		{map[string]string{"SlackWebhookParameter": "hook"}, true, false},
+		{map[string]string{"SlackWebhookParameterName": "hook"}, true, false},
 		{map[string]string{"EmailFrom": "a@example.com", "EmailTo": "b@example.com"}, false, true},
 	} {
 		s := deploy(t, "us-east-1", c.parameters)

@@ -58,7 +58,7 @@ type deployment struct {
 
 func deploy(ctx context.Context, b binaries) (*deployment, error) {
 	c, err := fakecloud.Deploy(ctx, fakecloud.Options{
-		Parameters: map[string]string{"SlackChannel": fakecloud.SlackChannel, "SlackTokenParameter": fakecloud.TokenParameter},
+		Parameters: map[string]string{"SlackChannel": fakecloud.SlackChannel, "SlackTokenParameterName": fakecloud.TokenParameter},
 		Bootstraps: map[string]string{"PollerFunction": b.poller, "NotifierFunction": b.notifier},
 	})
 	if err != nil {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/idmapping/notifier/internal/fakecloud/account"
 	"github.com/idmapping/notifier/internal/fakecloud/httpfault"
-	"github.com/idmapping/notifier/internal/fakecloud/lambda"
 )
 
 // EventSource is an SQS event source mapping: it receives batches, invokes the
@@ -24,7 +23,7 @@ type EventSource struct {
 	QueueURL  string
 	QueueARN  string
 	BatchSize int32
-	Function  *lambda.Function
+	Function  Function
 	Problem   func(error) // receives the errors of failed invocations; may be nil
 }
 
@@ -67,7 +66,7 @@ func (s *EventSource) poll(ctx context.Context) (int, error) {
 	}
 	var response events.SQSEventResponse
 	if err := json.Unmarshal(body, &response); err != nil {
-		return len(out.Messages), fmt.Errorf("reading the response of %s: %w", s.Function.Name, err)
+		return len(out.Messages), fmt.Errorf("reading the response to the messages of %s: %w", s.QueueARN, err)
 	}
 	failed := make(map[string]bool)
 	for _, f := range response.BatchItemFailures {

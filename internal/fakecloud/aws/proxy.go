@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/idmapping/notifier/internal/fakecloud/httpfault"
-	"github.com/idmapping/notifier/internal/fakecloud/lambda"
 )
 
 // Proxy stands between the functions and moto. It records the AWS operations
@@ -27,13 +26,19 @@ type Proxy struct {
 	OnCall func(operation string, request, response []byte)
 	// Functions, by name, are the ones that the proxy invokes itself: moto would
 	// run them in Docker.
-	Functions map[string]*lambda.Function
+	Functions map[string]Function
 
 	next   *httputil.ReverseProxy
 	mu     sync.Mutex
 	faults []*Fault
 	calls  map[string]int
 	emails []Email
+}
+
+// Function is a Lambda function. The error is the one that the function returned,
+// or says why there is no response.
+type Function interface {
+	Invoke(ctx context.Context, payload []byte) (response []byte, err error)
 }
 
 // Fault is how the next calls of an operation fail.
@@ -171,7 +176,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // invoked returns the function that a call invokes (Lambda API, Invoke), or nil.
-func (p *Proxy) invoked(r *http.Request) *lambda.Function {
+func (p *Proxy) invoked(r *http.Request) Function {
 	name, ok := strings.CutPrefix(r.URL.Path, "/2015-03-31/functions/")
 	if name, found := strings.CutSuffix(name, "/invocations"); ok && found && r.Method == http.MethodPost {
 		return p.Functions[name]
@@ -229,7 +234,7 @@ type recorder struct {
 	body   bytes.Buffer
 }
 
-func (r *recorder) invoke(ctx context.Context, function *lambda.Function, payload []byte) {
+func (r *recorder) invoke(ctx context.Context, function Function, payload []byte) {
 	response, err := function.Invoke(ctx, payload)
 	if err != nil {
 		r.header.Set("X-Amz-Function-Error", "Unhandled")

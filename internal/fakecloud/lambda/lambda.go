@@ -24,6 +24,11 @@ import (
 // Function runs a binary as Lambda does: it serves the Runtime API ("Using the
 // Lambda runtime API for custom runtimes"), passes one event at a time, and
 // kills the process at the timeout. The next event starts a dead process again.
+//
+// AWS's emulator (see Emulator) would do for everything but this: tests kill and
+// freeze the process at a chosen moment, let two processes of one function run,
+// deploy another binary, and measure the start. The demo uses a Function too, so
+// that it needs no module beyond the product's.
 type Function struct {
 	Name    string
 	Dir     string            // holds the executable "bootstrap"

@@ -70,15 +70,21 @@ func Translate(ctx context.Context, region string, codeURIs map[string]string) (
 	if err != nil {
 		return nil, err
 	}
-	python, err := Python()
-	if err != nil {
-		return nil, err
-	}
 	source, err := os.ReadFile(filepath.Join(root, "template.yaml"))
 	if err != nil {
 		return nil, fmt.Errorf("reading the template: %w", err)
 	}
-	request, err := json.Marshal(map[string]any{"template": string(source), "codeURIs": codeURIs})
+	return TranslateTemplate(ctx, string(source), region, codeURIs)
+}
+
+// TranslateTemplate does what Translate does for the text of another template. A
+// function that has a CodeUri on S3 keeps it.
+func TranslateTemplate(ctx context.Context, source, region string, codeURIs map[string]string) ([]byte, error) {
+	python, err := Python()
+	if err != nil {
+		return nil, err
+	}
+	request, err := json.Marshal(map[string]any{"template": source, "codeURIs": codeURIs})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the template: %w", err)
 	}
@@ -88,7 +94,7 @@ func Translate(ctx context.Context, region string, codeURIs map[string]string) (
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("translating template.yaml: %w: %s", err, strings.TrimSpace(stderr.String()))
+		return nil, fmt.Errorf("translating the template: %w: %s", err, strings.TrimSpace(stderr.String()))
 	}
 	return out, nil
 }

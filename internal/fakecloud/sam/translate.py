@@ -33,7 +33,10 @@ code_uris = request["codeURIs"] or {}
 # What `sam build` and `sam package` do before AWS sees the template.
 for logical_id, resource in sam["Resources"].items():
     if resource["Type"] == "AWS::Serverless::Function":
-        resource["Properties"]["CodeUri"] = code_uris.pop(logical_id, f"s3://code/{logical_id}.zip")
+        uploaded = resource["Properties"].get("CodeUri", "")
+        if not uploaded.startswith("s3://"):
+            uploaded = f"s3://code/{logical_id}.zip"
+        resource["Properties"]["CodeUri"] = code_uris.pop(logical_id, uploaded)
         resource.pop("Metadata", None)
 if code_uris:
     sys.exit(f"no such function in the template: {', '.join(sorted(code_uris))}")
