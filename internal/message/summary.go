@@ -46,16 +46,19 @@ func composeSummary(e event.Event, now time.Time) Message {
 	return m
 }
 
-// listedJob returns one line of a summary's list.
+// listedJob returns one line of a summary's list. The job's ID is in the link, or
+// in the line if there is no link.
 func listedJob(d event.Detail) Link {
-	parts := []string{truncate(oneLine(d.WorkflowName), maxName)}
+	var link Link
+	link.Label = truncate(oneLine(string(d.Status)), 60) + ": " + truncate(oneLine(d.WorkflowName), maxName)
 	if ended := formatTime(d.EndTime); ended != "" {
-		parts = append(parts, ended)
+		link.Label += " at " + ended
 	}
-	parts = append(parts, "job "+truncate(oneLine(d.JobID), 60))
-	link := Link{Label: truncate(oneLine(string(d.Status)), 60) + ": " + strings.Join(parts, ", ")}
 	if console := event.ConsoleLinks(d); console != nil {
 		link.URL = shortURL(console.Job)
+	}
+	if link.URL == "" {
+		link.Label += ", job " + truncate(oneLine(d.JobID), 80)
 	}
 	return link
 }
