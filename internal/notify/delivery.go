@@ -88,8 +88,12 @@ type Progress struct {
 }
 
 // ProgressOf is the progress that e brings. A vanished job stays where it was
-// last observed.
+// last observed. A summary is terminal: one that is published again has a later
+// time, and the attempt to send that one must not supersede the first.
 func ProgressOf(e event.Event) Progress {
+	if e.DetailType == event.Summary {
+		return Progress{Stage: jobs.Terminal, ObservedAt: e.Detail.ObservedAt}
+	}
 	job := jobs.Job{Status: e.Detail.Status, EndTime: e.Detail.EndTime}
 	return Progress{Status: e.Detail.Status, Stage: job.Stage(), ObservedAt: e.Detail.ObservedAt}
 }

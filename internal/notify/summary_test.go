@@ -1,9 +1,11 @@
 package notify_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/idmapping/notifier/internal/event"
@@ -153,4 +155,29 @@ func TestSummarizedStatusesAreCountedAndLogged(t *testing.T) {
 		}
 	})
 	expect(t, lines, "notification summarized a")
+}
+
+func TestSummaryThatIsPublishedTwiceIsSentOnceAndNeverLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(0, "a")
+		outage := time.Now().Add(time.Hour)
+		w.destinations[0].Fault = func(string, notify.Delivery) error {
+			if time.Now().Before(outage) {
+				return &notify.Failure{Reason: notify.Unavailable, Err: errors.New("503")}
+			}
+			return nil
+		}
+		first := backlog(t, 30, 0)[0]
+		second := strings.Replace(first, `"observedAt":"2026-11-23T17:00:00Z"`, `"observedAt":"2026-11-23T17:01:00Z"`, 1)
+		if second == first {
+			t.Fatalf("the time of the summary is another one: %s", first)
+		}
+		w.queue.Put(second) // EventBridge keeps no order
+		w.deliver(t)
+		w.queue.Put(first)
+		w.drain(t)
+		if got := len(w.destinations[0].Sent()); got != 1 {
+			t.Errorf("the summary is sent %d times", got)
+		}
+	})
 }
