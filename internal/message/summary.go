@@ -19,7 +19,7 @@ const (
 // composeSummary returns the message that stands for many late terminal statuses.
 func composeSummary(e event.Event, now time.Time) Message {
 	d := e.Detail
-	total := 0
+	total, named := 0, 0
 	var counts []string
 	m := Message{Severity: summarySeverity(d.Statuses), Terminal: true, JobID: oneLine(d.TransitionID)}
 	for _, status := range slices.Sorted(maps.Keys(d.Statuses)) {
@@ -27,9 +27,13 @@ func composeSummary(e event.Event, now time.Time) Message {
 		total += n
 		word := truncate(oneLine(string(status)), 60)
 		if len(counts) < maxStatuses {
+			named += n
 			counts = append(counts, fmt.Sprintf("%s %s", Grouped(int64(n)), word))
 			m.Fields = append(m.Fields, Field{word, Grouped(int64(n))})
 		}
+	}
+	if others := total - named; others > 0 {
+		counts = append(counts, Grouped(int64(others))+" others")
 	}
 	m.Account, m.Region = accountAndRegion(e)
 	what := fmt.Sprintf("%s ID mapping jobs have finished", Grouped(int64(total)))
