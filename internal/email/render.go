@@ -61,6 +61,18 @@ func renderText(m message.Message) string {
 			}
 		}
 	}
+	if len(m.Jobs) > 0 {
+		line("\nJobs:")
+		for _, j := range m.Jobs {
+			line("%s", j.Label)
+			if j.URL != "" {
+				line("  %s", j.URL)
+			}
+		}
+		if m.MoreJobs > 0 {
+			line("%s", moreJobs(m))
+		}
+	}
 	if len(m.Links) > 0 {
 		line("")
 		for _, l := range m.Links {
@@ -79,6 +91,10 @@ func errorTitle(f *message.Failure) string {
 		return "Error"
 	}
 	return fmt.Sprintf("Error (%s)", f.Category)
+}
+
+func moreJobs(m message.Message) string {
+	return fmt.Sprintf("and %s more", message.Grouped(int64(m.MoreJobs)))
 }
 
 func indent(s string) string { return "  " + strings.ReplaceAll(s, "\n", "\n  ") }
@@ -132,11 +148,16 @@ func renderHTML(m message.Message) string {
 	if len(m.Outputs) > 0 {
 		add(`<h2 style="%s">Output</h2>`, heading)
 		for _, o := range m.Outputs {
-			if o.URL == "" {
-				add(`<div style="word-break:break-all;">%s</div>`, esc(o.Label))
-				continue
-			}
-			add(`<div style="word-break:break-all;"><a href="%s" style="color:#0b5cad;">%s</a></div>`, esc(o.URL), esc(o.Label))
+			add("%s", htmlLink(o))
+		}
+	}
+	if len(m.Jobs) > 0 {
+		add(`<h2 style="%s">Jobs</h2>`, heading)
+		for _, j := range m.Jobs {
+			add("%s", htmlLink(j))
+		}
+		if m.MoreJobs > 0 {
+			add(`<div>%s</div>`, esc(moreJobs(m)))
 		}
 	}
 	for i, l := range m.Links {
@@ -152,4 +173,13 @@ func renderHTML(m message.Message) string {
 	add(`</td></tr></table></td></tr></table></body></html>`)
 	b.WriteByte('\n')
 	return b.String()
+}
+
+// htmlLink is a link in a line of its own, or only its label when it has no URL.
+func htmlLink(l message.Link) string {
+	label := html.EscapeString(l.Label)
+	if l.URL != "" {
+		label = fmt.Sprintf(`<a href="%s" style="color:#0b5cad;">%s</a>`, html.EscapeString(l.URL), label)
+	}
+	return `<div style="word-break:break-all;">` + label + `</div>`
 }

@@ -2,8 +2,10 @@ package email
 
 import (
 	"encoding/json"
+	"fmt"
 	"html"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,8 +98,11 @@ func TestEachChannelShowsTheSameFacts(t *testing.T) {
 			facts = append(facts, strings.Split(m.Failure.Text, "\n")...)
 			facts = append(facts, m.Failure.Advice...)
 		}
-		for _, l := range append(m.Outputs, m.Links...) {
+		for _, l := range slices.Concat(m.Outputs, m.Links, m.Jobs) {
 			facts = append(facts, l.Label, l.URL)
+		}
+		if m.MoreJobs > 0 {
+			facts = append(facts, fmt.Sprintf("and %d more", m.MoreJobs))
 		}
 		facts = append(append(facts, m.Notes...), m.Footer...)
 		for _, fact := range facts {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
 )
 
 // ErrForeign is wrapped by every error of [Decode]: the body is not an event of
@@ -46,7 +48,7 @@ func read(body []byte) (Event, error) {
 	if source := SourceOf(envelope.DetailType); envelope.Source != source {
 		return Event{}, fmt.Errorf("source is %.100q, not %q", envelope.Source, source)
 	}
-	if !slices.Contains([]string{StateChange, Vanished, Canary}, envelope.DetailType) {
+	if !slices.Contains([]string{StateChange, Vanished, Summary, Canary}, envelope.DetailType) {
 		return Event{}, fmt.Errorf("detail-type %.100q is unknown", envelope.DetailType)
 	}
 	e := Event{
@@ -68,9 +70,36 @@ func read(body []byte) (Event, error) {
 // verify checks that the event is what it claims to be.
 func verify(e Event) error {
 	d := e.Detail
-	if e.DetailType == Canary {
+	var workflow arn.ARN
+	var want string
+	var err error
+	switch e.DetailType {
+	case Canary:
 		return verifyID(d.TransitionID, canaryID(d.ObservedAt))
+	case Summary:
+		if workflow, err = verifyListed(d); err != nil {
+			return err
+		}
+		want = summaryID(workflow, d)
+	default:
+		if err = verifyKeys(d); err != nil {
+			return err
+		}
+		if workflow, err = parseWorkflow(d.WorkflowARN, d.WorkflowName); err != nil {
+			return err
+		}
+		want = TransitionID(workflow, d.key(), transitionWord(e.DetailType, d))
 	}
+	if e.Account != workflow.AccountID {
+		return fmt.Errorf("account is %.100q, but the workflow's account is %.100q", e.Account, workflow.AccountID)
+	}
+	if e.Region != workflow.Region {
+		return fmt.Errorf("region is %.100q, but the workflow's region is %.100q", e.Region, workflow.Region)
+	}
+	return verifyID(d.TransitionID, want)
+}
+
+func verifyKeys(d Detail) error {
 	for _, key := range []struct{ name, value string }{
 		{"workflowName", d.WorkflowName},
 		{"jobId", d.JobID},
@@ -80,17 +109,7 @@ func verify(e Event) error {
 			return fmt.Errorf("detail.%s is missing", key.name)
 		}
 	}
-	workflow, err := parseWorkflow(d.WorkflowARN, d.WorkflowName)
-	if err != nil {
-		return err
-	}
-	if e.Account != workflow.AccountID {
-		return fmt.Errorf("account is %.100q, but the workflow's account is %.100q", e.Account, workflow.AccountID)
-	}
-	if e.Region != workflow.Region {
-		return fmt.Errorf("region is %.100q, but the workflow's region is %.100q", e.Region, workflow.Region)
-	}
-	return verifyID(d.TransitionID, TransitionID(workflow, d.key(), transitionWord(e.DetailType, d)))
+	return nil
 }
 
 func verifyID(got, want string) error {

@@ -51,16 +51,21 @@ func EncodeCanary(visible bool, now time.Time) jobs.Entry {
 // never stores it: a stack that takes over another one's table publishes what it
 // finds there under its own name.
 func AddPublisher(detail, publisher string) string {
+	name, _ := json.Marshal(publisher) // a string: it cannot fail
+	return addKey(detail, "publisher", name)
+}
+
+// addKey adds a key and its JSON value to the front of a JSON object.
+func addKey(detail, key string, value []byte) string {
 	rest, ok := strings.CutPrefix(detail, "{")
 	if !ok {
 		return detail // not an object: EventBridge refuses it
 	}
-	name, _ := json.Marshal(publisher) // a string: it cannot fail
 	separator := ","
 	if strings.HasPrefix(rest, "}") {
 		separator = ""
 	}
-	return `{"publisher":` + string(name) + separator + rest
+	return `{"` + key + `":` + string(value) + separator + rest
 }
 
 func encode(detailType, workflowARN string, t jobs.Transition, observed time.Time) (jobs.Entry, error) {

@@ -17,6 +17,7 @@ const Source = "idmapping.notifier"
 const (
 	StateChange = "ID Mapping Job State Change"
 	Vanished    = "ID Mapping Job Vanished"
+	Summary     = "ID Mapping Jobs Summary" // late terminal statuses together; see EncodeSummary
 )
 
 // Canary is the detail type of the synthetic event that tests the path from the
@@ -60,6 +61,11 @@ type Detail struct {
 	Error          *Error        `json:"error,omitempty"`
 	Outputs        []jobs.Output `json:"outputs,omitempty"`
 	Links          *Links        `json:"links,omitempty"`
+	Backlog        *Backlog      `json:"backlog,omitempty"` // see AddBacklog
+
+	// Of a summary, which has no job of its own; WorkflowARN is its first job's.
+	Statuses map[jobs.Status]int `json:"statuses,omitempty"` // how many late terminal statuses of each kind
+	Jobs     []ListedJob         `json:"jobs,omitempty"`     // failures first, then the newest
 
 	Visible bool `json:"show,omitempty"` // of a canary: people see it
 }

@@ -17,6 +17,9 @@ import (
 // transition of its own.
 const endedSuffix = " ENDED"
 
+// workflowResource begins the resource of a workflow's ARN.
+const workflowResource = "idmappingworkflow/"
+
 // TransitionID is the hex SHA-256 of partition, account, region, workflow name,
 // job ID and word, joined by newlines. The same transition always has the same
 // ID. word is the new status; see transitionWord for the exceptions.
@@ -53,7 +56,7 @@ func parseWorkflow(text, name string) (arn.ARN, error) {
 	if err != nil {
 		return arn.ARN{}, fmt.Errorf("workflow ARN %.200q: %w", text, err)
 	}
-	if workflow.Service != "entityresolution" || workflow.Resource != "idmappingworkflow/"+name || name == "" {
+	if workflow.Service != "entityresolution" || workflow.Resource != workflowResource+name || name == "" {
 		return arn.ARN{}, fmt.Errorf("workflow ARN %.200q is not the ARN of ID mapping workflow %.200q", text, name)
 	}
 	if !isRegion(workflow.Region) {

@@ -50,4 +50,13 @@ func DestinationContract(t *testing.T, open func(RateLimiter) notify.Destination
 		must(t, err)
 		equal(t, "reference", ref, notify.MessageRef{})
 	})
+	t.Run("a delivery for the card only posts nothing and does not wait", func(t *testing.T) {
+		waits, before := limiter.Waits, shown()
+		only := delivery
+		only.CardOnly, only.Edit = true, true
+		ref, err := d.Send(ctx, only)
+		must(t, err)
+		equal(t, "reference", ref, notify.MessageRef{})
+		equal(t, "shown and waits", []int{shown(), limiter.Waits}, []int{before, waits})
+	})
 }

@@ -23,6 +23,7 @@ type Destination struct {
 
 	mu      sync.Mutex
 	sent    []Sent
+	updates []Sent
 	dryRuns int
 }
 
@@ -51,6 +52,12 @@ func (d *Destination) Send(ctx context.Context, delivery notify.Delivery) (notif
 		d.mu.Unlock()
 		return notify.MessageRef{}, d.fault("Send/done", delivery)
 	}
+	if delivery.CardOnly {
+		d.mu.Lock()
+		d.updates = append(d.updates, Sent{d.now(), delivery})
+		d.mu.Unlock()
+		return notify.MessageRef{}, d.fault("Send/done", delivery)
+	}
 	if d.Limiter != nil {
 		if err := d.Limiter.Wait(ctx); err != nil {
 			return notify.MessageRef{}, err
@@ -74,6 +81,13 @@ func (d *Destination) Sent() []Sent {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.sent)
+}
+
+// Updates are the deliveries that only updated a card, in order.
+func (d *Destination) Updates() []Sent {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.updates)
 }
 
 // DryRuns counts the deliveries that showed nothing.

@@ -16,9 +16,9 @@ const (
 	maxName     = 80
 	maxSubject  = 180
 	maxTitle    = 150
-	// lateAfter is how late an observation, or a notification after it, may be
+	// delayedAfter is how long after the observation a notification may be sent
 	// without a note.
-	lateAfter = 10 * time.Minute
+	delayedAfter = 10 * time.Minute
 	// maxLinkBytes keeps links below the 3,000 characters of Slack's section text.
 	maxLinkBytes = 2000
 )
@@ -26,8 +26,11 @@ const (
 // Compose returns what people read about an event. now is when the notification
 // is sent, UTC: a delayed one says so.
 func Compose(e event.Event, now time.Time) Message {
-	if e.DetailType == event.Canary {
+	switch e.DetailType {
+	case event.Canary:
 		return composeCanary(e)
+	case event.Summary:
+		return composeSummary(e, now)
 	}
 	d := e.Detail
 	m := Message{
@@ -199,17 +202,24 @@ func composeNotes(e event.Event, now time.Time) []string {
 		all = append(all, fmt.Sprintf("%s was not observed: the status changed between two polls.", truncate(oneLine(string(s)), 60)))
 	}
 	if !d.EndTime.IsZero() && d.Terminal() {
-		if late := d.ObservedAt.Sub(d.EndTime); late > lateAfter {
+		if late := d.ObservedAt.Sub(d.EndTime); late > event.LateAfter {
 			all = append(all, fmt.Sprintf("Observed %s after the job finished.", Duration(int64(late.Seconds()))))
 		}
 	}
-	if late := now.Sub(d.ObservedAt); late > lateAfter && !d.ObservedAt.IsZero() {
-		all = append(all, fmt.Sprintf("Delayed notification: observed %s ago.", Duration(int64(late.Seconds()))))
-	}
+	all = append(all, delayNotes(d, now)...)
 	if e.DetailType == event.Vanished {
 		all = append(all, "The job or its workflow may have been deleted. No more notifications follow unless it reappears.")
 	}
 	return all
+}
+
+// delayNotes returns a note when the notification is sent long after the
+// observation.
+func delayNotes(d event.Detail, now time.Time) []string {
+	if late := now.Sub(d.ObservedAt); late > delayedAfter && !d.ObservedAt.IsZero() {
+		return []string{fmt.Sprintf("Delayed notification: observed %s ago.", Duration(int64(late.Seconds())))}
+	}
+	return nil
 }
 
 // composeLinks builds every link from the workflow's ARN, never from the links in

@@ -32,13 +32,15 @@ type Message struct {
 	Severity Severity
 	Terminal bool // the job has finished
 
-	Fields  []Field  // facts, in reading order
-	Metrics []Metric // the run's counters, in the order of the API's reference
-	Failure *Failure // only when there is an error
-	Outputs []Link   // where the results are; URL may be empty
-	Links   []Link   // console pages; never with an empty URL
-	Notes   []string // how the event was observed and delivered, one sentence each
-	Footer  []string // account, region, job ID, transition ID: small print
+	Fields   []Field  // facts, in reading order
+	Metrics  []Metric // the run's counters, in the order of the API's reference
+	Failure  *Failure // only when there is an error
+	Outputs  []Link   // where the results are; URL may be empty
+	Links    []Link   // console pages; never with an empty URL
+	Jobs     []Link   // of a summary: the jobs, one line each; URL may be empty
+	MoreJobs int      // of a summary: how many Jobs does not list
+	Notes    []string // how the event was observed and delivered, one sentence each
+	Footer   []string // account, region, job ID, transition ID: small print
 
 	WorkflowName string
 	JobID        string

@@ -58,6 +58,7 @@ func TestHeadlinesStandAlone(t *testing.T) {
 		"unknown-status-ended": "STOPPED: customers-to-liveramp has finished with an unrecognized status",
 		"vanished":             "VANISHED: customers-to-liveramp is no longer shown by Entity Resolution; it was last observed RUNNING",
 		"bare":                 "SUCCEEDED: w",
+		"summary":              "LATE: 24 ID mapping jobs have finished: 8 FAILED, 16 SUCCEEDED",
 	} {
 		if got := compose(t, eventtest.Examples()[name]).Headline; got != want {
 			t.Errorf("%s:\n got %s\nwant %s", name, got, want)
@@ -198,7 +199,7 @@ func wellFormed(t *rapid.T) {
 	for _, f := range m.Fields {
 		lines = append(lines, f.Label, f.Value)
 	}
-	for _, l := range append(m.Outputs, m.Links...) {
+	for _, l := range slices.Concat(m.Outputs, m.Links, m.Jobs) {
 		lines = append(lines, l.Label, l.URL)
 	}
 	for _, l := range lines {
@@ -214,7 +215,7 @@ func wellFormed(t *rapid.T) {
 	if n := len([]rune(m.Subject)); n > 180 || n == 0 {
 		t.Fatalf("subject of %d characters", n)
 	}
-	for _, l := range append(m.Outputs, m.Links...) {
+	for _, l := range slices.Concat(m.Outputs, m.Links, m.Jobs) {
 		if !console.MatchString(l.URL) || len(l.URL) > 2000 {
 			t.Fatalf("link to %q of %d bytes", l.URL, len(l.URL))
 		}
@@ -402,6 +403,39 @@ func TestNoticeNamesEachKindOfDestinationAndItsRemediation(t *testing.T) {
 		m := message.ComposeBroken([]message.Broken{{Destination: destination, Cause: "no"}}, "1", "r")
 		if m.Headline != "DELIVERY FAILING: "+want[0] || !strings.HasPrefix(m.Failure.Advice[0], want[1]) {
 			t.Errorf("%s: %q, %q", destination, m.Headline, m.Failure.Advice)
+		}
+	}
+}
+
+func TestSummaryCountsEveryStatusAndListsTwentyJobs(t *testing.T) {
+	d := event.Detail{TransitionID: "0123456789abcdef", WorkflowARN: eventtest.WorkflowARN("crm"), Statuses: map[jobs.Status]int{"A": 1, "B": 2, "C": 3, "D": 4, "E": 5, "F": 1000}}
+	for range 30 {
+		d.Jobs = append(d.Jobs, event.ListedJob{WorkflowName: "crm", JobID: "4f2a", Status: "A"})
+	}
+	m := message.Compose(event.Event{DetailType: event.Summary, Detail: d}, now)
+	if want := "LATE: 1,015 ID mapping jobs have finished: 1 A, 2 B, 3 C, 4 D, 5 E, 1,000 others"; m.Headline != want || m.Severity != message.Neutral {
+		t.Errorf("headline %q of severity %d", m.Headline, m.Severity)
+	}
+	if len(m.Jobs) != 20 || m.MoreJobs != 995 || m.Account != eventtest.Account || m.JobID != d.TransitionID || m.WorkflowName != "" {
+		t.Errorf("%d jobs, %d more, account %q, job %q of %q", len(m.Jobs), m.MoreJobs, m.Account, m.JobID, m.WorkflowName)
+	}
+	if m.Jobs[0].Label != "A: crm" || !strings.HasSuffix(m.Jobs[0].URL, "#/id-mapping-workflows/crm/jobs/4f2a") {
+		t.Errorf("the first job is %+v", m.Jobs[0])
+	}
+	d.WorkflowARN = ""
+	if job := message.Compose(event.Event{DetailType: event.Summary, Detail: d}, now).Jobs[0]; job != (message.Link{Label: "A: crm, job 4f2a"}) {
+		t.Errorf("without an ARN the first job is %+v", job)
+	}
+}
+
+func TestSummaryIsAsSevereAsItsWorstStatus(t *testing.T) {
+	for want, statuses := range map[message.Severity]map[jobs.Status]int{
+		message.Bad:     {jobs.Failed: 1, jobs.Succeeded: 20},
+		message.Good:    {jobs.Succeeded: 21},
+		message.Neutral: {"STOPPED": 1, jobs.Succeeded: 20},
+	} {
+		if got := message.Compose(event.Event{DetailType: event.Summary, Detail: event.Detail{Statuses: statuses}}, now).Severity; got != want {
+			t.Errorf("%v: severity %d, want %d", statuses, got, want)
 		}
 	}
 }

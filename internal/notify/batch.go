@@ -105,7 +105,9 @@ type item struct {
 	Received
 	event     event.Event
 	decodeErr error
-	notice    *message.Message // of an outage notice, which has no body
+	// summarized is set when a summary announces the event's status.
+	summarized bool
+	notice     *message.Message // of an outage notice, which has no body
 }
 
 // decoded is the message's event, or why it has none. inOrder has decoded it,

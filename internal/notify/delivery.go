@@ -16,6 +16,9 @@ type Delivery struct {
 	Message message.Message
 	Card    MessageRef // the job's card; zero when none was posted
 	Edit    bool       // the card shows this message from now on
+	// CardOnly asks the channel to update the card and to post nothing: a
+	// summary announces the status.
+	CardOnly bool
 	// DryRun asks the channel to go all the way but to show nothing, and to fail
 	// as a delivery would.
 	DryRun bool
@@ -34,12 +37,14 @@ type Key struct {
 	Destination string // "slack:#data-jobs", "slack-webhook", "email:a@example.com"
 }
 
-// KeyOf is the key of an event's job at a destination. Each canary and each
-// outage notice is a job of its own.
+// KeyOf is the key of an event's job at a destination. Each canary, each summary
+// and each outage notice is a job of its own.
 func KeyOf(e event.Event, destination string) Key {
 	switch e.DetailType {
 	case event.Canary:
 		return Key{Job: "#canary/" + e.Detail.TransitionID, Destination: destination}
+	case event.Summary:
+		return Key{Job: "#summary/" + e.Detail.TransitionID, Destination: destination}
 	case outageNotice:
 		return Key{Job: "#notice/" + e.Detail.TransitionID, Destination: destination}
 	default:
@@ -70,7 +75,7 @@ type Outcome struct {
 	Transition string
 	Progress   Progress   // what the destination shows now
 	Ref        MessageRef // of the card that was posted; zero when none was
-	SentAt     time.Time  // zero for a transition that was superseded
+	SentAt     time.Time  // zero for a transition that was superseded or summarized
 	Attempts   int        // the message's receive count
 	Delay      time.Duration
 }
@@ -83,8 +88,12 @@ type Progress struct {
 }
 
 // ProgressOf is the progress that e brings. A vanished job stays where it was
-// last observed.
+// last observed. A summary is terminal: one that is published again has a later
+// time, and the attempt to send that one must not supersede the first.
 func ProgressOf(e event.Event) Progress {
+	if e.DetailType == event.Summary {
+		return Progress{Stage: jobs.Terminal, ObservedAt: e.Detail.ObservedAt}
+	}
 	job := jobs.Job{Status: e.Detail.Status, EndTime: e.Detail.EndTime}
 	return Progress{Status: e.Detail.Status, Stage: job.Stage(), ObservedAt: e.Detail.ObservedAt}
 }

@@ -17,15 +17,57 @@ type Filter struct {
 }
 
 // Matches reports whether the channel delivers e. It always delivers a vanished
-// job, whose terminal status will never come, a canary and an outage notice.
+// job, whose terminal status will never come, a canary and an outage notice. It
+// delivers a summary of more late statuses than it sends one by one.
 func (f Filter) Matches(e event.Event) bool {
-	if f.All || slices.Contains([]string{event.Vanished, event.Canary, outageNotice}, e.DetailType) {
+	switch e.DetailType {
+	case event.Vanished, event.Canary, outageNotice:
 		return true
+	case event.Summary:
+		return f.summarizes(e.Detail.Statuses)
+	default:
+		return f.has(e.Detail.Status, e.Detail.Terminal())
 	}
-	if len(f.Only) == 0 {
-		return e.Detail.Terminal()
+}
+
+func (f Filter) has(status jobs.Status, terminal bool) bool {
+	switch {
+	case f.All:
+		return true
+	case len(f.Only) == 0:
+		return terminal
+	default:
+		return f.Only[string(status)]
 	}
-	return f.Only[string(e.Detail.Status)]
+}
+
+// Summarized reports whether the channel sends a summary in place of e. It counts
+// the statuses that the summary has, so that of the two it sends exactly one.
+func (f Filter) Summarized(e event.Event) bool {
+	return e.Detail.Backlog != nil && f.summarizes(e.Detail.Backlog.Statuses)
+}
+
+// summarizes reports whether so many late terminal statuses become one summary.
+func (f Filter) summarizes(statuses map[jobs.Status]int) bool {
+	n := 0
+	for status, count := range statuses {
+		if f.has(status, true) {
+			n += count
+		}
+	}
+	return n > event.MaxIndividual
+}
+
+// Narrow returns e as the channel delivers it: a summary of only the statuses
+// that the channel sends.
+func (f Filter) Narrow(e event.Event) event.Event {
+	if e.DetailType != event.Summary {
+		return e
+	}
+	e.Detail.Statuses = maps.Clone(e.Detail.Statuses)
+	maps.DeleteFunc(e.Detail.Statuses, func(status jobs.Status, _ int) bool { return !f.has(status, true) })
+	e.Detail.Jobs = slices.DeleteFunc(slices.Clone(e.Detail.Jobs), func(j event.ListedJob) bool { return !f.has(j.Status, true) })
+	return e
 }
 
 // Unknown lists the statuses of the filter that Entity Resolution does not

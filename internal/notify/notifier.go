@@ -99,6 +99,7 @@ type Report struct {
 	Sent          int `json:"sent"`          // sent and recorded
 	Canaries      int `json:"canaries"`      // canaries that found the way open
 	Duplicates    int `json:"duplicates"`    // delivered before, or superseded
+	Summarized    int `json:"summarized"`    // announced by a summary of late statuses
 	Retried       int `json:"retried"`       // in the queue for another attempt
 	Misconfigured int `json:"misconfigured"` // of these, because a setting is wrong
 	DeadLettered  int `json:"deadLettered"`  // messages moved to the dead-letter queue

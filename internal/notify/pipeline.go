@@ -21,10 +21,12 @@ func (b *batch) process(ctx context.Context, it item) result {
 	if !b.channel.Filter.Matches(e) {
 		return result{}
 	}
+	it.event = b.channel.Filter.Narrow(e)
+	it.summarized = b.channel.Filter.Summarized(e)
 	var r result
 	for _, n := range b.notifications(it) {
 		action, state, err := b.claim(ctx, n)
-		if err == nil && action.sends() {
+		if err == nil && n.sends(action, state) {
 			n.ref, err = b.send(ctx, n, action, state)
 		}
 		if err == nil && action != Skip {
@@ -52,6 +54,15 @@ type notification struct {
 	claimant string
 	message  message.Message
 	ref      MessageRef // of the card that was posted
+}
+
+// sends reports whether the action sends anything: a status that a summary
+// announces only updates the card that the destination shows.
+func (n notification) sends(action Action, state State) bool {
+	if n.summarized {
+		return action == UpdateCard && state.Card != MessageRef{}
+	}
+	return action.sends()
 }
 
 // notifications are those that a message makes, one for each destination.
@@ -98,7 +109,7 @@ func (b *batch) claim(ctx context.Context, n notification) (Action, State, error
 func prepare(ctx context.Context, n notification) <-chan struct{} {
 	done := make(chan struct{})
 	p, ok := n.to.(Preparer)
-	if !ok || n.ReceiveCount > 1 || n.event.Silent() {
+	if !ok || n.ReceiveCount > 1 || n.event.Silent() || n.summarized {
 		close(done)
 		return done
 	}
@@ -116,7 +127,8 @@ func (b *batch) send(ctx context.Context, n notification, action Action, state S
 	if time.Now().After(sendDeadline(ctx)) {
 		err = errLate()
 	} else {
-		ref, err = n.to.Send(ctx, Delivery{Message: n.message, Card: state.Card, Edit: action == UpdateCard, DryRun: n.event.Silent()})
+		ref, err = n.to.Send(ctx, Delivery{Message: n.message, Card: state.Card, Edit: action == UpdateCard,
+			CardOnly: n.summarized, DryRun: n.event.Silent()})
 	}
 	if err != nil {
 		b.recordFailure(n.to, FailureOf(err))
@@ -132,7 +144,7 @@ func (b *batch) record(ctx context.Context, n notification, action Action, state
 	now := time.Now().UTC()
 	o := Outcome{Transition: n.event.Detail.TransitionID, Progress: state.Latest(), Ref: n.ref,
 		Attempts: n.ReceiveCount, Delay: max(0, now.Sub(n.event.Detail.ObservedAt))}
-	if action != Supersede {
+	if action != Supersede && !n.summarized {
 		o.SentAt = now
 	}
 	if action == UpdateCard {
@@ -163,6 +175,11 @@ func (b *batch) note(n notification, action Action, err error, r *result) {
 	}
 	if !action.sends() {
 		b.report.Duplicates++
+		return
+	}
+	if n.summarized {
+		b.report.Summarized++
+		log.Info("notification summarized", "summaryId", d.Backlog.SummaryID)
 		return
 	}
 	if n.event.Silent() {

@@ -127,7 +127,7 @@ func TestTerminalStatusDuringMissedTicksIsPublished(t *testing.T) {
 	}
 	w.tick(t)
 	got := w.published(t)
-	if len(got) != 62 || !slices.Contains(got, "crm/a FAILED") || !slices.Contains(got, "crm/quick-59 SUCCEEDED") {
+	if len(got) != 63 || !slices.Contains(got, "summary of map[FAILED:1 SUCCEEDED:50]") || !slices.Contains(got, "crm/a FAILED") || !slices.Contains(got, "crm/quick-59 SUCCEEDED") {
 		t.Errorf("published %d: %q", len(got), got)
 	}
 	w.tick(t)

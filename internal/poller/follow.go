@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -16,18 +15,13 @@ import (
 // follow is the first pass: it gets every open job and empties the outboxes, so
 // that a terminal status takes one tick to detect, however long the lists are.
 func (t *tick) follow(ctx context.Context, match func(jobs.Record) bool) {
-	byWorkflow := make(map[string][]jobs.Record)
-	for _, record := range t.sorted(func(r jobs.Record) bool { return match(r) && !r.Archived }) {
-		byWorkflow[record.Job.Workflow] = append(byWorkflow[record.Job.Workflow], record)
-	}
-	each(slices.Collect(maps.Values(byWorkflow)), func(records []jobs.Record) {
-		// No job is always the last one, and so the one that is never read
-		// while ticks are throttled.
-		rand.Shuffle(len(records), func(i, j int) { records[i], records[j] = records[j], records[i] })
-		for _, record := range records {
-			workflow := record.Job.Workflow
-			t.note(workflow, t.isolate(workflow, func() error { return t.followOne(ctx, record) }))
-		}
+	records := t.sorted(func(r jobs.Record) bool { return match(r) && !r.Archived })
+	// No job is always the last one, and so the one that is never read while ticks
+	// are throttled.
+	rand.Shuffle(len(records), func(i, j int) { records[i], records[j] = records[j], records[i] })
+	inWorkflows(records, func(record jobs.Record) {
+		workflow := record.Job.Workflow
+		t.note(workflow, t.isolate(workflow, func() error { return t.followOne(ctx, record) }))
 	})
 }
 
@@ -146,15 +140,24 @@ func (t *tick) miss(ctx context.Context, record jobs.Record) error {
 	return t.save(ctx, record)
 }
 
-// publish puts the events of a record's outbox on the bus, each only after the
-// one before it, so that a job's events never overtake each other, and removes
-// them from the outbox in one write. This is the only place that publishes
-// transitions.
+// publish empties a record's outbox, unless it holds a late status: the end of
+// the sweep publishes those, see publishBacklog.
 func (t *tick) publish(ctx context.Context, record jobs.Record) {
+	if len(late(record)) == 0 {
+		t.emptyOutbox(ctx, record, nil)
+	}
+}
+
+// emptyOutbox puts the events of a record's outbox on the bus, each only after
+// the one before it, so that a job's events never overtake each other, and
+// removes them from the outbox in one write. Late statuses get the mark of the
+// summary that announces them, if there is one. This is the only place that
+// publishes transitions.
+func (t *tick) emptyOutbox(ctx context.Context, record jobs.Record, backlog *event.Backlog) {
 	before := len(record.Outbox)
 	for len(record.Outbox) > 0 {
 		entry := record.Outbox[0]
-		err := t.Publisher.Publish(ctx, []jobs.Entry{entry})[0]
+		err := t.Publisher.Publish(ctx, []jobs.Entry{mark(entry, backlog)})[0]
 		log := t.log().With("workflow", record.Job.Workflow, "job", record.Job.Job, "transitionId", entry.ID)
 		if errors.Is(err, jobs.ErrUnpublishable) {
 			t.count(func(r *Report) { r.Quarantined++ })

@@ -82,6 +82,7 @@ type Report struct {
 	Denied      int  `json:"denied"`      // of these, refused by IAM
 	Transitions int  `json:"transitions"` // recorded
 	Published   int  `json:"published"`   // events
+	Summarized  int  `json:"summarized"`  // of these, announced by a summary of late statuses
 	Unpublished int  `json:"unpublished"` // events still in an outbox
 	Quarantined int  `json:"quarantined"` // events that the bus will never accept
 	Regressions int  `json:"regressions"` // observations older than what is known, ignored

@@ -87,6 +87,9 @@ func line(t *testing.T, entry jobs.Entry) string {
 	if err := json.Unmarshal([]byte(entry.Detail), &d); err != nil {
 		t.Fatal(err)
 	}
+	if entry.DetailType == event.Summary {
+		return fmt.Sprintf("summary of %v", d.Statuses)
+	}
 	s := fmt.Sprintf("%s/%s %s", d.WorkflowName, d.JobID, d.Status)
 	if entry.DetailType == event.Vanished {
 		s += " vanished"

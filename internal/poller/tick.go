@@ -82,8 +82,12 @@ func (p *Poller) Sweep(ctx context.Context) (Report, error) {
 	defer done()
 	t.report.everything = true
 	t.follow(ctx, func(jobs.Record) bool { return true })
-	if t.listWorkflows() {
+	listed := t.listWorkflows()
+	if listed {
 		t.discover(ctx)
+	}
+	t.publishBacklog(ctx)
+	if listed {
 		t.cleanUp(ctx)
 		t.backfill(ctx)
 		t.saveFilter(ctx)
@@ -91,7 +95,8 @@ func (p *Poller) Sweep(ctx context.Context) (Report, error) {
 	return t.finish(), nil
 }
 
-// SweepWorkflow checks one workflow now, if it is watched.
+// SweepWorkflow checks one workflow now, if it is watched. It leaves late
+// statuses in their outboxes: only a sweep of everything knows how many there are.
 func (p *Poller) SweepWorkflow(ctx context.Context, workflow string) (Report, error) {
 	if !p.Watched.Has(workflow) {
 		p.log().Info("workflow not watched", "workflow", workflow)
@@ -140,7 +145,11 @@ func (p *Poller) Track(ctx context.Context, key jobs.Key) (Report, error) {
 		record.Tracked = true
 		return t.observe(ctx, record, nil)
 	}
-	if err := t.isolate(key.Workflow, work); err != nil && !errors.Is(err, jobs.ErrConflict) {
+	err = t.isolate(key.Workflow, work)
+	if stored, ok := t.stored(key); ok && len(late(stored)) > 0 {
+		t.publishLate(ctx, []jobs.Record{stored})
+	}
+	if err != nil && !errors.Is(err, jobs.ErrConflict) {
 		return t.finish(), fmt.Errorf("tracking job %s: %w", key, err)
 	}
 	return t.finish(), nil

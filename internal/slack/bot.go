@@ -98,6 +98,9 @@ func (b *Bot) deliver(ctx context.Context, api *slackgo.Client, d notify.Deliver
 			return checkPosted(ts, err)
 		})
 	}
+	if d.CardOnly {
+		return none, b.updateCard(ctx, api, d)
+	}
 	if d.Card == none || !b.Edit && !b.Thread {
 		return b.post(ctx, api, m)
 	}
@@ -119,6 +122,17 @@ func (b *Bot) deliver(ctx context.Context, api *slackgo.Client, d notify.Deliver
 		return b.post(ctx, api, m)
 	}
 	return none, err
+}
+
+// updateCard edits the card if there is one to edit, and posts nothing.
+func (b *Bot) updateCard(ctx context.Context, api *slackgo.Client, d notify.Delivery) error {
+	if !b.Edit || d.Card == (notify.MessageRef{}) {
+		return nil
+	}
+	if err := b.edit(ctx, api, d.Card, d.Message); !isGone(err) {
+		return err
+	}
+	return nil
 }
 
 // post posts the card.

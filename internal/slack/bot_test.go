@@ -167,6 +167,30 @@ func TestLaterDeliveryEditsTheCardAndThenReplies(t *testing.T) {
 	}
 }
 
+func TestDeliveryForTheCardOnlyEditsItAndPostsNothing(t *testing.T) {
+	for name, test := range map[string]struct {
+		edit, gone bool
+		want       string
+	}{
+		"a card":                      {true, false, "edit F"},
+		"a card that someone deleted": {true, true, ""},
+		"a bot that edits no cards":   {false, false, ""},
+	} {
+		w := newWorkspace(t, func(o *BotOptions) { o.Edit = test.edit })
+		if err := w.send(t, isRunning, true); err != nil {
+			t.Fatal(err)
+		}
+		card := w.card
+		if test.gone {
+			card.TS = "1.000000"
+		}
+		ref, err := w.bot.Send(t.Context(), notify.Delivery{Message: isBad, Card: card, Edit: true, CardOnly: true})
+		if err != nil || ref != (notify.MessageRef{}) || w.did(1) != test.want || w.limiter.Waits != 1 {
+			t.Errorf("%s: Slack received %q, want %q; reference %v, %d waits, error %v", name, w.did(1), test.want, ref, w.limiter.Waits, err)
+		}
+	}
+}
+
 func TestDeliveryWithoutEditLeavesTheCard(t *testing.T) {
 	w := newWorkspace(t, nil)
 	for _, m := range []message.Message{isGood, isBad} {

@@ -26,6 +26,8 @@ const (
 	maxHeader  = 150 // characters (Slack: "Block Kit", header block)
 	// maxSection is the most bytes in a section. Slack accepts 3,000 characters.
 	maxSection = 2900
+	// maxJobSections keeps a summary below the limit on all blocks together.
+	maxJobSections = 3
 )
 
 // icons stand beside the status, never instead of it.
@@ -47,6 +49,9 @@ func RenderCard(m message.Message, mention string) Rendered {
 	if m.Failure != nil {
 		r.addSection(errorTitle(m.Failure) + "\n" + codeBlock(m.Failure.Text, maxSection-100))
 		r.addSection(bulletList("What to do", m.Failure.Advice))
+	}
+	for _, text := range jobLists(m) {
+		r.addSection(text)
 	}
 	if len(m.Metrics) > 0 {
 		r.addSection(codeBlock(metricTable(m.Metrics), maxSection))
@@ -88,6 +93,7 @@ func RenderPlain(m message.Message, mention string) Rendered {
 	if m.Failure != nil {
 		lines = append(lines, codeBlock(m.Failure.Text, maxSection))
 	}
+	lines = append(lines, jobLists(m)...)
 	for _, l := range m.Links {
 		lines = append(lines, formatLink(l.URL, l.Label, 75))
 	}
@@ -179,6 +185,33 @@ func outputLines(all []message.Link) string {
 		}
 		lines = lines[:len(lines)-1]
 	}
+}
+
+// jobLists lists a summary's jobs in as few sections as they need. Links of the
+// greatest length do not all fit: the last section ends with how many are
+// missing.
+func jobLists(m message.Message) []string {
+	if len(m.Jobs) == 0 {
+		return nil
+	}
+	sections := []string{"*Jobs*"}
+	listed := 0
+	for _, j := range m.Jobs {
+		line := formatLink(j.URL, j.Label, 250)
+		last := len(sections) - 1
+		if len(sections[last])+1+len(line) <= maxSection-50 {
+			sections[last] += "\n" + line
+		} else if len(sections) < maxJobSections && len(line) <= maxSection-50 {
+			sections = append(sections, line)
+		} else {
+			break
+		}
+		listed++
+	}
+	if more := m.MoreJobs + len(m.Jobs) - listed; more > 0 {
+		sections[len(sections)-1] += fmt.Sprintf("\nand %s more", message.Grouped(int64(more)))
+	}
+	return sections
 }
 
 // linkLine has mrkdwn links rather than buttons: a button, even one that only

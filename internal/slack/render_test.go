@@ -228,3 +228,21 @@ func FuzzCode(f *testing.F) {
 		}
 	})
 }
+
+func TestSummaryDropsJobsThatExceedSlacksLimitsAndCountsThem(t *testing.T) {
+	for length, listed := range map[int]int{100: 20, 350: 20, 900: 9} {
+		m := message.Message{Headline: "LATE: 30", Title: "LATE: 30", MoreJobs: 10}
+		for range 20 {
+			m.Jobs = append(m.Jobs, message.Link{Label: "FAILED: crm", URL: "https://" + strings.Repeat("x", length-8)})
+		}
+		for kind, r := range map[string]Rendered{"card": RenderCard(m, ""), "plain": RenderPlain(m, "")} {
+			text := strings.Join(texts(r), "\n")
+			if err := r.Validate(); err != nil {
+				t.Errorf("%s of links of %d bytes: %v", kind, length, err)
+			}
+			if got := strings.Count(text, "|FAILED: crm>"); got != listed || !strings.Contains(text, fmt.Sprintf("\nand %d more", 30-listed)) {
+				t.Errorf("%s of links of %d bytes: %d jobs are listed, want %d", kind, length, got, listed)
+			}
+		}
+	}
+}

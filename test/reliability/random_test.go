@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/fake"
 	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/notify"
@@ -30,8 +31,9 @@ var (
 // Resolution to two destinations, over hours of virtual time in which
 // everything goes wrong: calls fail before or after they took effect, processes
 // die, ticks are missed and overlap, lists come in any order, events come twice
-// and late, destinations are down for hours. Then the faults end, and everything
-// must be delivered.
+// and late, destinations are down for hours, and some pauses are so long that a
+// summary stands for what was missed. Then the faults end, and everything must be
+// delivered.
 func TestRandomHistoriesLoseNothing(t *testing.T) {
 	t.Parallel()
 	play := func(t *testing.T, seed uint64) {
@@ -75,12 +77,23 @@ type history struct {
 	dead    bool
 	cutOff  int // deliveries that could not be recorded
 	rate    float64
+	filters []notify.Filter // of each place
+	pauses  int             // how many long pauses are still to come
+	ticking bool
+	cut     int // faults of ticks: what they publish may be published again
 }
 
 func newHistory(seed uint64) *history {
 	h := &history{r: rand.New(rand.NewPCG(seed, 7)), source: &fake.Source{}, store: &fake.Jobs{}, bus: &fake.Bus{},
 		ledger: &fake.Deliveries{}, shown: make(map[jobs.Key][]jobs.Status)}
 	h.rate = []float64{0, 0.02, 0.1, 0.3}[h.r.IntN(4)]
+	h.filters = []notify.Filter{{All: true}, {All: true}}
+	if h.r.IntN(2) == 0 {
+		h.filters[1] = notify.ParseFilter("FAILED")
+	}
+	if h.r.IntN(8) == 0 {
+		h.pauses = 1 + h.r.IntN(2)
+	}
 	h.source.Clock = func() time.Time { return time.Now().UTC() }
 	h.source.Fault = func(string) error {
 		return h.fault(jobs.ErrThrottled, jobs.ErrUnavailable, jobs.ErrDenied, jobs.ErrNotFound)
@@ -95,10 +108,7 @@ func newHistory(seed uint64) *history {
 		return err
 	}
 	if h.r.IntN(3) == 0 {
-		h.source.Order = func(rows []jobs.Job) []jobs.Job {
-			h.r.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
-			return rows
-		}
+		h.source.Order = inNoOrder // the same for every page of a list
 	}
 	for _, name := range []string{"slack", "email"} {
 		queue := &fake.Queue{Name: name, MaxReceive: 600, Fault: func(string) error { return h.fault(errFault) }}
@@ -140,11 +150,19 @@ func (h *history) fault(kinds ...error) error {
 	switch p := h.r.Float64(); {
 	case p < h.rate/10:
 		h.dead = true
+		h.count()
 		return errDead
 	case p < h.rate:
+		h.count()
 		return kinds[h.r.IntN(len(kinds))]
 	default:
 		return nil
+	}
+}
+
+func (h *history) count() {
+	if h.ticking {
+		h.cut++
 	}
 }
 
@@ -178,6 +196,10 @@ func (h *history) play() error {
 			h.down[n] = time.Now().Add(time.Duration(h.r.IntN(6*60)) * time.Minute)
 		case 6:
 			time.Sleep(time.Duration(h.r.IntN(60)) * time.Minute) // no tick
+		case 7:
+			if h.pauses > 0 {
+				h.pause()
+			}
 		}
 		h.tick()
 		h.relay()
@@ -198,6 +220,19 @@ func (h *history) play() error {
 		return err
 	}
 	return h.check()
+}
+
+// pause runs many jobs while nothing polls.
+func (h *history) pause() {
+	for n := range 15 + h.r.IntN(25) {
+		key := jobs.Key{Workflow: fmt.Sprintf("wf%d", n%3), Job: fmt.Sprintf("pause%d-%02d", h.pauses, n)}
+		job := jobs.Job{Key: key, StartTime: time.Now().UTC()}
+		time.Sleep(time.Duration(1+h.r.IntN(15)) * time.Minute)
+		job.Status, job.EndTime = []jobs.Status{jobs.Succeeded, jobs.Failed, jobs.Failed}[h.r.IntN(3)], time.Now().UTC()
+		h.source.Put(job)
+		h.shown[key] = append(h.shown[key], job.Status)
+	}
+	h.pauses--
 }
 
 // advance moves a job on by a step, or by several that cannot be observed.
@@ -222,7 +257,8 @@ func (h *history) advance(key jobs.Key) {
 }
 
 func (h *history) tick() {
-	h.dead = false
+	h.dead, h.ticking = false, true
+	defer func() { h.ticking = false }()
 	watched, _ := poller.NewFilter("*", "")
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Second)
 	defer cancel()
@@ -256,7 +292,7 @@ func (h *history) deliver() {
 	var channels []notify.Channel
 	for n, queue := range h.queues {
 		channels = append(channels, notify.Channel{Name: queue.Name, QueueURL: queue.URL(), DeadLetterQueueURL: queue.URL() + "-dead",
-			Destinations: []notify.Destination{h.places[n]}, Filter: notify.Filter{All: true}})
+			Destinations: []notify.Destination{h.places[n]}, Filter: h.filters[n]})
 	}
 	for _, queue := range h.queues {
 		h.dead = false
@@ -272,7 +308,7 @@ func (h *history) deliver() {
 }
 
 func (h *history) drain() error {
-	for range 5000 {
+	for range 50_000 {
 		var earliest time.Time
 		for _, queue := range h.queues {
 			if next, some := queue.Next(); some && (earliest.IsZero() || next.Before(earliest)) {
@@ -292,11 +328,13 @@ func (h *history) check() error {
 	if err := lost(h.bus.Taken(), h.shown); err != nil {
 		return err
 	}
-	repeats := 0
+	repeats, overlaps := 0, 0
 	notices := make(map[string]int) // by what fails since when, and who was notified
 	for n, place := range h.places {
 		received := make(map[jobs.Key]map[jobs.Status]int)
 		last := make(map[jobs.Key]int)
+		summarized := make(map[jobs.Key]int)
+		summaries := make(map[string]int)
 		times := place.Sent()
 		for i, sent := range times {
 			m := sent.Delivery.Message
@@ -305,6 +343,18 @@ func (h *history) check() error {
 			}
 			if strings.HasPrefix(m.Headline, string(jobs.Vanished)) {
 				continue // "not found" was among the faults, for long enough
+			}
+			if m.Jobs != nil {
+				if summaries[m.JobID]++; summaries[m.JobID] > 1 {
+					repeats++
+					continue
+				}
+				for _, j := range h.listed(m.JobID) {
+					if h.wants(n, j.Status) {
+						summarized[jobs.Key{Workflow: j.WorkflowName, Job: j.JobID}]++
+					}
+				}
+				continue
 			}
 			if m.WorkflowName == "" {
 				notices[m.JobID+" "+m.Fields[1].Value+" to "+place.Name]++
@@ -323,7 +373,15 @@ func (h *history) check() error {
 			}
 		}
 		for key, statuses := range h.shown {
-			if end := statuses[len(statuses)-1]; received[key][end] == 0 {
+			end := statuses[len(statuses)-1]
+			overlaps += max(0, summarized[key]-1) + min(summarized[key], received[key][end])
+			if !h.wants(n, end) {
+				continue
+			}
+			if summarized[key] > 0 && received[key][end] == 0 && len(received[key]) > 0 && h.cutOff == 0 && !h.updated(place, key, end) {
+				return fmt.Errorf("the card of %s at %s never shows the status %s, which a summary announces", key, place.Name, end)
+			}
+			if received[key][end]+summarized[key] == 0 {
 				return fmt.Errorf("I1: %s never received the terminal status %s of %s, only %v", place.Name, end, key, received[key])
 			}
 		}
@@ -334,8 +392,34 @@ func (h *history) check() error {
 	for _, n := range notices {
 		repeats += n - 1
 	}
+	if overlaps > 0 && h.cut == 0 {
+		return fmt.Errorf("I2: %d statuses in a summary came in another message too, though no tick was disturbed", overlaps)
+	}
 	if repeats > h.cutOff {
 		return fmt.Errorf("I2: %d repeats, %d deliveries that could not be recorded", repeats, h.cutOff)
 	}
 	return nil
+}
+
+// listed are the jobs in a summary on the bus.
+func (h *history) listed(id string) []event.ListedJob {
+	for _, entry := range h.bus.Taken() {
+		if entry.ID == id {
+			return detailOf(entry).Jobs
+		}
+	}
+	return nil
+}
+
+// wants reports whether a place's filter includes a terminal status.
+func (h *history) wants(place int, status jobs.Status) bool {
+	return h.filters[place].Matches(event.Event{DetailType: event.StateChange, Detail: event.Detail{Status: status}})
+}
+
+// updated reports whether a card shows a status without a message about it.
+func (h *history) updated(place *fake.Destination, key jobs.Key, status jobs.Status) bool {
+	return slices.ContainsFunc(place.Updates(), func(s fake.Sent) bool {
+		m := s.Delivery.Message
+		return m.WorkflowName == key.Workflow && m.JobID == key.Job && m.Status == status
+	})
 }

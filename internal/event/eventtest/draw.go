@@ -30,6 +30,9 @@ func Event(t *rapid.T) event.Event {
 	text := rapid.OneOf(rapid.String(), rapid.Just(Hostile), rapid.StringN(200, 3000, -1),
 		rapid.Map(rapid.IntRange(1, 5000), func(n int) string { return strings.Repeat("<&>`é", n) }),
 		rapid.Map(rapid.IntRange(0, 2100), func(n int) string { return strings.Repeat("x", n) }))
+	if rapid.IntRange(0, 7).Draw(t, "summary") == 7 {
+		return drawSummary(t, text)
+	}
 	d := drawDetail(t, text)
 	detailType := rapid.SampledFrom([]string{event.StateChange, event.Vanished}).Draw(t, "detail-type")
 	if rapid.IntRange(0, 3).Draw(t, "refused") == 3 {
@@ -60,6 +63,24 @@ func Event(t *rapid.T) event.Event {
 		t.Fatal(err)
 	}
 	return e
+}
+
+// drawSummary draws a summary that Decode need not accept.
+func drawSummary(t *rapid.T, text *rapid.Generator[string]) event.Event {
+	draw := func(label string) string { return utf8Text(t, text, label) }
+	d := event.Detail{Version: event.Version, TransitionID: draw("transitionId"), WorkflowARN: draw("workflowArn"), Statuses: make(map[jobs.Status]int)}
+	if rapid.Bool().Draw(t, "has an ARN") {
+		d.WorkflowARN = WorkflowARN("w")
+	}
+	for range rapid.SampledFrom([]int{0, 1, 25}).Draw(t, "listed") {
+		status := jobs.Status(draw("status"))
+		if rapid.Bool().Draw(t, "known") {
+			status = rapid.SampledFrom([]jobs.Status{jobs.Succeeded, jobs.Failed}).Draw(t, "status")
+		}
+		d.Statuses[status] += rapid.IntRange(1, 1e6).Draw(t, "count")
+		d.Jobs = append(d.Jobs, event.ListedJob{WorkflowName: draw("workflow"), JobID: draw("job"), Status: status, TransitionID: draw("transition")})
+	}
+	return event.Event{DetailType: event.Summary, Detail: d}
 }
 
 func drawDetail(t *rapid.T, text *rapid.Generator[string]) event.Detail {

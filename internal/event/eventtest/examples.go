@@ -2,6 +2,7 @@ package eventtest
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 
@@ -153,5 +154,39 @@ func exampleEntries() map[string]jobs.Entry {
 		panic(err)
 	}
 	all["vanished"] = vanished
+	all["late"], all["summary"] = backlogEntries()
 	return all
+}
+
+// backlogEntries returns what the poller publishes after a pause of a day, in
+// which a run began every hour and failed every third time: the first job's
+// event, and the summary.
+func backlogEntries() (late, summary jobs.Entry) {
+	resumed := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
+	var details []event.Detail
+	for hour := range 24 {
+		start := resumed.Add(time.Duration(hour-25) * time.Hour)
+		job := jobs.Job{Key: jobs.Key{Workflow: "nightly-incremental", Job: fmt.Sprintf("%032x", 0xc1a2b3c4d5e6000+hour)},
+			Type: "INCREMENTAL", Status: jobs.Succeeded, StartTime: start, EndTime: start.Add(7 * time.Minute)}
+		if hour%3 == 0 {
+			job.Key.Workflow, job.Status, job.Error = "customers-to-liveramp", jobs.Failed, "Access Denied (Service: S3, Status Code: 403)"
+		}
+		entry, err := event.Encode(WorkflowARN(job.Workflow), jobs.Transition{Job: job}, resumed)
+		if err != nil {
+			panic(err)
+		}
+		d, isLate := event.Late(entry)
+		if !isLate {
+			panic("the job's end is not late")
+		}
+		if details = append(details, d); hour == 0 {
+			late = entry
+		}
+	}
+	summary, backlog, err := event.EncodeSummary(details, resumed)
+	if err != nil {
+		panic(err)
+	}
+	late.Detail = event.AddBacklog(late.Detail, backlog)
+	return late, summary
 }
