@@ -52,8 +52,8 @@ func FuzzWebhookURL(f *testing.F) {
 		}
 		production := checkWebhookURL(address, false) == nil
 		if err := checkWebhookURL(address, true); err != nil {
-			if len(address) > 8 && strings.Contains(err.Error(), address) && !strings.Contains("https://hooks.slack.com or hooks.slack-gov.com", address) {
-				t.Errorf("the error holds the URL: %v", err)
+			if same := checkWebhookURL("http://example.com/", true); err.Error() != same.Error() {
+				t.Errorf("the error depends on the URL: %v", err)
 			}
 			return
 		}
