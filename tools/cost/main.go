@@ -84,7 +84,7 @@ func tables(translated []byte) (string, error) {
 	printf := func(format string, arguments ...any) { fmt.Fprintf(&out, format, arguments...) }
 
 	idle := month(two, prices, 0)
-	printf("| idle month, Slack and email | usage | list price | beyond free tiers |\n|---|---:|---:|---:|\n")
+	printf("| idle month, Slack and email | usage | list price | after free tiers |\n|---|---:|---:|---:|\n")
 	rows := func(items []item) {
 		for _, i := range items {
 			if i.quantity > 0 {
@@ -102,7 +102,7 @@ func tables(translated []byte) (string, error) {
 	rows(idle.dashboard)
 	total("with the dashboard", idle.runs, idle.watches, idle.dashboard)
 
-	printf("\n| jobs per day | Slack | and the dashboard | Slack and email | and the dashboard | Slack, beyond free tiers | Slack and email, beyond free tiers |\n")
+	printf("\n| jobs per day | Slack | with dashboard | Slack and email | with dashboard | Slack, after free tiers | Slack and email, after free tiers |\n")
 	printf("|---:|---:|---:|---:|---:|---:|---:|\n")
 	for _, jobsPerDay := range []float64{0, 1, 24, 240} {
 		printf("| %.0f ", jobsPerDay)
@@ -118,12 +118,12 @@ func tables(translated []byte) (string, error) {
 
 	busy := two
 	busy.idlePollers = mostPollers * len(two.channels)
-	printf("\nThree assumptions cannot be tested without AWS:\n\n")
+	printf("\nThree assumptions need a real account to check:\n\n")
 	printf("- Lambda polls an idle queue with %d pollers, the fewest that AWS documents. While it uses %d, two queues cost %s more per month.\n",
 		fewestPollers, mostPollers, dollars(sum(item.list, month(busy, prices, 0).runs)-sum(item.list, idle.runs)))
 	page := two.ticks / two.requestsPerSecond * two.pollerGB * prices["lambdaDuration"].Dollars
 	printf("- Entity Resolution lists jobs newest first. Otherwise each tick reads a workflow's list to its end, and each further 25 jobs cost %s per month.\n", dollars(page))
-	printf("- An email costs $%.2f per 1,000, as for accounts that are new to SES since July 2026. Others pay less.\n", prices["emails"].Dollars)
+	printf("- An email costs $%.2f per 1,000, the default plan of accounts that are new to SES since July 2026. Without a plan it is less.\n", prices["emails"].Dollars)
 	return out.String(), nil
 }
 

@@ -15,8 +15,10 @@ const (
 	workflows = 10
 	// changesPerJob are the status changes of a job: QUEUED, RUNNING, SUCCEEDED.
 	changesPerJob = 3
-	// jobMinutes is how long a job is open. Meanwhile each tick reads it.
-	jobMinutes = 30
+	// jobMinutes is how long a job is open. Meanwhile each tick reads it. An
+	// account runs one ID mapping job at a time, so 240 per day take less than six
+	// minutes each.
+	jobMinutes = 5
 	// callSeconds is how long the calls of a tick take beside the waits of the
 	// request rate: one query, and the last request to Entity Resolution.
 	callSeconds = 0.1
@@ -68,7 +70,7 @@ var counted = counts{
 		slackChannel: {writeUnits: 2, secrets: 1, logBytes: 480},
 		emailChannel: {writeUnits: 2, emails: 1, logBytes: 340},
 	},
-	// In the workflow with the longest history: 50 successes, 800 start times.
+	// In a workflow whose history is full: 50 successes, 800 start times.
 	job: map[string]usage{
 		pollerPart:   {events: changesPerJob, readUnits: 5, writeUnits: 59, logBytes: 1220, kept: 1300},
 		slackChannel: {writeUnits: 9, secrets: changesPerJob, logBytes: 2560, kept: 730},
