@@ -18,8 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/idmapping/notifier/internal/fakecloud"
-	"github.com/idmapping/notifier/internal/fakecloud/capacity"
 	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
+	"github.com/idmapping/notifier/internal/fakecloud/capacity"
 	fakelambda "github.com/idmapping/notifier/internal/fakecloud/lambda"
 	"github.com/idmapping/notifier/internal/jobs"
 )

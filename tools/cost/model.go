@@ -66,7 +66,7 @@ var counted = counts{
 		pollerPart: {requests: 1 + workflows, readUnits: 1, logBytes: 250},
 	},
 	canary: map[string]usage{
-		pollerPart:   {events: 1, logBytes: 330},
+		pollerPart:   {events: 1, logBytes: 190},
 		slackChannel: {writeUnits: 2, secrets: 1, logBytes: 480},
 		emailChannel: {writeUnits: 2, emails: 1, logBytes: 340},
 	},
