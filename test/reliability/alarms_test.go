@@ -89,22 +89,26 @@ func TestEachPermanentFaultRaisesAnAlarm(t *testing.T) {
 				p := newWatchedProduct()
 				// Until just after a canary: the next one is two hours away.
 				p.run(6*time.Hour + time.Minute)
-				if raised := p.raised(alarms, p.begin); len(raised) > 0 {
-					t.Fatalf("raised without a fault: %v", raised)
+				for _, more := range evaluationRanges {
+					if raised := p.raised(alarms, p.begin, more); len(raised) > 0 {
+						t.Fatalf("raised without a fault: %v", raised)
+					}
 				}
 				c.broken(p)
 				begin := time.Now()
 				p.event()
 				p.run(c.within)
-				raised := p.raised(alarms, begin)
-				for _, name := range c.want {
-					delete(unused, name)
-					if _, ok := raised[name]; !ok {
-						t.Errorf("%s is not raised within %s, but %v", name, c.within, raised)
+				for _, more := range evaluationRanges {
+					raised := p.raised(alarms, begin, more)
+					for _, name := range c.want {
+						delete(unused, name)
+						if _, ok := raised[name]; !ok {
+							t.Errorf("with %d points more, %s is not raised within %s, but %v", more, name, c.within, raised)
+						}
 					}
-				}
-				if len(c.want) == 0 && len(raised) > 0 {
-					t.Errorf("raised without a permanent fault: %v", raised)
+					if len(c.want) == 0 && len(raised) > 0 {
+						t.Errorf("raised without a permanent fault: %v", raised)
+					}
 				}
 			})
 		})
@@ -329,17 +333,13 @@ func (p *watchedProduct) put(metric string, value float64) {
 }
 
 // raised returns the alarms that were in ALARM since a time, with when they first
-// were, under the slowest evaluation range.
-func (p *watchedProduct) raised(alarms map[string]alarm, since time.Time) map[string]time.Time {
+// were.
+func (p *watchedProduct) raised(alarms map[string]alarm, since time.Time, more int) map[string]time.Time {
 	all := make(map[string]time.Time)
-	for name := range alarms {
-		for _, more := range evaluationRanges {
-			first := slices.IndexFunc(p.history(alarms[name], more), func(c change) bool { return c.state == stateAlarm && !c.at.Before(since) })
-			if first < 0 {
-				continue
-			}
-			if at := p.history(alarms[name], more)[first].at; at.After(all[name]) {
-				all[name] = at
+	for name, a := range alarms {
+		for _, c := range p.history(a, more) {
+			if _, already := all[name]; c.state == stateAlarm && !already && !c.at.Before(since) {
+				all[name] = c.at
 			}
 		}
 	}
