@@ -5,12 +5,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/idmapping/notifier/internal/fakecloud/sam"
+	"github.com/idmapping/notifier/internal/fakecloud/sam/samtest"
 )
 
 // readFromRoot returns a file from the module's root. Reading it in Go makes cached
@@ -49,10 +49,7 @@ func TestCfnLintFindsNothingWithEveryCheckEnabled(t *testing.T) {
 	if strings.Contains(readFromRoot(t, "template.yaml"), "cfn-lint") {
 		t.Error("the template disables a check")
 	}
-	python, err := sam.Python()
-	if err != nil {
-		t.Fatal(err)
-	}
+	python := samtest.RequirePython(t)
 	const script = "import sys; from cfnlint.runner import main; sys.exit(main())"
 	out, err := command(t, python, "-c", script, "--include-checks", "I", "--regions",
 		"us-east-1", "eu-west-1", "ap-southeast-2", "--", "template.yaml").CombinedOutput()

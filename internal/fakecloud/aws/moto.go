@@ -22,6 +22,7 @@ import (
 	"github.com/idmapping/notifier/internal/fakecloud/account"
 	"github.com/idmapping/notifier/internal/fakecloud/process"
 	"github.com/idmapping/notifier/internal/fakecloud/sam"
+	"github.com/idmapping/notifier/internal/fakecloud/sam/samtest"
 )
 
 // Moto is a moto server on loopback.
@@ -118,9 +119,11 @@ var shared struct {
 }
 
 // MotoForTest returns the moto server that all tests of one binary share. The
-// server dies with the binary. Tests use distinct names to keep apart.
+// server dies with the binary. Tests use distinct names to keep apart. Without
+// moto it skips the test (samtest.RequirePython).
 func MotoForTest(t *testing.T) *Moto {
 	t.Helper()
+	samtest.RequirePython(t)
 	shared.once.Do(func() { shared.moto, shared.err = StartMoto(context.Background()) })
 	if shared.err != nil {
 		t.Fatal(shared.err)
