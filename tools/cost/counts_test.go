@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/idmapping/notifier/internal/fakecloud"
+	"github.com/idmapping/notifier/internal/fakecloud/sam/samtest"
 	"github.com/idmapping/notifier/internal/fakecloud/capacity"
 	"github.com/idmapping/notifier/internal/jobs"
 )
@@ -41,6 +42,7 @@ type line struct{ function, text string }
 
 func deploy(t *testing.T) *meter {
 	t.Helper()
+	samtest.RequirePython(t)
 	m := &meter{t: t, metrics: make(map[string]bool)}
 	c, err := fakecloud.Deploy(t.Context(), fakecloud.Options{
 		Parameters: map[string]string{"SlackChannel": fakecloud.SlackChannel, "SlackTokenParameterName": fakecloud.TokenParameter,
