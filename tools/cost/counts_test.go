@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/idmapping/notifier/internal/fakecloud"
-	"github.com/idmapping/notifier/internal/fakecloud/sam/samtest"
 	"github.com/idmapping/notifier/internal/fakecloud/capacity"
+	"github.com/idmapping/notifier/internal/fakecloud/sam/samtest"
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
