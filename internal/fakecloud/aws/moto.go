@@ -34,8 +34,16 @@ type Moto struct {
 }
 
 // motoServer runs moto. EventBridge sends the account with every event, which
-// moto's default envelope lacks.
-const motoServer = `import sys
+// moto's default envelope lacks. DynamoDB's writes and transactions are
+// serializable (DynamoDB Developer Guide, "Transaction isolation levels"); moto
+// serves requests in threads and checks conditions without a lock.
+const motoServer = `import sys, threading
+from moto.dynamodb.responses import DynamoHandler
+call, lock = DynamoHandler.call_action, threading.Lock()
+def locked(self):
+    with lock:
+        return call(self)
+DynamoHandler.call_action = locked
 from moto.events.utils import EventTemplateParser as parser
 parser.DEFAULT_EVENT_INPUT_TEMPLATE = parser.DEFAULT_EVENT_INPUT_TEMPLATE.replace("{", '{"account": "<account>", ', 1)
 from moto.server import main
@@ -71,7 +79,7 @@ func StartMoto(ctx context.Context) (*Moto, error) {
 }
 
 func (m *Moto) wait(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute) // it takes seconds, and longer on a busy machine
 	defer cancel()
 	for {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.URL+"/moto-api/data.json", nil)
