@@ -242,27 +242,25 @@ func TestPlainStringParameterIsUsedWithAWarning(t *testing.T) {
 // Outside synctest: a goroutine that waits for a mutex keeps its clock from
 // advancing.
 func TestConcurrentCallersShareOneRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &store{Value: value, Delay: 10 * time.Millisecond}
-		p := newParameter(s)
-		p.Prefetch()
-		var callers sync.WaitGroup
-		for i := range 50 {
-			get := p.Value
-			if i%2 == 1 {
-				get = p.Refresh
+	s := &store{Value: value, Delay: 10 * time.Millisecond}
+	p := newParameter(s)
+	p.Prefetch()
+	var callers sync.WaitGroup
+	for i := range 50 {
+		get := p.Value
+		if i%2 == 1 {
+			get = p.Refresh
+		}
+		callers.Go(func() {
+			if got, err := get(t.Context()); err != nil || got != value {
+				t.Errorf("value is %q (%v)", got, err)
 			}
-			callers.Go(func() {
-				if got, err := get(t.Context()); err != nil || got != value {
-					t.Errorf("value is %q (%v)", got, err)
-				}
-			})
-		}
-		callers.Wait()
-		if n := s.count(); n != 1 {
-			t.Errorf("%d reads, want 1", n)
-		}
-	})
+		})
+	}
+	callers.Wait()
+	if n := s.count(); n != 1 {
+		t.Errorf("%d reads, want 1", n)
+	}
 }
 
 func TestPrefetchReadsTheFirstValue(t *testing.T) {

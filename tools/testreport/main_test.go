@@ -15,6 +15,8 @@ func TestReportCountsSkippedTestsAndShowsFailedOnes(t *testing.T) {
 {"Action":"pass","Package":"m/a","Test":"TestB","Elapsed":7}
 {"Action":"output","Package":"m/a","Output":"PASS\n"}
 {"Action":"output","Package":"m/a","Output":"ok  \tm/a\t7.1s\n"}
+{"Action":"output","Package":"m/a","Test":"FuzzE/seed#0","Output":"    [rapid] draw x: 0\n"}
+{"Action":"skip","Package":"m/a","Test":"FuzzE/seed#0"}
 {"Action":"pass","Package":"m/a"}
 {"Action":"output","Package":"m/b","Test":"TestC","Output":"    c_test.go:9: wrong\n"}
 {"Action":"fail","Package":"m/b","Test":"TestC"}
