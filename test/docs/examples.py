@@ -15,8 +15,23 @@ import boto3
 import yaml
 from botocore.stub import Stubber
 from moto import mock_aws
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_sfn import StateTaskServiceSfn
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
+
+
+# States name the parameters of StartExecution in upper camel case, and moto passes
+# them to boto3 as they are.
+normalise = StateTaskServiceSfn._normalise_parameters
+
+
+def lower_camel_case(self, parameters, *args, **kwargs):
+    normalise(self, parameters, *args, **kwargs)
+    for key in list(parameters):
+        parameters[key[0].lower() + key[1:]] = parameters.pop(key)
+
+
+StateTaskServiceSfn._normalise_parameters = lower_camel_case
 
 
 class Template(yaml.SafeLoader):
@@ -59,7 +74,7 @@ def state_machine(template, events):
     outcomes = []
     for event in events:
         for _ in range(2):
-            execution = client.start_execution(stateMachineArn=start, input=json.dumps(event))["executionArn"]
+            execution = client.start_execution(stateMachineArn=start, name=f"event-{len(outcomes)}", input=json.dumps(event))["executionArn"]
             outcomes.append(wait(client, execution)["status"])
             for started in client.list_executions(stateMachineArn=following)["executions"]:
                 wait(client, started["executionArn"])
