@@ -78,6 +78,10 @@ pictures: ## Update the pictures in docs (needs chromium)
 bench: venv ## Measure the figures of the design and fail if one does not hold (BASELINE=dir compares, ONLY=starts selects)
 	@$(GO) run ./tools/bench $(if $(BASELINE),-baseline "$(BASELINE)") $(if $(ONLY),-only "$(ONLY)")
 
+.PHONY: cost
+cost: venv ## Print what a deployed stack costs per month (WRITE=1 updates the README)
+	@$(GO) run ./tools/cost $(if $(WRITE),-write)
+
 .PHONY: mutation
 mutation: venv ## Run mutation tests on the deciding packages (PACKAGES="internal/jobs ..." for some)
 	@$(GO) run ./tools/mutation $(PACKAGES)

@@ -77,8 +77,8 @@ func emailChannel(env *config.Reader, cfg aws.Config) notify.Channel {
 }
 
 // filter reads a list of statuses. A status that Entity Resolution does not
-// document is accepted, since the API may add one, but it may be a typing error
-// that matches nothing.
+// document is accepted, since the API may add one, but without a plus sign it may
+// be a typing error that matches nothing.
 func filter(setting, statuses string) notify.Filter {
 	f := notify.ParseFilter(statuses)
 	for _, status := range f.Unknown() {

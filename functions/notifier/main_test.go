@@ -76,6 +76,9 @@ func TestUnknownStatusInAFilterIsLoggedAndKept(t *testing.T) {
 	if f := filter("EMAIL_STATUSES", "queued,RUNNING,SUCCEEDED,FAILED,"); len(f.Only) != 4 || log.Len() != 0 {
 		t.Errorf("the documented statuses give %v and the log\n%s", f.Only, log.String())
 	}
+	if f := filter("EMAIL_STATUSES", "+PAUSED, FAILED"); !f.Only["PAUSED"] || !f.Only["FAILED"] || len(f.Only) != 2 || log.Len() != 0 {
+		t.Errorf("a status marked as new gives %v and the log\n%s", f.Only, log.String())
+	}
 	if f := filter("SLACK_STATUSES", "SUCEEDED,FAILED"); !f.Only["SUCEEDED"] || !f.Only["FAILED"] {
 		t.Errorf("the filter is %v", f.Only)
 	}

@@ -75,7 +75,8 @@ func ParseAddresses(from, to string) (string, []string, error) {
 			recipients = append(recipients, a.Address)
 		}
 	}
-	return sender.String(), recipients, nil
+	// Bare, because a policy compares ses:FromAddress with it.
+	return sender.Address, recipients, nil
 }
 
 // ID names the destination.

@@ -243,6 +243,8 @@ func TestThrottledEmailIsSentByTheNextAttempt(t *testing.T) {
 	}
 }
 
+// The sender loses its display name: IAM policies compare ses:FromAddress with the
+// bare address.
 func TestAddressesAreReadInEveryCommonForm(t *testing.T) {
 	for _, c := range []struct {
 		from, to string
@@ -251,13 +253,13 @@ func TestAddressesAreReadInEveryCommonForm(t *testing.T) {
 	}{
 		{"", "", "", nil},
 		{"", "  ", "", nil},
-		{"a@example.com", "b@example.com", "<a@example.com>", []string{"b@example.com"}},
-		{"ID mapping <a@example.com>", "b@example.com, c@example.com", `"ID mapping" <a@example.com>`, []string{"b@example.com", "c@example.com"}},
-		{"a@example.com", "b@example.com,c@example.com ,\td@example.com", "<a@example.com>", []string{"b@example.com", "c@example.com", "d@example.com"}},
-		{"a@example.com", `"Doe, J" <b@example.com>, C <c@example.com>`, "<a@example.com>", []string{"b@example.com", "c@example.com"}},
-		{"a@example.com", "b@example.com, B <b@example.com>", "<a@example.com>", []string{"b@example.com"}},
-		{"a@example.com", "b@example.com,", "<a@example.com>", []string{"b@example.com"}},
-		{"Équipe <a@example.com>", "b+tag@example.com", "=?utf-8?q?=C3=89quipe?= <a@example.com>", []string{"b+tag@example.com"}},
+		{"a@example.com", "b@example.com", "a@example.com", []string{"b@example.com"}},
+		{"ID mapping <a@example.com>", "b@example.com, c@example.com", "a@example.com", []string{"b@example.com", "c@example.com"}},
+		{"a@example.com", "b@example.com,c@example.com ,\td@example.com", "a@example.com", []string{"b@example.com", "c@example.com", "d@example.com"}},
+		{"a@example.com", `"Doe, J" <b@example.com>, C <c@example.com>`, "a@example.com", []string{"b@example.com", "c@example.com"}},
+		{"a@example.com", "b@example.com, B <b@example.com>", "a@example.com", []string{"b@example.com"}},
+		{"a@example.com", "b@example.com,", "a@example.com", []string{"b@example.com"}},
+		{"Équipe <a@example.com>", "b+tag@example.com", "a@example.com", []string{"b+tag@example.com"}},
 	} {
 		from, to, err := ParseAddresses(c.from, c.to)
 		if err != nil || from != c.sender || !slices.Equal(to, c.want) {

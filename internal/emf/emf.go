@@ -20,19 +20,27 @@ type Writer struct {
 	Stack string
 }
 
-// Put writes the values as one line. A metric whose name ends in Seconds is in
-// seconds, every other one counts.
+// Put writes the values that are not zero as one line, or none when all are zero:
+// CloudWatch bills a custom metric for each hour in which it receives a value, and
+// the alarms treat a missing value as zero. A metric whose name ends in Seconds
+// is in seconds, every other one counts.
 func (w Writer) Put(values map[string]float64) {
 	type metric struct{ Name, Unit string }
 	var metrics []metric
 	line := map[string]any{"Stack": w.Stack}
 	for name, value := range values {
+		if value == 0 {
+			continue
+		}
 		unit := "Count"
 		if strings.HasSuffix(name, "Seconds") {
 			unit = "Seconds"
 		}
 		metrics = append(metrics, metric{name, unit})
 		line[name] = value
+	}
+	if len(metrics) == 0 {
+		return
 	}
 	line["_aws"] = map[string]any{
 		"Timestamp": time.Now().UnixMilli(),

@@ -3,8 +3,8 @@ package emf_test
 import (
 	"bytes"
 	"encoding/json"
-	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,8 +56,23 @@ func TestOneLineDeclaresEveryMetricThatItHolds(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	if want := slices.Sorted(maps.Keys(values)); !slices.Equal(names, want) {
-		t.Errorf("declared %v, want %v", names, want)
+	want := []string{poller.OldestUnpublishedSeconds, poller.Throttled, poller.TransitionsPublished}
+	if !slices.Equal(names, want) || len(all) != len(want)+2 {
+		t.Errorf("declared %v in %s, want %v", names, out.Bytes(), want)
+	}
+}
+
+// CloudWatch bills a custom metric for each hour in which it has a value.
+func TestZerosAreNotWritten(t *testing.T) {
+	var out bytes.Buffer
+	w := emf.Writer{Out: &out, Stack: "mine"}
+	w.Put(notify.Report{}.Values())
+	if out.Len() != 0 {
+		t.Errorf("a batch without a delivery writes %s", out.Bytes())
+	}
+	w.Put(map[string]float64{"Zero": 0, "One": 1})
+	if strings.Contains(out.String(), "Zero") || !strings.Contains(out.String(), `"One":1`) {
+		t.Errorf("written is %s", out.Bytes())
 	}
 }
 

@@ -32,16 +32,19 @@ func Decode(body []byte) (Event, error) {
 	return e, nil
 }
 
+// envelope is an event as EventBridge sends it to a target.
+type envelope struct {
+	ID         string    `json:"id"`
+	Source     string    `json:"source"`
+	DetailType string    `json:"detail-type"`
+	Account    string    `json:"account"`
+	Region     string    `json:"region"`
+	Time       time.Time `json:"time"`
+	Detail     Detail    `json:"detail"`
+}
+
 func read(body []byte) (Event, error) {
-	var envelope struct {
-		ID         string          `json:"id"`
-		Source     string          `json:"source"`
-		DetailType string          `json:"detail-type"`
-		Account    string          `json:"account"`
-		Region     string          `json:"region"`
-		Time       time.Time       `json:"time"`
-		Detail     json.RawMessage `json:"detail"`
-	}
+	var envelope envelope
 	if err := json.Unmarshal(body, &envelope); err != nil {
 		return Event{}, fmt.Errorf("the body is not an EventBridge envelope: %w", err)
 	}
@@ -57,9 +60,7 @@ func read(body []byte) (Event, error) {
 		Account:    envelope.Account,
 		Region:     envelope.Region,
 		Time:       envelope.Time.UTC(),
-	}
-	if err := json.Unmarshal(envelope.Detail, &e.Detail); err != nil {
-		return Event{}, fmt.Errorf("reading detail: %w", err)
+		Detail:     envelope.Detail,
 	}
 	if e.Detail.Version != Version {
 		return Event{}, fmt.Errorf("detail.version is %.100q, not %q", e.Detail.Version, Version)

@@ -14,6 +14,8 @@ import (
 type Filter struct {
 	All  bool            // every status
 	Only map[string]bool // these statuses, unless All; empty means terminal statuses
+
+	unmarked []string // statuses that are neither documented nor marked as new
 }
 
 // Matches reports whether the channel delivers e. It always delivers a vanished
@@ -71,26 +73,25 @@ func (f Filter) Narrow(e event.Event) event.Event {
 }
 
 // Unknown lists the statuses of the filter that Entity Resolution does not
-// document. They may be typing errors, or newer than this version.
-func (f Filter) Unknown() []string {
-	var unknown []string
-	for _, status := range slices.Sorted(maps.Keys(f.Only)) {
-		if !jobs.Status(status).Known() {
-			unknown = append(unknown, status)
-		}
-	}
-	return unknown
-}
+// document and that no plus sign marks as new: they may be typing errors.
+func (f Filter) Unknown() []string { return f.unmarked }
 
 // ParseFilter reads a comma-separated list of statuses; an empty list means
 // terminal statuses only. It accepts unknown statuses: the API's enum can grow
-// (GetIdMappingJob, Response Structure).
+// (GetIdMappingJob, Response Structure). The template requires a plus sign before
+// each of those, such as +PAUSED.
 func ParseFilter(list string) Filter {
 	f := Filter{Only: make(map[string]bool)}
 	for status := range strings.SplitSeq(list, ",") {
-		if status = strings.ToUpper(strings.TrimSpace(status)); status != "" {
-			f.Only[status] = true
+		status, marked := strings.CutPrefix(strings.ToUpper(strings.TrimSpace(status)), "+")
+		if status == "" {
+			continue
 		}
+		if !marked && !jobs.Status(status).Known() && !f.Only[status] {
+			f.unmarked = append(f.unmarked, status)
+		}
+		f.Only[status] = true
 	}
+	slices.Sort(f.unmarked)
 	return f
 }

@@ -1,32 +1,31 @@
 package reliability
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/idmapping/notifier/internal/emf"
 	"github.com/idmapping/notifier/internal/fake"
-	"github.com/idmapping/notifier/internal/fakecloud/sam"
 	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/notify"
 	"github.com/idmapping/notifier/internal/poller"
 	"github.com/idmapping/notifier/internal/sqs"
 )
 
-// TestEachPermanentFaultRaisesAnAlarm runs the product for hours of virtual time
-// with one thing broken for good, and compares its metrics with
-// the template's alarms: the right one goes off in time, and none for what
-// passes by itself.
+// The product runs for hours of virtual time with one permanent fault, and its
+// metrics are evaluated with the template's alarms: the right one is raised in time
+// and stays raised, and a fault that passes by itself raises none.
 func TestEachPermanentFaultRaisesAnAlarm(t *testing.T) {
-	const soon = 11 * time.Minute // the fault's next tick, and ten minutes
+	const soon = 11 * time.Minute // ten minutes after the first tick with the fault
 	alarms := templateAlarms(t)
 	unused := maps.Clone(alarms)
 	for _, c := range []struct {
@@ -55,7 +54,7 @@ func TestEachPermanentFaultRaisesAnAlarm(t *testing.T) {
 		{"Entity Resolution is down", func(p *watchedProduct) {
 			p.source.Fault = func(string) error { return jobs.ErrUnavailable }
 		}, soon, []string{"HeartbeatAlarm"}},
-		{"Entity Resolution throttles for ever", func(p *watchedProduct) {
+		{"Entity Resolution throttles permanently", func(p *watchedProduct) {
 			p.source.Fault = func(string) error { return jobs.ErrThrottled }
 		}, soon, []string{"HeartbeatAlarm"}},
 		{"the jobs table is gone", func(p *watchedProduct) {
@@ -65,10 +64,10 @@ func TestEachPermanentFaultRaisesAnAlarm(t *testing.T) {
 			p.store.Unreadable = map[string]error{"crm": errFault}
 		}, soon, []string{"HeartbeatAlarm"}},
 		{"the schedule has stopped", func(p *watchedProduct) { p.noTicks = true }, soon, []string{"HeartbeatAlarm"}},
-		{"the bus takes nothing", func(p *watchedProduct) {
+		{"the bus accepts nothing", func(p *watchedProduct) {
 			p.bus.Fault = func(string, jobs.Entry) error { return errFault }
 		}, soon, []string{"UnpublishedAlarm"}},
-		{"the bus refuses an event for good", func(p *watchedProduct) {
+		{"the bus refuses an event permanently", func(p *watchedProduct) {
 			p.bus.Fault = func(string, jobs.Entry) error { return jobs.ErrUnpublishable }
 		}, soon, []string{"QuarantinedAlarm"}},
 		{"a channel is gone", func(p *watchedProduct) { p.refuse(notify.Misconfigured) }, soon, []string{"DestinationBrokenAlarm"}},
@@ -76,31 +75,40 @@ func TestEachPermanentFaultRaisesAnAlarm(t *testing.T) {
 		{"the deliveries table is gone", func(p *watchedProduct) {
 			p.ledger.Fault = func(string) error { return errFault }
 		}, 40 * time.Minute, []string{"SlackRetriesAlarm"}},
-		{"a message is refused for good", func(p *watchedProduct) { p.refuse(notify.Refused) }, soon, []string{"SlackDeadLetterAlarm"}},
+		{"a message is refused permanently", func(p *watchedProduct) { p.refuse(notify.Refused) }, soon, []string{"SlackDeadLetterAlarm"}},
 		{"the notifier dies every time", func(p *watchedProduct) { p.dies = true }, 20 * time.Minute, []string{"NotifierErrorsAlarm"}},
 		{"no event source mapping receives messages", func(p *watchedProduct) { p.noMapping = true }, 40 * time.Minute, []string{"SlackQueueAgeAlarm"}},
-		{"the rule is gone", func(p *watchedProduct) { p.noRule = true }, 7 * time.Hour, []string{"SlackCanaryAlarm"}},
+		{"the queue refuses the rule's events", func(p *watchedProduct) { p.refused = true }, soon, []string{"SlackRuleAlarm", "SlackDeadLetterAlarm"}},
+		{"the dead-letter queue refuses them too", func(p *watchedProduct) { p.refused, p.lost = true, true }, soon, []string{"SlackRuleAlarm", "SlackEventsLostAlarm"}},
+		// Two canaries are missed.
+		{"the rule is gone", func(p *watchedProduct) { p.noRule = true }, 5 * time.Hour, []string{"SlackCanaryAlarm"}},
+		{"the canary's schedule has stopped", func(p *watchedProduct) { p.noCanary = true }, 5 * time.Hour, []string{"SlackCanaryAlarm"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newWatchedProduct()
-				p.run(6 * time.Hour) // a past in which all was well
-				if raised := p.raised(alarms); len(raised) > 0 {
-					t.Fatalf("raised while all is well: %v", raised)
+				// Until just after a canary: the next one is two hours away.
+				p.run(6*time.Hour + time.Minute)
+				for _, more := range evaluationRanges {
+					if raised := p.raised(alarms, p.begin, more); len(raised) > 0 {
+						t.Fatalf("raised without a fault: %v", raised)
+					}
 				}
 				c.broken(p)
 				begin := time.Now()
 				p.event()
 				p.run(c.within)
-				raised := p.raised(alarms)
-				for _, name := range c.want {
-					delete(unused, name)
-					if at, ok := raised[name]; !ok || !at.After(begin) {
-						t.Errorf("%s is not raised within %s, but %v", name, c.within, raised)
+				for _, more := range evaluationRanges {
+					raised := p.raised(alarms, begin, more)
+					for _, name := range c.want {
+						delete(unused, name)
+						if _, ok := raised[name]; !ok {
+							t.Errorf("with %d points more, %s is not raised within %s, but %v", more, name, c.within, raised)
+						}
 					}
-				}
-				if len(c.want) == 0 && len(raised) > 0 {
-					t.Errorf("raised without a fault: %v", raised)
+					if len(c.want) == 0 && len(raised) > 0 {
+						t.Errorf("raised without a permanent fault: %v", raised)
+					}
 				}
 			})
 		})
@@ -108,10 +116,50 @@ func TestEachPermanentFaultRaisesAnAlarm(t *testing.T) {
 	for name := range unused {
 		switch {
 		case strings.HasPrefix(name, "Email"): // as those of Slack
-		case strings.HasSuffix(name, "ThrottlesAlarm"), name == "PollerDeadLetterAlarm": // of the platform
+		case name == "PollerDeadLetterAlarm": // EventBridge Scheduler writes to that queue
 		default:
 			t.Errorf("no fault raises %s", name)
 		}
+	}
+}
+
+// While a fault lasts, its alarm sends one message, and one more after the fix.
+func TestAlarmStaysRaisedAsLongAsItsFault(t *testing.T) {
+	alarms := templateAlarms(t)
+	for _, c := range []struct {
+		name  string
+		set   func(p *watchedProduct, broken bool)
+		alarm string
+	}{
+		{"a channel is gone", func(p *watchedProduct, broken bool) {
+			p.refuse(map[bool]notify.Reason{true: notify.Misconfigured}[broken])
+		}, "DestinationBrokenAlarm"},
+		{"Slack is down", func(p *watchedProduct, broken bool) {
+			p.refuse(map[bool]notify.Reason{true: notify.Unavailable}[broken])
+		}, "SlackRetriesAlarm"},
+		{"the schedule has stopped", func(p *watchedProduct, broken bool) { p.noTicks = broken }, "HeartbeatAlarm"},
+		{"the rule is gone", func(p *watchedProduct, broken bool) { p.noRule = broken }, "SlackCanaryAlarm"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newWatchedProduct()
+				p.run(6*time.Hour + time.Minute)
+				c.set(p, true)
+				p.event()
+				p.run(15 * time.Hour)
+				c.set(p, false)
+				p.run(3 * time.Hour)
+				for _, more := range evaluationRanges {
+					var states []string
+					for _, change := range p.history(alarms[c.alarm], more) {
+						states = append(states, change.state)
+					}
+					if !slices.Equal(states, []string{stateAlarm, stateOK}) {
+						t.Errorf("with %d points more, %s becomes %v", more, c.alarm, states)
+					}
+				}
+			})
+		})
 	}
 }
 
@@ -122,61 +170,8 @@ func on(op, prefix string, err error) error {
 	return nil
 }
 
-// alarm is what the template says of one.
-type alarm struct {
-	Namespace, MetricName, Statistic, ComparisonOperator, TreatMissingData string
-
-	Period, EvaluationPeriods, DatapointsToAlarm int
-	Threshold                                    float64
-	Dimensions                                   []struct{ Value any }
-}
-
-func templateAlarms(t *testing.T) map[string]alarm {
-	t.Helper()
-	body, err := sam.Translate(t.Context(), "us-east-1", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var document struct {
-		Resources map[string]struct {
-			Type       string
-			Properties json.RawMessage
-		}
-	}
-	if err := json.Unmarshal(body, &document); err != nil {
-		t.Fatal(err)
-	}
-	all := make(map[string]alarm)
-	for name, r := range document.Resources {
-		if r.Type != "AWS::CloudWatch::Alarm" {
-			continue
-		}
-		var a alarm
-		if err := json.Unmarshal(r.Properties, &a); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		if a.DatapointsToAlarm == 0 {
-			a.DatapointsToAlarm = a.EvaluationPeriods
-		}
-		all[name] = a
-	}
-	return all
-}
-
-// metric names what the alarm watches: "IdMappingNotifier/Delivered", or with
-// the logical id of a queue or function "AWS/SQS/SlackQueue/…".
-func (a alarm) metric() string {
-	if a.Namespace == "IdMappingNotifier" {
-		return a.Namespace + "/" + a.MetricName
-	}
-	of, _ := json.Marshal(a.Dimensions[0].Value) // {"Fn::GetAtt":["SlackQueue","QueueName"]} or {"Ref":…}
-	return a.Namespace + "/" + strings.Trim(resource.FindString(string(of)), `"`) + "/" + a.MetricName
-}
-
-var resource = regexp.MustCompile(`"\w+(Queue|Function)"`)
-
-// watchedProduct is the product with Slack alone and with CloudWatch's eyes on
-// it.
+// watchedProduct is the product with Slack alone, and its metrics as CloudWatch
+// receives them.
 type watchedProduct struct {
 	source *fake.Source
 	store  *fake.Jobs
@@ -185,11 +180,13 @@ type watchedProduct struct {
 	queue  *fake.Queue
 	place  *fake.Destination
 
-	noTicks, noMapping, noRule, dies bool
+	noTicks, noCanary, noMapping, noRule, dies bool
+	refused, lost                              bool // by the queue, and by its dead-letter queue
 
 	begin   time.Time
 	relayed int
 	started int
+	dead    int                          // events that the rule sent to the dead-letter queue
 	points  map[string]map[int][]float64 // metric → minute → values
 }
 
@@ -204,8 +201,8 @@ func newWatchedProduct() *watchedProduct {
 	return p
 }
 
-// refuse lets Slack refuse everything for the reason, or for an empty one take
-// everything.
+// refuse makes Slack refuse everything for the reason, or accept everything for an
+// empty one.
 func (p *watchedProduct) refuse(reason notify.Reason) {
 	p.place.Fault = func(string, notify.Delivery) error {
 		if reason == "" {
@@ -215,33 +212,45 @@ func (p *watchedProduct) refuse(reason notify.Reason) {
 	}
 }
 
-// event lets a job end now.
+// event adds a job that fails now.
 func (p *watchedProduct) event() {
 	p.started++
 	p.source.Put(jobs.Job{Key: jobs.Key{Workflow: "web", Job: fmt.Sprint(p.started)}, Status: jobs.Failed,
 		StartTime: time.Now().UTC().Add(time.Second), EndTime: time.Now().UTC().Add(time.Second)})
 }
 
-// run lets the schedules and the event source mapping work for so long, a
-// minute at a time.
+// run advances the schedules and the event source mapping minute by minute.
 func (p *watchedProduct) run(long time.Duration) {
 	for end := time.Now().Add(long); time.Now().Before(end); time.Sleep(time.Minute) {
 		minute := int(time.Since(p.begin) / time.Minute)
 		if !p.noTicks {
 			p.invoke(`{}`)
-			if minute%120 == 0 {
+			if minute%120 == 0 && !p.noCanary {
 				p.invoke(`{"canary":"check"}`)
 			}
 		}
 		taken := p.bus.Taken()
 		for _, entry := range taken[p.relayed:] {
-			if !p.noRule {
-				p.queue.Put(envelope(entry))
-			}
+			p.relay(entry)
 		}
 		p.relayed = len(taken)
 		p.deliver()
 		p.measureQueue()
+	}
+}
+
+// relay is the rule. EventBridge reports its metrics only when they are not zero.
+func (p *watchedProduct) relay(entry jobs.Entry) {
+	switch {
+	case p.noRule:
+	case p.refused && p.lost:
+		p.put("AWS/Events/SlackRule/FailedInvocations", 1)
+		p.put("AWS/Events/SlackRule/InvocationsFailedToBeSentToDlq", 1)
+	case p.refused:
+		p.put("AWS/Events/SlackRule/FailedInvocations", 1)
+		p.dead++
+	default:
+		p.queue.Put(envelope(entry))
 	}
 }
 
@@ -279,9 +288,20 @@ func (p *watchedProduct) deliver() {
 	}
 }
 
+// ours are the metrics that the functions write to their logs.
 func (p *watchedProduct) ours(values map[string]float64) {
-	for name, value := range values {
-		p.put("IdMappingNotifier/"+name, value)
+	var out bytes.Buffer
+	emf.Writer{Out: &out, Stack: "notifier"}.Put(values)
+	for line := range bytes.Lines(out.Bytes()) {
+		var written map[string]any
+		if err := json.Unmarshal(line, &written); err != nil {
+			panic(err)
+		}
+		for name, value := range written {
+			if number, ok := value.(float64); ok {
+				p.put("IdMappingNotifier/"+name, number)
+			}
+		}
 	}
 }
 
@@ -293,16 +313,15 @@ func (p *watchedProduct) invoked(function string, err error) {
 	p.put("AWS/Lambda/"+function+"/Errors", failed)
 }
 
-// measureQueue reports what SQS reports each minute. Messages received three
-// times or more count for no age (SQS Developer Guide, "Available CloudWatch
-// metrics").
+// measureQueue reports what SQS reports each minute. The age excludes messages
+// received three times or more (SQS Developer Guide, Available CloudWatch
+// metrics).
 func (p *watchedProduct) measureQueue() {
 	visible, hidden, oldest := p.queue.Measure()
 	p.put("AWS/SQS/SlackQueue/ApproximateNumberOfMessagesVisible", float64(visible))
 	p.put("AWS/SQS/SlackQueue/ApproximateNumberOfMessagesNotVisible", float64(hidden))
 	p.put("AWS/SQS/SlackQueue/ApproximateAgeOfOldestMessage", oldest.Seconds())
-	p.put("AWS/SQS/SlackQueue/NumberOfMessagesDeleted", 0)
-	p.put("AWS/SQS/SlackDeadLetterQueue/ApproximateNumberOfMessagesVisible", float64(len(p.queue.Dead())))
+	p.put("AWS/SQS/SlackDeadLetterQueue/ApproximateNumberOfMessagesVisible", float64(len(p.queue.Dead())+p.dead))
 }
 
 func (p *watchedProduct) put(metric string, value float64) {
@@ -313,57 +332,27 @@ func (p *watchedProduct) put(metric string, value float64) {
 	p.points[metric][minute] = append(p.points[metric][minute], value)
 }
 
-// raised are the alarms that went off, with when they did.
-func (p *watchedProduct) raised(alarms map[string]alarm) map[string]time.Time {
+// raised returns the alarms that were in ALARM since a time, with when they first
+// were.
+func (p *watchedProduct) raised(alarms map[string]alarm, since time.Time, more int) map[string]time.Time {
 	all := make(map[string]time.Time)
-	now := int(time.Since(p.begin) / time.Minute)
 	for name, a := range alarms {
-		if of := a.metric(); strings.HasPrefix(of, "AWS/") && p.points[of] == nil {
-			continue // of a channel or of a part of the platform that is not here
-		}
-		period := a.Period / 60
-		// From the first whole evaluation on: before it there was no product.
-		for end := period * a.EvaluationPeriods; end <= now; end++ {
-			breaching := 0
-			for n := range a.EvaluationPeriods {
-				if a.breaches(p.points[a.metric()], end-(n+1)*period, end-n*period) {
-					breaching++
-				}
-			}
-			if _, already := all[name]; breaching >= a.DatapointsToAlarm && !already {
-				all[name] = p.begin.Add(time.Duration(end) * time.Minute)
+		for _, c := range p.history(a, more) {
+			if _, already := all[name]; c.state == stateAlarm && !already && !c.at.Before(since) {
+				all[name] = c.at
 			}
 		}
 	}
 	return all
 }
 
-// breaches tells whether the period between two minutes breaches.
-func (a alarm) breaches(points map[int][]float64, from, to int) bool {
-	var values []float64
-	for minute := from; minute < to; minute++ {
-		values = append(values, points[minute]...)
+// How many points CloudWatch retrieves beyond the evaluation periods.
+var evaluationRanges = []int{1, 2, 3}
+
+func (p *watchedProduct) history(a alarm, more int) []change {
+	of := a.metric()
+	if strings.HasPrefix(of, "AWS/") && p.points[of] == nil {
+		return nil // of a channel or of a part of the platform that is not here
 	}
-	if len(values) == 0 {
-		return a.TreatMissingData == "breaching"
-	}
-	value := 0.0
-	switch a.Statistic {
-	case "Sum":
-		for _, v := range values {
-			value += v
-		}
-	case "Maximum":
-		value = slices.Max(values)
-	case "Minimum":
-		value = slices.Min(values)
-	}
-	switch a.ComparisonOperator {
-	case "GreaterThanThreshold":
-		return value > a.Threshold
-	case "GreaterThanOrEqualToThreshold":
-		return value >= a.Threshold
-	default:
-		return value < a.Threshold
-	}
+	return a.history(p.points[of], p.begin, int(time.Since(p.begin)/time.Minute), more)
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -24,30 +25,29 @@ func ourMetrics() []string {
 }
 
 func TestAlarmsHaveTheirConditions(t *testing.T) {
-	// by logical ID: metric, statistic over period times evaluations, condition,
-	// and treatment of missing data.
+	// by logical ID: metric or expression, statistic over period times evaluations,
+	// condition, and treatment of missing data.
 	want := map[string]string{
-		"HeartbeatAlarm":         "IdMappingNotifier SweepsCompleted of notifier: Sum LessThanThreshold 1 in 2 of 2 × 300 s, breaching",
+		"HeartbeatAlarm":         "FILL(IdMappingNotifier SweepsCompleted of notifier, 0): Sum LessThanThreshold 1 in 2 of 2 × 300 s, breaching",
 		"UnpublishedAlarm":       "IdMappingNotifier OldestUnpublishedSeconds of notifier: Maximum GreaterThanThreshold 300 in 1 of 1 × 300 s, notBreaching",
 		"DeniedAlarm":            "IdMappingNotifier WorkflowsDenied of notifier: Sum GreaterThanOrEqualToThreshold 1 in 1 of 1 × 300 s, notBreaching",
-		"QuarantinedAlarm":       "IdMappingNotifier EventsQuarantined of notifier: Sum GreaterThanOrEqualToThreshold 1 in 1 of 1 × 300 s, notBreaching",
-		"DestinationBrokenAlarm": "IdMappingNotifier DestinationsMisconfigured of notifier: Sum GreaterThanOrEqualToThreshold 1 in 1 of 1 × 300 s, notBreaching",
+		"QuarantinedAlarm":       "IdMappingNotifier EventsQuarantined of notifier: Sum GreaterThanOrEqualToThreshold 1 in 1 of 288 × 300 s, notBreaching",
+		"DestinationBrokenAlarm": "IdMappingNotifier DestinationsMisconfigured of notifier: Sum GreaterThanOrEqualToThreshold 1 in 1 of 3 × 300 s, notBreaching",
+		"PollerErrorsAlarm":      "AWS/Lambda Errors of PollerFunction: Sum GreaterThanOrEqualToThreshold 1 in 2 of 3 × 300 s, notBreaching",
+		"NotifierErrorsAlarm":    "AWS/Lambda Errors of NotifierFunction: Sum GreaterThanOrEqualToThreshold 1 in 2 of 3 × 300 s, notBreaching",
 		"PollerDeadLetterAlarm":  "AWS/SQS ApproximateNumberOfMessagesVisible of PollerDeadLetterQueue.QueueName: Maximum GreaterThanOrEqualToThreshold 1 in 1 of 1 × 300 s, ignore",
-	}
-	for _, f := range []string{"Poller", "Notifier"} {
-		for _, metric := range []string{"Errors", "Throttles"} {
-			want[f+metric+"Alarm"] = "AWS/Lambda " + metric + " of " + f + "Function: Sum GreaterThanOrEqualToThreshold 1 in 2 of 3 × 300 s, notBreaching"
-		}
 	}
 	for _, c := range []string{"Slack", "Email"} {
 		want[c+"DeadLetterAlarm"] = "AWS/SQS ApproximateNumberOfMessagesVisible of " + c + "DeadLetterQueue.QueueName: Maximum GreaterThanOrEqualToThreshold 1 in 1 of 1 × 300 s, ignore"
 		want[c+"QueueAgeAlarm"] = "AWS/SQS ApproximateAgeOfOldestMessage of " + c + "Queue.QueueName: Maximum GreaterThanThreshold 1800 in 1 of 1 × 300 s, notBreaching"
-		want[c+"CanaryAlarm"] = "AWS/SQS NumberOfMessagesDeleted of " + c + "Queue.QueueName: Sum LessThanThreshold 1 in 5 of 5 × 3600 s, breaching"
+		want[c+"CanaryAlarm"] = "FILL(AWS/SQS NumberOfMessagesDeleted of " + c + "Queue.QueueName, 0): Sum LessThanThreshold 1 in 18 of 18 × 900 s, breaching"
 		want[c+"RetriesAlarm"] = "AWS/SQS ApproximateNumberOfMessagesNotVisible of " + c + "Queue.QueueName: Minimum GreaterThanOrEqualToThreshold 1 in 6 of 6 × 300 s, notBreaching"
+		want[c+"RuleAlarm"] = "AWS/Events FailedInvocations of notifier-" + c + "Rule-1ABC: Sum GreaterThanOrEqualToThreshold 1 in 1 of 1 × 300 s, notBreaching"
+		want[c+"EventsLostAlarm"] = "AWS/Events InvocationsFailedToBeSentToDlq of notifier-" + c + "Rule-1ABC: Sum GreaterThanOrEqualToThreshold 1 in 1 of 288 × 300 s, notBreaching"
 	}
 	alarms := deploy(t, "us-east-1", toSlackAndEmail).resources("AWS::CloudWatch::Alarm")
 	for id, alarm := range alarms {
-		if got := describe(alarm); got != want[id] {
+		if got := describe(t, alarm); got != want[id] {
 			t.Errorf("%s\n is   %s\n want %s", id, got, want[id])
 		}
 	}
@@ -58,15 +58,54 @@ func TestAlarmsHaveTheirConditions(t *testing.T) {
 	}
 }
 
-func describe(alarm map[string]any) string {
+// watched returns the namespace, name and dimensions of the metric that an alarm
+// evaluates, with the statistic, its period and the expression, if any.
+func watched(t *testing.T, alarm map[string]any) (metric map[string]any, statistic, period, expression any) {
+	t.Helper()
+	queries := list(alarm["Metrics"])
+	if len(queries) == 0 {
+		return alarm, alarm["Statistic"], alarm["Period"], nil
+	}
+	input, result := object(queries[0]), object(queries[1])
+	if len(queries) != 2 || input["ReturnData"] != false || result["ReturnData"] == false {
+		t.Fatalf("the alarm evaluates %v", queries)
+	}
+	if want := "FILL(" + text(input["Id"]) + ", 0)"; result["Expression"] != want {
+		t.Errorf("the expression is %v, want %s", result["Expression"], want)
+	}
+	stat := object(input["MetricStat"])
+	return object(stat["Metric"]), stat["Stat"], stat["Period"], result["Expression"]
+}
+
+func describe(t *testing.T, alarm map[string]any) string {
+	t.Helper()
 	points := alarm["DatapointsToAlarm"]
 	if points == nil {
 		points = alarm["EvaluationPeriods"]
 	}
-	dimensions := list(alarm["Dimensions"])
-	return fmt.Sprintf("%v %v of %v: %v %v %v in %v of %v × %v s, %v", alarm["Namespace"], alarm["MetricName"],
-		object(dimensions[0])["Value"], alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"],
-		points, alarm["EvaluationPeriods"], alarm["Period"], alarm["TreatMissingData"])
+	metric, statistic, period, expression := watched(t, alarm)
+	dimensions := list(metric["Dimensions"])
+	of := fmt.Sprintf("%v %v of %v", metric["Namespace"], metric["MetricName"], object(dimensions[len(dimensions)-1])["Value"])
+	if expression != nil {
+		of = "FILL(" + of + ", 0)"
+	}
+	return fmt.Sprintf("%s: %v %v %v in %v of %v × %v s, %v", of, statistic, alarm["ComparisonOperator"], alarm["Threshold"],
+		points, alarm["EvaluationPeriods"], period, alarm["TreatMissingData"])
+}
+
+// The metrics of a rule on a custom bus have the bus as a dimension too.
+func TestRuleAlarmsFollowTheirRuleToAnyBus(t *testing.T) {
+	for bus, want := range map[string][]any{
+		"default": {map[string]any{"Name": "RuleName", "Value": "notifier-SlackRule-1ABC"}},
+		"central": {map[string]any{"Name": "EventBusName", "Value": "central"}, map[string]any{"Name": "RuleName", "Value": "notifier-SlackRule-1ABC"}},
+	} {
+		alarms := deploy(t, "us-east-1", with(toSlackAndEmail, "EventBusName", bus)).resources("AWS::CloudWatch::Alarm")
+		for _, id := range []string{"SlackRuleAlarm", "SlackEventsLostAlarm"} {
+			if got := alarms[id]["Dimensions"]; !reflect.DeepEqual(got, want) {
+				t.Errorf("bus %s: %s watches %v", bus, id, got)
+			}
+		}
+	}
 }
 
 func TestAlarmsDescribeTheRemedyAndNotifyTheTopic(t *testing.T) {
@@ -74,6 +113,9 @@ func TestAlarmsDescribeTheRemedyAndNotifyTheTopic(t *testing.T) {
 	for id, alarm := range s.resources("AWS::CloudWatch::Alarm") {
 		if !slices.Equal(texts(alarm["AlarmActions"]), []string{"AlarmTopic"}) {
 			t.Errorf("%s goes to %v", id, alarm["AlarmActions"])
+		}
+		if !slices.Equal(texts(alarm["OKActions"]), []string{"AlarmTopic"}) {
+			t.Errorf("%s clears without a message: %v", id, alarm["OKActions"])
 		}
 		// Two sentences: what it means, and what to look at.
 		description := text(alarm["AlarmDescription"])
@@ -83,20 +125,21 @@ func TestAlarmsDescribeTheRemedyAndNotifyTheTopic(t *testing.T) {
 	}
 }
 
-func TestAlarmsCanPublishToTheEncryptedTopic(t *testing.T) {
+func TestAlarmsOfThisAccountCanPublishToTheTopic(t *testing.T) {
 	s := deploy(t, "us-east-1", toSlackAndEmail)
-	if key := s.resource(t, "AWS::SNS::Topic", "AlarmTopic")["KmsMasterKeyId"]; key != "AlarmTopicKey" {
-		t.Fatalf("the topic's key is %v", key)
+	// CloudWatch cannot publish under alias/aws/sns, and a customer managed key has
+	// its price.
+	if key, ok := s.resource(t, "AWS::SNS::Topic", "AlarmTopic")["KmsMasterKeyId"]; ok {
+		t.Errorf("the topic's key is %v", key)
 	}
-	var allowed []string
-	for _, st := range list(object(s.resource(t, "AWS::KMS::Key", "AlarmTopicKey")["KeyPolicy"])["Statement"]) {
-		if object(object(st)["Principal"])["Service"] == "cloudwatch.amazonaws.com" {
-			allowed = append(allowed, texts(object(st)["Action"])...)
-		}
+	want := map[string]any{
+		"Sid": "AlarmsOfThisAccount", "Effect": "Allow", "Action": "sns:Publish", "Resource": "AlarmTopic",
+		"Principal": map[string]any{"Service": "cloudwatch.amazonaws.com"},
+		"Condition": map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": "111122223333"}},
 	}
-	slices.Sort(allowed)
-	if !slices.Equal(allowed, []string{"kms:Decrypt", "kms:GenerateDataKey*"}) {
-		t.Errorf("CloudWatch may use the key for %v", allowed)
+	document := object(s.resource(t, "AWS::SNS::TopicPolicy", "AlarmTopicPolicy")["PolicyDocument"])
+	if got := list(document["Statement"])[0]; !reflect.DeepEqual(got, want) {
+		t.Errorf("the topic allows %v", got)
 	}
 	subscription := s.resource(t, "AWS::SNS::Subscription", "AlarmSubscription")
 	if subscription["Endpoint"] != "oncall@example.com" || subscription["TopicArn"] != "AlarmTopic" || subscription["Protocol"] != "email" {
@@ -110,13 +153,14 @@ func TestAlarmsCanPublishToTheEncryptedTopic(t *testing.T) {
 func TestAlarmsAndDashboardUseOnlyMetricsThatTheCodeWrites(t *testing.T) {
 	s := deploy(t, "us-east-1", toSlackAndEmail)
 	for id, alarm := range s.resources("AWS::CloudWatch::Alarm") {
-		if alarm["Namespace"] != emf.Namespace {
+		metric, _, _, _ := watched(t, alarm)
+		if metric["Namespace"] != emf.Namespace {
 			continue
 		}
-		if metric := text(alarm["MetricName"]); !slices.Contains(ourMetrics(), metric) {
-			t.Errorf("%s watches %s, which nothing writes", id, metric)
+		if name := text(metric["MetricName"]); !slices.Contains(ourMetrics(), name) {
+			t.Errorf("%s watches %s, which nothing writes", id, name)
 		}
-		dimension := object(list(alarm["Dimensions"])[0])
+		dimension := object(list(metric["Dimensions"])[0])
 		if dimension["Name"] != "Stack" || dimension["Value"] != "notifier" {
 			t.Errorf("%s watches %v", id, dimension)
 		}
@@ -167,7 +211,7 @@ type dashboardBody struct {
 func dashboard(t *testing.T, s stack) dashboardBody {
 	t.Helper()
 	var body dashboardBody
-	source := text(s.resource(t, "AWS::CloudWatch::Dashboard", "Dashboard")["DashboardBody"])
+	source := text(s.resource(t, "AWS::CloudWatch::Dashboard", "OperationsDashboard")["DashboardBody"])
 	if err := json.Unmarshal([]byte(source), &body); err != nil {
 		t.Fatalf("the dashboard is not JSON: %v\n%s", err, source)
 	}
@@ -189,11 +233,17 @@ func TestRunbookExplainsEveryAlarm(t *testing.T) {
 			continue
 		}
 		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
-		for _, id := range regexp.MustCompile(`\w+Alarm`).FindAllString(cells[0], -1) {
+		for _, id := range regexp.MustCompile(`\w+Alarm\b`).FindAllString(cells[0], -1) {
 			said[id] = cells[1:]
 		}
 	}
-	for id := range deploy(t, "us-east-1", toSlackAndEmail).resources("AWS::CloudWatch::Alarm") {
+	alarms := deploy(t, "us-east-1", toSlackAndEmail).resources("AWS::CloudWatch::Alarm")
+	for id := range said {
+		if alarms[id] == nil {
+			t.Errorf("docs/operations.md explains %s, which does not exist", id)
+		}
+	}
+	for id := range alarms {
 		// Meaning, where to look, remedy, command.
 		if cells := said[id]; len(cells) != 4 || slices.ContainsFunc(cells, func(c string) bool { return strings.TrimSpace(c) == "" }) || !strings.Contains(cells[3], "`aws ") {
 			t.Errorf("docs/operations.md is incomplete for %s: %q", id, cells)
@@ -202,7 +252,7 @@ func TestRunbookExplainsEveryAlarm(t *testing.T) {
 }
 
 func TestDashboardShowsEveryAlarm(t *testing.T) {
-	prefix := regexp.MustCompile(`^arn:aws[a-z-]*:cloudwatch:[a-z0-9-]+:111122223333:alarm:`)
+	prefix := regexp.MustCompile(`^arn:aws:cloudwatch:[a-z0-9-]+:111122223333:alarm:`)
 	for _, region := range regions {
 		for _, parameters := range []map[string]string{
 			toSlackAndEmail,
@@ -227,5 +277,15 @@ func TestDashboardShowsEveryAlarm(t *testing.T) {
 				t.Errorf("%v: shows %v, there are %v", parameters, shown, there)
 			}
 		}
+	}
+}
+
+func TestDashboardIsOptional(t *testing.T) {
+	s := deploy(t, "us-east-1", with(toSlackAndEmail, "Dashboard", "false"))
+	if n := len(s.resources("AWS::CloudWatch::Dashboard")); n != 0 {
+		t.Errorf("%d dashboards", n)
+	}
+	if s.created(object(object(s.document["Outputs"])["DashboardUrl"])) {
+		t.Error("an output links to it")
 	}
 }

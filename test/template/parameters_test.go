@@ -20,6 +20,7 @@ var parameterDefaults = map[string]string{
 	"SlackEdit": "true", "SlackThread": "true", "SlackBroadcast": "true",
 	"EmailFrom": "", "EmailTo": "", "EmailStatuses": "",
 	"AlarmEmail": "", "RequestsPerSecond": "5", "RetentionDays": "90", "LogRetentionDays": "30",
+	"Environment": "", "Dashboard": "true", "Paused": "false", "ExistingJobsTable": "",
 }
 
 func TestParametersKeepTheirNamesAndDefaults(t *testing.T) {
@@ -73,13 +74,16 @@ func TestPatternsAcceptValidAndRejectMispastedValues(t *testing.T) {
 		"SlackTokenParameterName": {[]string{"", "token", "/idmapping/slack-token", "team/slack.token"},
 			[]string{"xoxb-123-456-abc", "/", "a//b", "/a/", "arn:aws:ssm:us-east-1:111122223333:parameter/a"}},
 		"SlackWebhookParameterName": {[]string{"", "hook", "/a/hook"}, []string{"https://hooks.slack.com/services/T0/B0/x", "a b"}},
-		"SlackStatuses":             {[]string{"", "FAILED", "SUCCEEDED,FAILED", "SUCCEEDED, FAILED"}, []string{"failed", "FAILED;SUCCEEDED", "FAILED,"}},
-		"SlackMention":              {[]string{"", "here", "@here", "U0123456789", "S0123456789,U0123456789", "<!subteam^S0123456789>"}, []string{"two words", "a,,b", "\nhere"}},
-		"EmailFrom":                 {[]string{"", "notifier@example.com"}, []string{"Notifier <notifier@example.com>", "example.com", "a@b, c@d"}},
+		"SlackStatuses": {[]string{"", "FAILED", "SUCCEEDED,FAILED", "SUCCEEDED, FAILED", "QUEUED,RUNNING", "+PAUSED", "FAILED, +ON_HOLD"},
+			[]string{"failed", "FAILED;SUCCEEDED", "FAILED,", "SUCEEDED", "PAUSED", "FAILED,FAILD", "+paused", "+", "++PAUSED"}},
+		"SlackMention": {[]string{"", "here", "@here", "U0123456789", "S0123456789,U0123456789", "<!subteam^S0123456789>"}, []string{"two words", "a,,b", "\nhere"}},
+		"EmailFrom":    {[]string{"", "notifier@example.com"}, []string{"Notifier <notifier@example.com>", "example.com", "a@b, c@d"}},
 		"EmailTo": {[]string{"", "a@example.com", "a@example.com,b@example.com", "a@example.com, b@example.com", strings.Repeat("a@b,", 49) + "a@b"},
 			[]string{"a@example.com;b@example.com", "a@example.com,", "A <a@example.com>", strings.Repeat("a@b,", 50) + "a@b"}},
-		"EmailStatuses": {[]string{"", "FAILED,SUCCEEDED"}, []string{"Failed"}},
-		"AlarmEmail":    {[]string{"", "oncall@example.com"}, []string{"a@example.com,b@example.com", "oncall"}},
+		"EmailStatuses":     {[]string{"", "FAILED,SUCCEEDED", "+PAUSED"}, []string{"Failed", "SUCEEDED"}},
+		"AlarmEmail":        {[]string{"", "oncall@example.com"}, []string{"a@example.com,b@example.com", "oncall"}},
+		"Environment":       {[]string{"", "prod", "eu-west.staging_2"}, []string{"prod eu", "<prod>", strings.Repeat("a", 33)}},
+		"ExistingJobsTable": {[]string{"", "idmapping-notifier-JobsTable-1ABC"}, []string{"ab", "arn:aws:dynamodb:us-east-1:111122223333:table/jobs"}},
 	}
 	type probe struct {
 		Parameter, Pattern, Value string
@@ -179,6 +183,15 @@ func TestRulesRejectContradictionsWithASentence(t *testing.T) {
 	}
 }
 
+func TestOtherPartitionsAreRefusedWithASentence(t *testing.T) {
+	for region, want := range map[string]int{"us-east-1": 0, "ap-northeast-1": 0, "cn-north-1": 1, "us-gov-west-1": 1} {
+		refusals := deploy(t, region, toSlackAndEmail).refusals()
+		if len(refusals) != want || want > 0 && !strings.Contains(refusals[0], "only in the partition aws.") {
+			t.Errorf("%s is refused for %q", region, refusals)
+		}
+	}
+}
+
 // refusals returns the messages of the Rules section's failed assertions.
 func (s stack) refusals() []string {
 	var found []string
@@ -198,8 +211,9 @@ func (s stack) refusals() []string {
 var settingName = regexp.MustCompile(`\b(?:Text|Required|Int|Float|Bool|Getenv|LookupEnv)\("([A-Z][A-Z0-9_]+)"`)
 
 func TestTemplateSetsExactlyTheSettingsThatFunctionsRead(t *testing.T) {
-	// The first two configure the Go runtime; users may set the rest by hand.
-	fromOutside := []string{"GOGC", "GOMEMLIMIT", "SLACK_API_URL", "ALLOW_LOOPBACK"}
+	// The first two configure the Go runtime, AFTER orders the deployment and
+	// ENVIRONMENT names it; users may set the rest by hand.
+	fromOutside := []string{"GOGC", "GOMEMLIMIT", "AFTER", "ENVIRONMENT", "SLACK_API_URL", "ALLOW_LOOPBACK"}
 	s := deploy(t, "us-east-1", toSlackAndEmail)
 	for id, folder := range map[string]string{"PollerFunction": "functions/poller/", "NotifierFunction": "functions/notifier/"} {
 		var read []string
@@ -228,7 +242,7 @@ func TestSettingsHoldTheirParameters(t *testing.T) {
 	parameters := map[string]string{
 		"WorkflowInclude": "a*", "WorkflowExclude": "ab*", "EventBusName": "central", "RetentionDays": "10", "RequestsPerSecond": "0.5",
 		"SlackStatuses": "FAILED", "SlackMention": "here", "SlackEdit": "false", "SlackThread": "false", "SlackBroadcast": "false",
-		"EmailStatuses": "SUCCEEDED",
+		"EmailStatuses": "SUCCEEDED", "Environment": "prod",
 	}
 	maps.Copy(parameters, toSlackAndEmail)
 	s := deploy(t, "us-east-1", parameters)
@@ -236,17 +250,18 @@ func TestSettingsHoldTheirParameters(t *testing.T) {
 		"PollerFunction": {
 			"JOBS_TABLE": "JobsTable", "EVENT_BUS_NAME": "central", "WORKFLOW_INCLUDE": "a*", "WORKFLOW_EXCLUDE": "ab*",
 			"RETENTION_DAYS": "10", "REQUESTS_PER_SECOND": "0.5",
+			"AFTER": "SlackRule SlackQueuePolicy EmailRule EmailQueuePolicy",
 		},
 		"NotifierFunction": {
-			"DELIVERIES_TABLE": "DeliveriesTable",
-			"SLACK_QUEUE_URL":  "SlackQueue", "SLACK_DEAD_LETTER_QUEUE_URL": "SlackDeadLetterQueue",
+			"AFTER": "SlackTokenPolicy  EmailPolicy", "DELIVERIES_TABLE": "DeliveriesTable",
+			"SLACK_QUEUE_URL": "SlackQueue", "SLACK_DEAD_LETTER_QUEUE_URL": "SlackDeadLetterQueue",
 			"EMAIL_QUEUE_URL": "EmailQueue", "EMAIL_DEAD_LETTER_QUEUE_URL": "EmailDeadLetterQueue",
 			"SLACK_CHANNEL": "#data-jobs", "SLACK_TOKEN_PARAMETER": "/idmapping/slack-token", "SLACK_WEBHOOK_PARAMETER": "",
 			"SLACK_STATUSES": "FAILED", "SLACK_MENTION": "here", "SLACK_EDIT": "false", "SLACK_THREAD": "false", "SLACK_BROADCAST": "false",
 			"EMAIL_FROM": "notifier@example.com", "EMAIL_TO": "a@example.com,b@example.com", "EMAIL_STATUSES": "SUCCEEDED",
 		},
 	} {
-		maps.Copy(want, map[string]any{"STACK_NAME": "notifier", "GOGC": "400", "GOMEMLIMIT": "96MiB"})
+		maps.Copy(want, map[string]any{"STACK_NAME": "notifier", "ENVIRONMENT": "prod", "GOGC": "400", "GOMEMLIMIT": "96MiB"})
 		got := object(object(s.resource(t, "AWS::Lambda::Function", id)["Environment"])["Variables"])
 		if !maps.Equal(got, want) {
 			t.Errorf("%s\n has  %v\n want %v", id, got, want)

@@ -44,16 +44,15 @@ func (s stack) permissions(t *testing.T, role string) map[string]statement {
 	return found
 }
 
-func TestRolesHaveExactlyTheirPermissionsInEveryPartition(t *testing.T) {
+func TestRolesHaveExactlyTheirPermissionsInEveryRegion(t *testing.T) {
 	for _, region := range regions {
 		arn := func(service, resource string) string {
 			return "arn:" + pseudoParameters(region)["AWS::Partition"] + ":" + service + ":" + region + ":111122223333:" + resource
 		}
 		bySSM := func(parameter string) map[string]any {
-			return map[string]any{
-				"StringLike":   map[string]any{"kms:ViaService": "ssm." + region + ".amazonaws.com*"},
-				"StringEquals": map[string]any{"kms:EncryptionContext:PARAMETER_ARN": arn("ssm", parameter)},
-			}
+			return map[string]any{"StringEquals": map[string]any{
+				"kms:ViaService": "ssm." + region + ".amazonaws.com", "kms:EncryptionContext:PARAMETER_ARN": arn("ssm", parameter),
+			}}
 		}
 		s := deploy(t, region, toSlackAndEmail)
 		poller := map[string]statement{
@@ -75,7 +74,11 @@ func TestRolesHaveExactlyTheirPermissionsInEveryPartition(t *testing.T) {
 			"SendEmail": {[]string{"ses:SendEmail"}, []string{arn("ses", "identity/*"), arn("ses", "configuration-set/*")},
 				map[string]any{"StringEquals": map[string]any{"ses:FromAddress": "notifier@example.com"}}},
 		}
-		for role, want := range map[string]map[string]statement{"PollerRole": poller, "NotifierRole": notifier} {
+		schedule := map[string]statement{
+			"InvokePoller":    {[]string{"lambda:InvokeFunction"}, []string{"PollerFunction.Arn"}, nil},
+			"KeepFailedTicks": {[]string{"sqs:SendMessage"}, []string{"PollerDeadLetterQueue.Arn"}, nil},
+		}
+		for role, want := range map[string]map[string]statement{"PollerRole": poller, "NotifierRole": notifier, "ScheduleRole": schedule} {
 			got := s.permissions(t, role)
 			for sid := range want {
 				if !reflect.DeepEqual(got[sid], want[sid]) {
@@ -117,7 +120,7 @@ func TestNotifierMayReadOnlyTheConfiguredSecret(t *testing.T) {
 func TestRolesTrustOnlyTheirServiceAndHaveNoManagedPolicy(t *testing.T) {
 	services := map[string]string{
 		"PollerRole": "lambda.amazonaws.com", "NotifierRole": "lambda.amazonaws.com",
-		"PollerFunctionTickRole": "scheduler.amazonaws.com", "PollerFunctionCanaryRole": "scheduler.amazonaws.com",
+		"ScheduleRole": "scheduler.amazonaws.com",
 	}
 	roles := deploy(t, "us-east-1", toSlackAndEmail).resources("AWS::IAM::Role")
 	for id, role := range roles {
@@ -127,6 +130,12 @@ func TestRolesTrustOnlyTheirServiceAndHaveNoManagedPolicy(t *testing.T) {
 		for _, st := range list(object(role["AssumeRolePolicyDocument"])["Statement"]) {
 			if got := texts(object(object(st)["Principal"])["Service"]); !slices.Equal(got, []string{services[id]}) {
 				t.Errorf("%s is assumed by %v, want %q", id, got, services[id])
+			}
+			// A schedule of another account may name this role (EventBridge Scheduler
+			// User Guide, Confused deputy prevention).
+			condition := map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": "111122223333"}}
+			if id == "ScheduleRole" && !reflect.DeepEqual(object(st)["Condition"], condition) {
+				t.Errorf("%s is assumed under the condition %v", id, object(st)["Condition"])
 			}
 		}
 	}

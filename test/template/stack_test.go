@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -102,7 +103,7 @@ func (s stack) condition(name string) bool {
 }
 
 // resolve evaluates intrinsic functions. A reference to a resource becomes its
-// logical ID, one to an attribute becomes ID.Attribute.
+// logical ID, one to an attribute becomes ID.Attribute, and a rule's ARN an ARN.
 func (s stack) resolve(v any) any {
 	switch v := v.(type) {
 	case []any:
@@ -142,9 +143,16 @@ func init() { // not a literal: the functions refer to it through resolve
 			}
 			return s.ref(a.(string))
 		},
-		"Condition":  func(s stack, a any) any { return s.condition(a.(string)) },
-		"Fn::GetAtt": func(s stack, a any) any { return join(s.resolve(a), ".") },
-		"Fn::Join":   func(s stack, a any) any { return join(s.resolve(list(a)[1]), text(list(a)[0])) },
+		"Condition": func(s stack, a any) any { return s.condition(a.(string)) },
+		"Fn::GetAtt": func(s stack, a any) any {
+			name := join(s.resolve(a), ".")
+			s.ref(name)
+			if id, ok := strings.CutSuffix(name, "Rule.Arn"); ok {
+				return s.ruleARN(id + "Rule")
+			}
+			return name
+		},
+		"Fn::Join": func(s stack, a any) any { return join(s.resolve(list(a)[1]), text(list(a)[0])) },
 		"Fn::Split": func(s stack, a any) any {
 			parts := []any{}
 			for part := range strings.SplitSeq(text(s.resolve(list(a)[1])), text(list(a)[0])) {
@@ -158,9 +166,13 @@ func init() { // not a literal: the functions refer to it through resolve
 			}
 			return s.resolve(list(a)[2])
 		},
-		"Fn::FindInMap": func(s stack, a any) any {
-			keys := list(s.resolve(a))
-			return object(object(object(s.document["Mappings"])[text(keys[0])])[text(keys[1])])[text(keys[2])]
+		"Fn::Select": func(s stack, a any) any {
+			of := list(s.resolve(a))
+			i, err := strconv.Atoi(text(of[0]))
+			if err != nil || i >= len(list(of[1])) {
+				panic("the template selects " + text(of[0]) + " of " + text(of[1]))
+			}
+			return list(of[1])[i]
 		},
 		"Fn::Equals": func(s stack, a any) any { return text(s.resolve(list(a)[0])) == text(s.resolve(list(a)[1])) },
 		"Fn::Not":    func(s stack, a any) any { return s.resolve(list(a)[0]) != true },
@@ -168,6 +180,16 @@ func init() { // not a literal: the functions refer to it through resolve
 		"Fn::Or":     func(s stack, a any) any { return slices.Contains(list(s.resolve(a)), any(true)) },
 		"Fn::Sub":    sub,
 	}
+}
+
+// ruleARN is what CloudFormation returns for an EventBridge rule: a rule on another
+// bus than the default one has the bus in its ARN.
+func (s stack) ruleARN(id string) string {
+	bus := ""
+	if name := s.parameters["EventBusName"]; name != "default" {
+		bus = name + "/"
+	}
+	return "arn:aws:events:" + s.parameters["AWS::Region"] + ":111122223333:rule/" + bus + s.parameters["AWS::StackName"] + "-" + id + "-1ABC"
 }
 
 var placeholder = regexp.MustCompile(`\$\{[^!}][^}]*\}`)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-var regions = []string{"us-east-1", "cn-north-1", "us-gov-west-1"} // one of each partition
+var regions = []string{"us-east-1", "eu-west-1"}
 
 func TestFunctionsArePollerAndNotifier(t *testing.T) {
 	for _, region := range regions {
@@ -52,6 +52,9 @@ func TestSchedulesHaveNoFixedNameAndNoLateRetries(t *testing.T) {
 		}
 		if age := object(target["RetryPolicy"])["MaximumEventAgeInSeconds"]; age != w.age {
 			t.Errorf("%s may come %v seconds late", id, age)
+		}
+		if schedule["State"] != "ENABLED" || target["RoleArn"] != "ScheduleRole.Arn" {
+			t.Errorf("%s is %v with role %v", id, schedule["State"], target["RoleArn"])
 		}
 		if queue := object(target["DeadLetterConfig"])["Arn"]; queue != "PollerDeadLetterQueue.Arn" {
 			t.Errorf("%s: dead letters go to %v", id, queue)
@@ -131,7 +134,7 @@ func TestOutputsNameTheResourcesThatOthersUse(t *testing.T) {
 			}
 		}
 		for _, name := range []string{"EventBus", "EventPattern", "JobsTable", "DeliveriesTable", "SlackQueue", "SlackDeadLetterQueue",
-			"EmailQueue", "EmailDeadLetterQueue", "PollerFunction", "NotifierFunction", "AlarmTopic", "DashboardUrl"} {
+			"EmailQueue", "EmailDeadLetterQueue", "PollerFunction", "NotifierFunction", "AlarmTopic", "AlarmRecipients", "TestAlarms", "DashboardUrl"} {
 			if outputs[name] == nil {
 				t.Errorf("no output %s", name)
 			}
@@ -140,4 +143,40 @@ func TestOutputsNameTheResourcesThatOthersUse(t *testing.T) {
 			t.Errorf("the example pattern is not JSON: %s", pattern)
 		}
 	}
+}
+
+func TestPausedStackHasNoSchedulesAndNoAlarmActions(t *testing.T) {
+	for paused, want := range map[string]struct {
+		state   string
+		enabled bool
+	}{"false": {"ENABLED", true}, "true": {"DISABLED", false}} {
+		s := deploy(t, "us-east-1", with(toSlackAndEmail, "Paused", paused))
+		for id, schedule := range s.resources("AWS::Scheduler::Schedule") {
+			if schedule["State"] != want.state {
+				t.Errorf("Paused=%s: %s is %v", paused, id, schedule["State"])
+			}
+		}
+		for id, alarm := range s.resources("AWS::CloudWatch::Alarm") {
+			if alarm["ActionsEnabled"] != want.enabled {
+				t.Errorf("Paused=%s: the actions of %s are enabled: %v", paused, id, alarm["ActionsEnabled"])
+			}
+		}
+	}
+}
+
+func TestAlarmRecipientsOutputNamesThemOrNobody(t *testing.T) {
+	for address, want := range map[string]string{"oncall@example.com": "oncall@example.com, once", "": "nobody: "} {
+		s := deploy(t, "us-east-1", with(toSlackAndEmail, "AlarmEmail", address))
+		got := text(s.resolve(object(object(s.document["Outputs"])["AlarmRecipients"])["Value"]))
+		if !strings.HasPrefix(got, want) {
+			t.Errorf("AlarmEmail=%s: the output is %q", address, got)
+		}
+	}
+}
+
+// with returns the parameters with another one set.
+func with(parameters map[string]string, name, value string) map[string]string {
+	changed := maps.Clone(parameters)
+	changed[name] = value
+	return changed
 }

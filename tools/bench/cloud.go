@@ -19,6 +19,7 @@ import (
 
 	"github.com/idmapping/notifier/internal/fakecloud"
 	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
+	"github.com/idmapping/notifier/internal/fakecloud/capacity"
 	fakelambda "github.com/idmapping/notifier/internal/fakecloud/lambda"
 	"github.com/idmapping/notifier/internal/jobs"
 )
@@ -259,7 +260,7 @@ func (d *deployment) idleRow(ctx context.Context, when string) ([]row, error) {
 			if !isRead(c.operation) {
 				continue
 			}
-			n, err := readUnits(c.operation, c.request, c.response)
+			n, err := capacity.ReadUnits(c.operation, c.request, c.response)
 			if err != nil {
 				return nil, err
 			}

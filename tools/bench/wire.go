@@ -18,7 +18,7 @@ import (
 // wire measures from the arrival of an event in a warm notifier to the first
 // call that reaches Slack, in alternation with the baseline.
 func wire(ctx context.Context, b binaries) ([]row, error) {
-	const warmUps, measured = 20, 400
+	const warmUps, measured = 50, 2000
 	aws := newInstantAWS()
 	defer aws.close()
 	dirs := []string{b.notifier}

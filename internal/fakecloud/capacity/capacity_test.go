@@ -1,4 +1,4 @@
-package main
+package capacity
 
 import (
 	"encoding/json"
@@ -23,7 +23,7 @@ func TestItemSizeFollowsTheDocumentedRule(t *testing.T) {
 		`{"B":"YWJj"}`:                      3,
 		`{"M":{"k":{"L":[{"BOOL":true}]}}}`: 3 + 1 + 1 + 3 + 1 + 1,
 	} {
-		got, err := itemSize(map[string]json.RawMessage{"name": json.RawMessage(value)})
+		got, err := ItemSize(map[string]json.RawMessage{"name": json.RawMessage(value)})
 		if err != nil || got != 4+want {
 			t.Errorf("%s has size %d (%v), want 4 for the name and %d", value, got, err, want)
 		}
@@ -42,12 +42,20 @@ func TestReadUnitsRoundUpTheSumOfAQuery(t *testing.T) {
 		{"DynamoDB.Query", `{}`, `{"Items":[` + item(4097) + `]}`, 1},
 		{"DynamoDB.GetItem", `{"ConsistentRead":true}`, `{"Item":` + item(4097) + `}`, 2},
 	} {
-		got, err := readUnits(c.operation, []byte(c.request), []byte(c.response))
+		got, err := ReadUnits(c.operation, []byte(c.request), []byte(c.response))
 		if err != nil || got != c.want {
 			t.Errorf("%s %s: %v units (%v), want %v", c.operation, c.request, got, err, c.want)
 		}
 	}
-	if _, err := readUnits("DynamoDB.Scan", []byte("{}"), []byte("{}")); err == nil {
+	if _, err := ReadUnits("DynamoDB.Scan", []byte("{}"), []byte("{}")); err == nil {
 		t.Error("a scan has read units")
+	}
+}
+
+func TestWriteUnitsRoundUpAndDoubleInATransaction(t *testing.T) {
+	for size, want := range map[int]float64{0: 1, 1: 1, 1024: 1, 1025: 2, 4096: 4} {
+		if one, two := WriteUnits(size, false), WriteUnits(size, true); one != want || two != 2*want {
+			t.Errorf("%d bytes: %v units, %v in a transaction, want %v", size, one, two, want)
+		}
 	}
 }

@@ -1,4 +1,6 @@
-package main
+// Package capacity computes the units that calls to DynamoDB consume: the stand-in
+// reports one unit for any size.
+package capacity
 
 import (
 	"encoding/base64"
@@ -7,11 +9,11 @@ import (
 	"strings"
 )
 
-// itemSize is the size of an item by DynamoDB's rule, in bytes: names and values
+// ItemSize is the size of an item by DynamoDB's rule, in bytes: names and values
 // in UTF-8, a number one byte per two significant digits and one more, three
 // bytes per list or map and one per element (DynamoDB Developer Guide, "DynamoDB
 // item sizes and formats").
-func itemSize(item map[string]json.RawMessage) (int, error) {
+func ItemSize(item Item) (int, error) {
 	size := 0
 	for name, raw := range item {
 		n, err := valueSize(raw)
@@ -58,7 +60,7 @@ func valueSize(raw json.RawMessage) (int, error) {
 		}
 		return 3 + size, nil
 	case v.M != nil:
-		n, err := itemSize(*v.M)
+		n, err := ItemSize(*v.M)
 		return 3 + len(*v.M) + n, err
 	}
 	for _, s := range v.SS {
@@ -82,16 +84,33 @@ func numberSize(n string) int {
 	return size
 }
 
-const readUnit = 4096 // bytes
+// Item is an item as the DynamoDB API encodes it.
+type Item = map[string]json.RawMessage
 
-// readUnits are the units that a read consumes: a Query by the sum of its items'
+const (
+	readUnit  = 4096 // bytes
+	writeUnit = 1024 // bytes
+)
+
+// WriteUnits are the units that a write of an item of this size consumes, twice
+// as many in a transaction (DynamoDB Developer Guide, "Read and write
+// operations").
+func WriteUnits(size int, transaction bool) float64 {
+	units := float64(max(1, (size+writeUnit-1)/writeUnit))
+	if transaction {
+		units *= 2
+	}
+	return units
+}
+
+// ReadUnits are the units that a read consumes: a Query by the sum of its items'
 // sizes, a GetItem by its item's, in steps of 4 KiB, half if eventually
 // consistent (DynamoDB Developer Guide, "Read and write operations").
-func readUnits(operation string, request, response []byte) (float64, error) {
+func ReadUnits(operation string, request, response []byte) (float64, error) {
 	var in struct{ ConsistentRead bool }
 	var out struct {
-		Items []map[string]json.RawMessage
-		Item  map[string]json.RawMessage
+		Items []Item
+		Item  Item
 	}
 	if err := json.Unmarshal(request, &in); err != nil {
 		return 0, err
@@ -108,7 +127,7 @@ func readUnits(operation string, request, response []byte) (float64, error) {
 	}
 	sum := 0
 	for _, item := range out.Items {
-		n, err := itemSize(item)
+		n, err := ItemSize(item)
 		if err != nil {
 			return 0, err
 		}
