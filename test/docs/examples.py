@@ -11,7 +11,6 @@ import os
 import sys
 import time
 from contextlib import redirect_stdout
-from datetime import datetime, timezone
 
 import boto3
 import yaml
@@ -36,7 +35,7 @@ class Next:
             raise ClientError({"Error": {"Code": "ExecutionAlreadyExists", "Message": f"Execution Already Exists: '{Name}'"},
                                "ResponseMetadata": {"HTTPStatusCode": 400, "RequestId": "r"}}, "StartExecution")
         self.executions.append({"machine": StateMachineArn, "name": Name, "input": json.loads(Input)})
-        return {"executionArn": StateMachineArn.replace(":stateMachine:", ":execution:") + ":" + Name, "startDate": datetime.now(timezone.utc)}
+        return {"executionArn": StateMachineArn.replace(":stateMachine:", ":execution:") + ":" + Name, "startDate": "2026-11-23T12:00:00Z"}
 
 
 class Template(yaml.SafeLoader):
@@ -99,13 +98,15 @@ def state_machine(template, events):
     role = f"arn:aws:iam::{ACCOUNT}:role/role"
     next_machine = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:next"
     definition = json.dumps(template["StartOnce"]["Properties"]["Definition"]).replace("${StateMachineArn}", next_machine)
-    start = client.create_state_machine(name="start", roleArn=role, definition=definition)["stateMachineArn"]
     service, outcomes = Next(), []
     state_task_service_sfn.boto_client_for = lambda **_: service
     for event in events:
         for _ in range(2):
+            # moto cannot copy state machines that have run, as it does at each start.
+            start = client.create_state_machine(name=f"start-{len(outcomes)}", roleArn=role, definition=definition)["stateMachineArn"]
             execution = client.start_execution(stateMachineArn=start, name=f"event-{len(outcomes)}", input=json.dumps(event))["executionArn"]
             outcomes.append(wait(client, execution)["status"])
+            client.delete_state_machine(stateMachineArn=start)
     return {"outcomes": outcomes, "executions": service.executions}
 
 

@@ -63,7 +63,7 @@ func TestExamplesStartTheNextStepOnce(t *testing.T) {
 	const workflow = "customers-to-liveramp"
 	var events []json.RawMessage
 	var want []string
-	details := make(map[string]json.RawMessage)
+	details := make(map[string][]json.RawMessage) // examples of one job share a transition ID
 	for name, body := range eventtest.Examples() {
 		events = append(events, body)
 		var e struct {
@@ -79,7 +79,7 @@ func TestExamplesStartTheNextStepOnce(t *testing.T) {
 		}
 		if strings.HasPrefix(name, "success") && d.WorkflowName == workflow {
 			want = append(want, d.TransitionID)
-			details[d.TransitionID] = e.Detail
+			details[d.TransitionID] = append(details[d.TransitionID], e.Detail)
 		}
 	}
 	slices.Sort(want)
@@ -108,13 +108,13 @@ func TestExamplesStartTheNextStepOnce(t *testing.T) {
 	var started []string
 	for _, e := range got.Executions {
 		started = append(started, e.Name)
-		if !equalJSON(t, e.Input, details[e.Name]) {
-			t.Errorf("execution %s has the input %s, want %s", e.Name, e.Input, details[e.Name])
+		if !slices.ContainsFunc(details[e.Name], func(detail json.RawMessage) bool { return equalJSON(t, e.Input, detail) }) {
+			t.Errorf("execution %s has the input %s, want one of %s", e.Name, e.Input, details[e.Name])
 		}
 	}
 	slices.Sort(started)
-	if !slices.Equal(started, want) {
-		t.Errorf("the executions are named %q, want %q", started, want)
+	if once := slices.Compact(slices.Clone(want)); !slices.Equal(started, once) {
+		t.Errorf("the executions are named %q, want %q", started, once)
 	}
 
 	var tokens []string
