@@ -61,8 +61,8 @@ lint: venv ## Check formatting, code and template
 	if [ -n "$$unformatted" ]; then echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
-	@echo cfn-lint template.yaml
-	@$(CFN_LINT) template.yaml
+	@echo cfn-lint template.yaml docs/examples
+	@$(CFN_LINT) template.yaml docs/examples/*.yaml
 
 .PHONY: vulncheck
 vulncheck: ## Check what the functions call for known vulnerabilities
