@@ -60,6 +60,9 @@ func TestCfnLintFindsNothingWithEveryCheckEnabled(t *testing.T) {
 }
 
 func TestMakeBuildsABootstrapForTheGivenArchitecture(t *testing.T) {
+	if testing.Short() {
+		t.Skip("This test builds the functions: omit -short.")
+	}
 	readFromRoot(t, "Makefile")
 	for _, c := range []struct {
 		function, goarch string
@@ -102,6 +105,9 @@ func TestMakeBuildsABootstrapForTheGivenArchitecture(t *testing.T) {
 }
 
 func TestEnvironmentDoesNotChangeTheArchitecture(t *testing.T) {
+	if testing.Short() {
+		t.Skip("This test builds the functions: omit -short.")
+	}
 	artifacts := t.TempDir()
 	make := command(t, "make", "-s", "build-PollerFunction", "ARTIFACTS_DIR="+artifacts)
 	make.Env = append(make.Env, "GOARCH=amd64", "GOOS=darwin")
@@ -121,6 +127,9 @@ func TestEnvironmentDoesNotChangeTheArchitecture(t *testing.T) {
 // The second build is made from a copy in another folder, as another person's
 // clone is.
 func TestBuildsOfOneVersionAreByteIdentical(t *testing.T) {
+	if testing.Short() {
+		t.Skip("This test builds the functions: omit -short.")
+	}
 	root, err := sam.Root()
 	if err != nil {
 		t.Fatal(err)

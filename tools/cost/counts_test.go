@@ -249,6 +249,9 @@ func keyOf(item capacity.Item, partition, sort string) string {
 
 // The counts of the model are those of the real template and binaries.
 func TestCountsAreWhatTheFunctionsUse(t *testing.T) {
+	if testing.Short() {
+		t.Skip("This test runs the real binaries: omit -short.")
+	}
 	m := deploy(t)
 	first := time.Now()
 	for n := range workflows {
