@@ -20,6 +20,9 @@ import (
 
 // TestSmokeChecksADeployedStack runs against the real template and binaries.
 func TestSmokeChecksADeployedStack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("This test runs the real binaries: omit -short.")
+	}
 	refused := make(chan bool, 1)
 	c, err := fakecloud.Deploy(t.Context(), fakecloud.Options{
 		Parameters: map[string]string{"SlackChannel": fakecloud.SlackChannel, "SlackTokenParameterName": fakecloud.TokenParameter,

@@ -3,15 +3,19 @@ package awsenv_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/entityresolution"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
@@ -243,14 +247,25 @@ func TestOneErrorNamesEveryMissingVariable(t *testing.T) {
 }
 
 func TestHangingCallEndsWithinEightSeconds(t *testing.T) {
-	release := make(chan struct{})
-	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-release }))
-	t.Cleanup(func() { close(release); s.Close() })
-	cfg := inLambda(t, "AWS_ENDPOINT_URL", s.URL)
+	cfg := inLambda(t, "AWS_ENDPOINT_URL", "http://127.0.0.1:1")
 	cfg.RetryMaxAttempts = 1
-	start := time.Now()
-	_, err := dynamodb.NewFromConfig(cfg).ListTables(t.Context(), nil)
-	if took := time.Since(start); err == nil || took > 8*time.Second {
-		t.Errorf("ended after %s with error %v", took, err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		var servers []net.Conn
+		cfg.HTTPClient = cfg.HTTPClient.(*awshttp.BuildableClient).WithTransportOptions(func(transport *http.Transport) {
+			transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+				client, server := net.Pipe() // a socket's clock is the real one
+				servers = append(servers, server)
+				go func() { _, _ = io.Copy(io.Discard, server) }()
+				return client, nil
+			}
+		})
+		start := time.Now()
+		_, err := dynamodb.NewFromConfig(cfg).ListTables(t.Context(), nil)
+		if took := time.Since(start); err == nil || len(servers) != 1 || took > 8*time.Second {
+			t.Errorf("ended after %s and %d connections with error %v", took, len(servers), err)
+		}
+		for _, server := range servers {
+			_ = server.Close()
+		}
+	})
 }

@@ -1,46 +1,50 @@
 package email
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 
 	"github.com/idmapping/notifier/internal/fakecloud/account"
 	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
+	"github.com/idmapping/notifier/internal/fakecloud/httpfault"
 	"github.com/idmapping/notifier/internal/message"
 	"github.com/idmapping/notifier/internal/notify"
 )
 
 const sender = `"ID mapping" <notifier@verified.example.com>`
 
-// ses is moto's SES with a verified domain, behind a proxy that records.
+// ses is a fake SES with one verified domain, behind a proxy that records.
 func ses(t *testing.T) (aws.Config, *fakeaws.Proxy) {
 	t.Helper()
-	moto := fakeaws.MotoForTest(t)
-	proxy, err := fakeaws.NewProxy(moto.URL)
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var in struct{ FromEmailAddress string }
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil || !strings.Contains(in.FromEmailAddress, "@verified.example.com") {
+			w.Header().Set("X-Amzn-Errortype", "MessageRejected")
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, `{"message":"Email address is not verified."}`)
+			return
+		}
+		_, _ = io.WriteString(w, `{"MessageId":"1"}`)
+	}))
+	t.Cleanup(service.Close)
+	proxy, err := fakeaws.NewProxy(service.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(proxy)
 	t.Cleanup(server.Close)
-	cfg := moto.Config()
-	cfg.BaseEndpoint = &server.URL
-	domain := "verified.example.com"
-	if _, err := sesv2.NewFromConfig(cfg).CreateEmailIdentity(t.Context(), &sesv2.CreateEmailIdentityInput{EmailIdentity: &domain}); err != nil && !strings.Contains(err.Error(), "AlreadyExists") {
-		t.Fatal(err)
-	}
-	return cfg, proxy
+	return aws.Config{Region: account.Region, BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}, proxy
 }
 
 // about is a message about a job.
@@ -128,11 +132,15 @@ func TestUnverifiedSenderIsMisconfigured(t *testing.T) {
 	}
 }
 
+// inProcess is a recipient whose emails a handler takes in this process.
+func inProcess(service http.Handler) *Recipient {
+	return New(aws.Config{Region: account.Region, HTTPClient: &http.Client{Timeout: 5 * time.Second, Transport: httpfault.InProcess{Handler: service}},
+		Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}, sender, "a@example.com")
+}
+
 // The codes and messages are those of SendEmail (SES API v2) and of "Errors
 // related to the sending quotas for your Amazon SES account".
 func TestEachSESErrorHasItsReason(t *testing.T) {
-	var running sync.WaitGroup
-	defer running.Wait()
 	for _, c := range []struct {
 		name          string
 		status        int
@@ -165,46 +173,34 @@ func TestEachSESErrorHasItsReason(t *testing.T) {
 		{"a hang", 0, "", "", notify.Unavailable, 0},
 		{"a reset", -1, "", "", notify.Unavailable, 0},
 	} {
-		calls := new(atomic.Int32)
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			calls.Add(1)
+		var calls int32
+		service := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			calls++
+			if c.code != "" {
+				w.Header().Set("X-Amzn-Errortype", c.code)
+			}
+			fault := httpfault.Fault{Status: c.status, Body: `{"message":"` + strings.ReplaceAll(c.message, `"`, `\"`) + `"}`}
 			switch c.status {
 			case 0:
-				_, _ = io.Copy(io.Discard, r.Body) // else the server does not see that the client has gone
-				<-r.Context().Done()
+				fault = httpfault.Fault{Status: http.StatusOK, Delay: time.Hour}
 			case -1:
-				if conn, _, err := w.(http.Hijacker).Hijack(); err == nil {
-					_ = conn.Close()
-				}
-			default:
-				if c.code != "" {
-					w.Header().Set("X-Amzn-Errortype", c.code)
-				}
-				w.WriteHeader(c.status)
-				_, _ = w.Write([]byte(`{"message":"` + strings.ReplaceAll(c.message, `"`, `\"`) + `"}`))
+				fault = httpfault.Fault{Reset: true}
 			}
-		}))
-		t.Cleanup(server.Close)
-		timeout := time.Minute
-		if c.status == 0 {
-			timeout = 100 * time.Millisecond
-		}
-		r := New(aws.Config{Region: account.Region, BaseEndpoint: &server.URL, HTTPClient: &http.Client{Timeout: timeout},
-			Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}, sender, "a@example.com")
-		running.Go(func() {
-			_, err := r.Send(t.Context(), notify.Delivery{Message: about("1", "r", "w", "j", "FAILED")})
+			fault.ServeHTTP(w, r)
+		})
+		synctest.Test(t, func(t *testing.T) { // the retries pause
+			_, err := inProcess(service).Send(t.Context(), notify.Delivery{Message: about("1", "r", "w", "j", "FAILED")})
 			f, ok := err.(*notify.Failure)
 			if !ok {
-				t.Errorf("%s: error is a %T, want a *notify.Failure: %v", c.name, err, err)
-				return
+				t.Fatalf("%s: error is a %T, want a *notify.Failure: %v", c.name, err, err)
 			}
 			// What may have been sent is not sent again at once.
 			want := int32(1)
 			if c.want == notify.RateLimited {
 				want = attempts
 			}
-			if got := calls.Load(); got != want {
-				t.Errorf("%s: %d calls, want %d", c.name, got, want)
+			if calls != want {
+				t.Errorf("%s: %d calls, want %d", c.name, calls, want)
 			}
 			summary := "SES: " + c.code
 			if c.code == "" {
@@ -227,20 +223,19 @@ func TestEachSESErrorHasItsReason(t *testing.T) {
 }
 
 func TestThrottledEmailIsSentByTheNextAttempt(t *testing.T) {
-	calls := new(atomic.Int32)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if calls.Add(1) == 1 {
-			w.Header().Set("X-Amzn-Errortype", "TooManyRequestsException")
-			w.WriteHeader(http.StatusTooManyRequests)
-			return
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		r := inProcess(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if calls++; calls == 1 {
+				httpfault.Exception(w, http.StatusTooManyRequests, "TooManyRequestsException", "Too many requests")
+				return
+			}
+			_, _ = io.WriteString(w, `{"MessageId":"1"}`)
+		}))
+		if _, err := r.Send(t.Context(), notify.Delivery{Message: about("1", "r", "w", "j", "FAILED")}); err != nil || calls != 2 {
+			t.Errorf("%d calls (%v)", calls, err)
 		}
-		_, _ = io.WriteString(w, `{"MessageId":"1"}`)
-	}))
-	defer server.Close()
-	r := New(aws.Config{Region: account.Region, BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}, sender, "a@example.com")
-	if _, err := r.Send(t.Context(), notify.Delivery{Message: about("1", "r", "w", "j", "FAILED")}); err != nil || calls.Load() != 2 {
-		t.Errorf("%d calls (%v)", calls.Load(), err)
-	}
+	})
 }
 
 // The sender loses its display name: IAM policies compare ses:FromAddress with the

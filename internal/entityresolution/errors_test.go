@@ -5,8 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/idmapping/notifier/internal/entityresolution"
@@ -35,9 +35,6 @@ var operations = map[string]func(context.Context, *entityresolution.Source) erro
 }
 
 func TestFaultsAreClassified(t *testing.T) {
-	// All at once: the retries' pauses are long, and nothing else takes time.
-	var running sync.WaitGroup
-	defer running.Wait()
 	for _, c := range []struct {
 		name     string
 		fault    httpfault.Fault
@@ -64,16 +61,15 @@ func TestFaultsAreClassified(t *testing.T) {
 		{"200 truncated", httpfault.Fault{Status: 200, Body: `{"jobs":[{"jobId":"1","sta`}, jobs.ErrUnavailable, 1},
 		{"200 not JSON", httpfault.Fault{Status: 200, Body: "<html>hello</html>"}, jobs.ErrUnavailable, 1},
 		{"200 of another shape", httpfault.Fault{Status: 200, Body: `{"jobs":"none","jobId":7,"workflowSummaries":3}`}, jobs.ErrUnavailable, 1},
-		{"hang", httpfault.Fault{Status: 200, Delay: 5 * time.Second}, jobs.ErrUnavailable, 3},
+		{"hang", httpfault.Fault{Status: 200, Delay: time.Minute}, jobs.ErrUnavailable, 3},
 		{"reset", httpfault.Fault{Reset: true}, jobs.ErrUnavailable, 3},
 	} {
 		for operation, call := range operations {
 			service := &fakeentityresolution.Server{}
 			service.Put(jobs.Job{Key: jobs.Key{Workflow: "crm", Job: "1"}, Status: jobs.Running})
 			service.Inject(c.fault)
-			s := source(t, service, fast)
-			running.Go(func() {
-				err := call(t.Context(), s)
+			synctest.Test(t, func(t *testing.T) { // the retries pause
+				err := call(t.Context(), source(service, fast))
 				for _, sentinel := range sentinels {
 					if got, want := errors.Is(err, sentinel), sentinel == c.want; got != want {
 						t.Errorf("%s, %s: is %q: %t, want %t; error %v", c.name, operation, sentinel, got, want, err)
@@ -91,31 +87,32 @@ func TestFaultsAreClassified(t *testing.T) {
 }
 
 func TestDeadlineIsNoFaultOfTheService(t *testing.T) {
-	service := &fakeentityresolution.Server{}
-	service.Inject(httpfault.Fault{Status: 200, Delay: 5 * time.Second})
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if _, err := source(t, service, fast).Page(ctx, "crm", ""); !errors.Is(err, jobs.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("the deadline's error is %v", err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	stop()
-	if _, err := source(t, service, fast).Page(ctx, "crm", ""); !errors.Is(err, jobs.ErrUnavailable) || !errors.Is(err, context.Canceled) {
-		t.Errorf("the cancellation's error is %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		service := &fakeentityresolution.Server{}
+		service.Inject(httpfault.Fault{Status: 200, Delay: time.Minute})
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if _, err := source(service, fast).Page(ctx, "crm", ""); !errors.Is(err, jobs.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the deadline's error is %v", err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		stop()
+		if _, err := source(service, fast).Page(ctx, "crm", ""); !errors.Is(err, jobs.ErrUnavailable) || !errors.Is(err, context.Canceled) {
+			t.Errorf("the cancellation's error is %v", err)
+		}
+	})
 }
 
 func TestTransientFaultIsRetried(t *testing.T) {
 	for _, fault := range []httpfault.Fault{
 		{Times: 1, Status: 500, Code: "InternalServerException"}, {Times: 1, Status: 429, Code: "ThrottlingException"},
-		{Times: 1, Reset: true}, {Times: 1, Status: http.StatusOK, Delay: time.Second},
+		{Times: 1, Reset: true}, {Times: 1, Status: http.StatusOK, Delay: time.Minute},
 	} {
-		t.Run("", func(t *testing.T) {
-			t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
 			service := &fakeentityresolution.Server{}
 			service.Put(jobs.Job{Key: jobs.Key{Workflow: "crm", Job: "1"}, Status: jobs.Running})
 			service.Inject(fault)
-			if page, err := source(t, service, fast).Page(t.Context(), "crm", ""); err != nil || len(page.Rows) != 1 {
+			if page, err := source(service, fast).Page(t.Context(), "crm", ""); err != nil || len(page.Rows) != 1 {
 				t.Errorf("after %+v: %+v (%v)", fault, page, err)
 			}
 		})

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"reflect"
 	"strings"
 	"testing"
@@ -18,24 +17,23 @@ import (
 	"github.com/idmapping/notifier/internal/fake"
 	"github.com/idmapping/notifier/internal/fakecloud/account"
 	fakeentityresolution "github.com/idmapping/notifier/internal/fakecloud/entityresolution"
+	"github.com/idmapping/notifier/internal/fakecloud/httpfault"
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-// fast is a rate that no test waits for.
-const fast = 10_000
+const (
+	fast           = 10_000 // a rate that no test waits for
+	requestTimeout = 5 * time.Second
+)
 
-// source makes a Source whose requests a handler answers.
-func source(t *testing.T, service http.Handler, rate float64) *entityresolution.Source {
-	t.Helper()
-	server := httptest.NewServer(service)
-	t.Cleanup(server.Close)
+// source makes a Source whose requests a handler answers in this process.
+func source(service http.Handler, rate float64) *entityresolution.Source {
 	return entityresolution.New(aws.Config{
-		Region:       account.Region,
-		BaseEndpoint: &server.URL,
-		Credentials:  credentials.NewStaticCredentialsProvider("test", "test", ""),
-		HTTPClient:   &http.Client{Timeout: 600 * time.Millisecond},
+		Region:      account.Region,
+		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+		HTTPClient:  &http.Client{Timeout: requestTimeout, Transport: httpfault.InProcess{Handler: service}},
 	}, rate)
 }
 
@@ -49,7 +47,7 @@ func answering(body string) http.HandlerFunc {
 
 func TestSourceHoldsTheContract(t *testing.T) {
 	service := &fakeentityresolution.Server{}
-	fake.SourceContract(t, source(t, service, fast), func(j jobs.Job) { service.Put(j) })
+	fake.SourceContract(t, source(service, fast), func(j jobs.Job) { service.Put(j) })
 }
 
 func TestJobIsReadWithEveryField(t *testing.T) {
@@ -69,7 +67,7 @@ func TestJobIsReadWithEveryField(t *testing.T) {
 	}
 	want.Metrics[jobs.NewMappedRecords] = 0 // given as zero, which is not the same as not given
 	service.Put(want)
-	got, err := source(t, service, fast).Job(t.Context(), key)
+	got, err := source(service, fast).Job(t.Context(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +81,7 @@ func TestJobIsReadWithEveryField(t *testing.T) {
 
 func TestMetricsAreReadOneByOne(t *testing.T) {
 	for _, counter := range jobs.Counters {
-		s := source(t, answering(fmt.Sprintf(`{"jobId":"1","status":"SUCCEEDED","metrics":{%q:7}}`, counter)), fast)
+		s := source(answering(fmt.Sprintf(`{"jobId":"1","status":"SUCCEEDED","metrics":{%q:7}}`, counter)), fast)
 		got, err := s.Job(t.Context(), jobs.Key{Workflow: "crm", Job: "1"})
 		if want := (jobs.Metrics{counter: 7}); err != nil || !maps.Equal(got.Metrics, want) {
 			t.Errorf("%s: read as %v (%v)", counter, got.Metrics, err)
@@ -110,7 +108,7 @@ func TestJobsAreReadAsTheServiceShowsThem(t *testing.T) {
 		{"error of a megabyte", `{"jobId":"1","status":"FAILED","errorDetails":{"errorMessage":"` + long + `"}}`, jobs.Job{Key: key, Status: jobs.Failed, Error: long}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := source(t, answering(c.body), fast).Job(t.Context(), key)
+			got, err := source(answering(c.body), fast).Job(t.Context(), key)
 			if err != nil || !reflect.DeepEqual(got, c.want) {
 				t.Errorf("read as %.300s (%v)", fmt.Sprintf("%+v", got), err)
 			}
@@ -122,7 +120,7 @@ func TestAnswersWithoutStatusOrIDAreNoJobs(t *testing.T) {
 	for name, body := range map[string]string{
 		"no status": `{"jobId":"1"}`, "status null": `{"jobId":"1","status":null}`, "status empty": `{"jobId":"1","status":""}`, "nothing": `{}`,
 	} {
-		job, err := source(t, answering(body), fast).Job(t.Context(), jobs.Key{Workflow: "crm", Job: "1"})
+		job, err := source(answering(body), fast).Job(t.Context(), jobs.Key{Workflow: "crm", Job: "1"})
 		if !errors.Is(err, jobs.ErrUnavailable) {
 			t.Errorf("%s: read as %+v, error %v", name, job, err)
 		}
@@ -130,7 +128,7 @@ func TestAnswersWithoutStatusOrIDAreNoJobs(t *testing.T) {
 	for name, row := range map[string]string{
 		"no status": `{"jobId":"1"}`, "no id": `{"status":"RUNNING"}`, "an empty id": `{"jobId":"","status":"RUNNING"}`, "empty": `{}`,
 	} {
-		page, err := source(t, answering(`{"jobs":[`+row+`,{"jobId":"2","status":"RUNNING"}]}`), fast).Page(t.Context(), "crm", "")
+		page, err := source(answering(`{"jobs":[`+row+`,{"jobId":"2","status":"RUNNING"}]}`), fast).Page(t.Context(), "crm", "")
 		if err != nil || page.Unreadable != 1 || len(page.Rows) != 1 || page.Rows[0].Job != "2" {
 			t.Errorf("a row with %s: read as %+v, error %v", name, page, err)
 		}
@@ -145,7 +143,7 @@ func TestListIsReadPageByPage(t *testing.T) {
 			StartTime: noon.Add(time.Duration(i) * time.Minute), EndTime: noon.Add(time.Duration(i+1) * time.Minute), Metrics: jobs.Metrics{jobs.InputRecords: 1}})
 	}
 	service.AddWorkflow("empty")
-	s := source(t, service, fast)
+	s := source(service, fast)
 	var rows []jobs.Job
 	var sizes []int
 	for token := ""; ; {
@@ -178,7 +176,7 @@ func TestListIsReadPageByPage(t *testing.T) {
 }
 
 func TestPageWithoutDateHasNoTime(t *testing.T) {
-	s := source(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	s := source(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header()["Date"] = nil
 		_, _ = w.Write([]byte(`{"jobs":[]}`))
 	}), fast)
@@ -194,7 +192,7 @@ func TestWorkflowsAreListedOverEveryPage(t *testing.T) {
 		service.AddWorkflow(name)
 		want[name] = jobs.Workflow{Name: name, ARN: fakeentityresolution.WorkflowARN(name), CreatedAt: noon}
 	}
-	if got, err := source(t, service, fast).Workflows(t.Context()); err != nil || !reflect.DeepEqual(got, jobs.WorkflowList{Workflows: want, At: noon}) {
+	if got, err := source(service, fast).Workflows(t.Context()); err != nil || !reflect.DeepEqual(got, jobs.WorkflowList{Workflows: want, At: noon}) {
 		t.Errorf("workflows are %v (%v), want %v", got, err, want)
 	}
 	paged := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -206,13 +204,13 @@ func TestWorkflowsAreListedOverEveryPage(t *testing.T) {
 		_, _ = w.Write([]byte(`{"workflowSummaries":[{"workflowName":"b","workflowArn":"arn:b"}]}`))
 	})
 	want = map[string]jobs.Workflow{"a": {Name: "a", ARN: "arn:a"}, "b": {Name: "b", ARN: "arn:b"}}
-	if got, err := source(t, paged, fast).Workflows(t.Context()); err != nil || !reflect.DeepEqual(got, jobs.WorkflowList{Workflows: want}) {
+	if got, err := source(paged, fast).Workflows(t.Context()); err != nil || !reflect.DeepEqual(got, jobs.WorkflowList{Workflows: want}) {
 		t.Errorf("workflows are %v (%v), want %v", got, err, want)
 	}
 }
 
 func TestPartialWorkflowListIsAnError(t *testing.T) {
-	s := source(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := source(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("nextToken") != "" {
 			w.Header().Set("X-Amzn-Errortype", "AccessDeniedException")
 			w.WriteHeader(http.StatusForbidden)

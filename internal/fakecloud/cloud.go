@@ -67,6 +67,9 @@ type Options struct {
 	// cloud's Poller and Notifier, which can be frozen and killed, then serve no
 	// event.
 	Emulated bool
+	// AnySlackPace makes Slack accept messages at any pace. On a busy machine two
+	// requests may arrive closer together than they were sent.
+	AnySlackPace bool
 }
 
 // Cloud is a deployed product.
@@ -99,6 +102,9 @@ func Deploy(ctx context.Context, o Options) (cloud *Cloud, err error) {
 	c := &Cloud{Resources: make(map[string]string),
 		EntityResolution: &fakeentityresolution.Server{},
 		Slack:            &fakeslack.Server{Token: SlackToken, Channels: []string{SlackChannel}, MinInterval: 900 * time.Millisecond}}
+	if o.AnySlackPace {
+		c.Slack.MinInterval = 0
+	}
 	defer func() {
 		if err != nil {
 			c.Close()

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/idmapping/notifier/internal/fakecloud/sam"
+	"github.com/idmapping/notifier/internal/fakecloud/sam/samtest"
 )
 
 // snippet is what a reader would type: a code block, or a command in a sentence
@@ -19,20 +20,6 @@ import (
 type snippet struct {
 	place string // file:line
 	text  string
-}
-
-// python returns the interpreter that has requirements.txt installed. Without
-// one it skips the test, except in CI.
-func python(t *testing.T) string {
-	t.Helper()
-	path, err := sam.Python()
-	if err != nil && os.Getenv("CI") == "true" {
-		t.Fatal(err)
-	}
-	if err != nil {
-		t.Skip("This test needs botocore and moto: run `make venv` once to install them.")
-	}
-	return path
 }
 
 func root(t *testing.T) string {
@@ -112,6 +99,7 @@ func snippets(t *testing.T, name string) (blocks, commands []snippet) {
 const recorder = `#!/bin/sh
 case "$0" in */aws) ;; *) exit 0 ;; esac
 { printf '%s\0' "$PLACE" "$#" "$@"; } >> "$RECORD"
+case "$*" in *file:///dev/stdin*) while read -r _; do :; done ;; esac
 case "$*" in
 *UsePreviousValue*) echo ParameterKey=Example,UsePreviousValue=true ;;
 *get-caller-identity*) echo 123456789012 ;;
@@ -169,7 +157,7 @@ type recorded struct {
 // the service models.
 func check(t *testing.T, all []snippet) []recorded {
 	t.Helper()
-	python := python(t)
+	python := samtest.RequirePython(t)
 	record := filepath.Join(t.TempDir(), "record")
 	if _, err := shell(t, install(t, recorder, programs...), []string{"RECORD=" + record}, all); err != nil {
 		t.Fatal(err)

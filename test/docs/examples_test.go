@@ -13,6 +13,7 @@ import (
 
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/event/eventtest"
+	"github.com/idmapping/notifier/internal/fakecloud/sam/samtest"
 )
 
 // nextSteps is what examples.py prints.
@@ -41,7 +42,7 @@ func runExamples(t *testing.T, workflow string, events []json.RawMessage) nextSt
 	for _, name := range []string{"test/docs/examples.py", "docs/examples/start-state-machine.yaml", "docs/examples/start-query.yaml"} {
 		_ = read(t, name)
 	}
-	cmd := exec.CommandContext(t.Context(), python(t), filepath.Join("test", "docs", "examples.py"))
+	cmd := exec.CommandContext(t.Context(), samtest.RequirePython(t), filepath.Join("test", "docs", "examples.py"))
 	cmd.Dir, cmd.Stdin = root(t), bytes.NewReader(input)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr

@@ -9,6 +9,7 @@ import (
 
 	"github.com/idmapping/notifier/internal/fakecloud"
 	"github.com/idmapping/notifier/internal/fakecloud/account"
+	"github.com/idmapping/notifier/internal/fakecloud/sam/samtest"
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
@@ -54,7 +55,7 @@ func TestCommandsRunOnTheFakeCloud(t *testing.T) {
 	if testing.Short() {
 		t.Skip("It builds and deploys the product.")
 	}
-	python := python(t)
+	python := samtest.RequirePython(t)
 	cloud, err := fakecloud.Deploy(t.Context(), fakecloud.Options{Parameters: map[string]string{
 		"EmailFrom": fakecloud.EmailFrom, "EmailTo": "data-team@example.com",
 		"SlackChannel": fakecloud.SlackChannel, "SlackTokenParameterName": fakecloud.TokenParameter,

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/idmapping/notifier/internal/fakecloud/sam"
+	"github.com/idmapping/notifier/internal/fakecloud/sam/samtest"
 )
 
 // The state of an alarm.
@@ -95,6 +96,7 @@ type metricStat struct {
 
 func templateAlarms(t *testing.T) map[string]alarm {
 	t.Helper()
+	samtest.RequirePython(t)
 	body, err := sam.Translate(t.Context(), "us-east-1", nil)
 	if err != nil {
 		t.Fatal(err)

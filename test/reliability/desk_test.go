@@ -20,6 +20,9 @@ import (
 // which a second delivery of the same messages overtakes it × every crash of
 // that one.
 func TestNotificationIsNeverLostNorRepeatedOnceRecorded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("This test plays every case, which takes seconds: omit -short.")
+	}
 	t.Parallel()
 	cases, repeated := 0, 0
 	run := func(main, other *process) error {

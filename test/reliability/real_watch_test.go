@@ -50,12 +50,12 @@ func failingChannel(r *real) {
 	before := len(r.log.since(0))
 	for _, id := range []string{"broke-1", "broke-2", "broke-3"} { // each with its own refusal
 		r.finish("broke", id, jobs.Failed, "x")
-		r.tick()
-		time.Sleep(time.Second)
+		r.cleanTick()
 	}
-	if n := r.log.count(before, `"reason":"misconfigured"`); n < 3 {
-		r.t.Errorf("%d refusals", n)
-	}
+	r.await("each job is refused and every recipient is notified", func() bool {
+		return r.log.count(before, `"reason":"misconfigured"`) >= 3 && len(r.notices()) == len(recipients)
+	})
+	time.Sleep(time.Second)
 	for _, to := range recipients {
 		if n := r.notices()[to]; n != 1 {
 			r.t.Errorf("%s got %d notices, want 1", to, n)
@@ -71,12 +71,10 @@ func silentCanary(r *real) {
 	before, messages := len(r.log.since(0)), len(r.Slack.Log())
 	_, err := r.Events(r.ctx)
 	r.must(err)
-	report, err := r.Poll(r.ctx, `{"canary":"check"}`)
+	_, err = r.Poll(r.ctx, `{"canary":"check"}`)
 	r.must(err)
-	if !strings.Contains(report, `"published":1`) {
-		r.t.Errorf("report %s", report)
-	}
-	r.await(20*time.Second, "a canary arrives on each channel", func() bool { return r.log.count(before, "canary delivered") == 2 })
+	r.cleanTick() // a canary that was not published at once waits in its outbox
+	r.await("a canary arrives on each channel", func() bool { return r.log.count(before, "canary delivered") == 2 })
 	if n := len(r.Slack.Log()) - messages; n != 0 {
 		r.t.Errorf("Slack shows %d messages", n)
 	}
@@ -104,7 +102,7 @@ func manualCanary(r *real) {
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}
-	out, err := run("30s")
+	out, err := run("5m")
 	if err != nil {
 		r.t.Errorf("%v: %s", err, out)
 	}
@@ -123,7 +121,7 @@ func manualCanary(r *real) {
 		r.t.Errorf("%d messages in Slack, want 1", seen)
 	}
 	r.Slack.Inject(httpfault.Fault{Status: http.StatusOK, Body: `{"ok":false,"error":"channel_not_found"}`})
-	if out, err = run("5s"); err == nil || !strings.Contains(out, "not received ") || !strings.Contains(out, ": slack:"+fakecloud.SlackChannel+".") {
+	if out, err = run("15s"); err == nil || !strings.Contains(out, "not received ") || !strings.Contains(out, "slack:"+fakecloud.SlackChannel) {
 		r.t.Errorf("with a failing channel: %v, %s", err, out)
 	}
 	r.purge()

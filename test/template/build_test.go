@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/idmapping/notifier/internal/fakecloud/sam"
+	"github.com/idmapping/notifier/internal/fakecloud/sam/samtest"
 )
 
 // readFromRoot returns a file from the module's root. Reading it in Go makes cached
@@ -49,10 +50,7 @@ func TestCfnLintFindsNothingWithEveryCheckEnabled(t *testing.T) {
 	if strings.Contains(readFromRoot(t, "template.yaml"), "cfn-lint") {
 		t.Error("the template disables a check")
 	}
-	python, err := sam.Python()
-	if err != nil {
-		t.Fatal(err)
-	}
+	python := samtest.RequirePython(t)
 	const script = "import sys; from cfnlint.runner import main; sys.exit(main())"
 	out, err := command(t, python, "-c", script, "--include-checks", "I", "--regions",
 		"us-east-1", "eu-west-1", "ap-southeast-2", "--", "template.yaml").CombinedOutput()
@@ -62,6 +60,9 @@ func TestCfnLintFindsNothingWithEveryCheckEnabled(t *testing.T) {
 }
 
 func TestMakeBuildsABootstrapForTheGivenArchitecture(t *testing.T) {
+	if testing.Short() {
+		t.Skip("This test builds the functions: omit -short.")
+	}
 	readFromRoot(t, "Makefile")
 	for _, c := range []struct {
 		function, goarch string
@@ -104,6 +105,9 @@ func TestMakeBuildsABootstrapForTheGivenArchitecture(t *testing.T) {
 }
 
 func TestEnvironmentDoesNotChangeTheArchitecture(t *testing.T) {
+	if testing.Short() {
+		t.Skip("This test builds the functions: omit -short.")
+	}
 	artifacts := t.TempDir()
 	make := command(t, "make", "-s", "build-PollerFunction", "ARTIFACTS_DIR="+artifacts)
 	make.Env = append(make.Env, "GOARCH=amd64", "GOOS=darwin")
@@ -123,6 +127,9 @@ func TestEnvironmentDoesNotChangeTheArchitecture(t *testing.T) {
 // The second build is made from a copy in another folder, as another person's
 // clone is.
 func TestBuildsOfOneVersionAreByteIdentical(t *testing.T) {
+	if testing.Short() {
+		t.Skip("This test builds the functions: omit -short.")
+	}
 	root, err := sam.Root()
 	if err != nil {
 		t.Fatal(err)

@@ -10,29 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/idmapping/notifier/internal/fakecloud/sam"
+	"github.com/idmapping/notifier/internal/fakecloud/sam/samtest"
 )
-
-// The names are a contract with the users.
-var parameterDefaults = map[string]string{
-	"WorkflowInclude": "*", "WorkflowExclude": "", "PollRate": "rate(1 minute)", "EventBusName": "default",
-	"SlackChannel": "", "SlackTokenParameterName": "", "SlackWebhookParameterName": "", "SlackStatuses": "", "SlackMention": "",
-	"SlackEdit": "true", "SlackThread": "true", "SlackBroadcast": "true",
-	"EmailFrom": "", "EmailTo": "", "EmailStatuses": "",
-	"AlarmEmail": "", "RequestsPerSecond": "5", "RetentionDays": "90", "LogRetentionDays": "30",
-	"Environment": "", "Dashboard": "true", "Paused": "false", "ExistingJobsTable": "",
-}
-
-func TestParametersKeepTheirNamesAndDefaults(t *testing.T) {
-	s := deploy(t, "us-east-1", nil)
-	got := map[string]string{}
-	for name := range object(s.document["Parameters"]) {
-		got[name] = s.parameters[name]
-	}
-	if !maps.Equal(got, parameterDefaults) {
-		t.Errorf("parameters are %v", got)
-	}
-}
 
 func TestParametersHaveDescriptionLabelAndOneGroup(t *testing.T) {
 	document := deploy(t, "us-east-1", nil).document
@@ -121,10 +100,7 @@ func TestPatternsAcceptValidAndRejectMispastedValues(t *testing.T) {
 // runPython passes JSON to a script and parses the JSON that it prints.
 func runPython(t *testing.T, script string, in, out any) {
 	t.Helper()
-	python, err := sam.Python()
-	if err != nil {
-		t.Fatal(err)
-	}
+	python := samtest.RequirePython(t)
 	input, err := json.Marshal(in)
 	if err != nil {
 		t.Fatal(err)
@@ -265,16 +241,6 @@ func TestSettingsHoldTheirParameters(t *testing.T) {
 		got := object(object(s.resource(t, "AWS::Lambda::Function", id)["Environment"])["Variables"])
 		if !maps.Equal(got, want) {
 			t.Errorf("%s\n has  %v\n want %v", id, got, want)
-		}
-	}
-}
-
-func TestNumbersAreBounded(t *testing.T) {
-	parameters := object(deploy(t, "us-east-1", nil).document["Parameters"])
-	for name, want := range map[string][2]float64{"RetentionDays": {7, 400}, "RequestsPerSecond": {0.1, 50}} {
-		p := object(parameters[name])
-		if p["Type"] != "Number" || p["MinValue"] != want[0] || p["MaxValue"] != want[1] {
-			t.Errorf("%s is a %v from %v to %v, want %v", name, p["Type"], p["MinValue"], p["MaxValue"], want)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/idmapping/notifier/internal/fakecloud/sam"
+	"github.com/idmapping/notifier/internal/fakecloud/sam/samtest"
 )
 
 // A stack is the translated template with its parameters resolved: what
@@ -32,6 +33,7 @@ var toSlackAndEmail = map[string]string{
 // given parameters and the defaults of the rest.
 func deploy(t *testing.T, region string, parameters map[string]string) stack {
 	t.Helper()
+	samtest.RequirePython(t)
 	once, _ := translations.LoadOrStore(region, sync.OnceValues(func() ([]byte, error) {
 		return sam.Translate(t.Context(), region, nil)
 	}))

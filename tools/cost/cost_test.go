@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/idmapping/notifier/internal/fakecloud/sam"
+	"github.com/idmapping/notifier/internal/fakecloud/sam/samtest"
 )
 
 var translation struct {
@@ -22,6 +23,7 @@ var translation struct {
 // translated is the real template as CloudFormation receives it.
 func translated(t *testing.T) []byte {
 	t.Helper()
+	samtest.RequirePython(t)
 	translation.once.Do(func() { translation.text, translation.err = sam.Translate(t.Context(), "us-east-1", nil) })
 	if translation.err != nil {
 		t.Fatal(translation.err)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/idmapping/notifier/internal/fakecloud"
 	"github.com/idmapping/notifier/internal/fakecloud/capacity"
+	"github.com/idmapping/notifier/internal/fakecloud/sam/samtest"
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
@@ -41,6 +42,7 @@ type line struct{ function, text string }
 
 func deploy(t *testing.T) *meter {
 	t.Helper()
+	samtest.RequirePython(t)
 	m := &meter{t: t, metrics: make(map[string]bool)}
 	c, err := fakecloud.Deploy(t.Context(), fakecloud.Options{
 		Parameters: map[string]string{"SlackChannel": fakecloud.SlackChannel, "SlackTokenParameterName": fakecloud.TokenParameter,
@@ -247,6 +249,9 @@ func keyOf(item capacity.Item, partition, sort string) string {
 
 // The counts of the model are those of the real template and binaries.
 func TestCountsAreWhatTheFunctionsUse(t *testing.T) {
+	if testing.Short() {
+		t.Skip("This test runs the real binaries: omit -short.")
+	}
 	m := deploy(t)
 	first := time.Now()
 	for n := range workflows {

@@ -22,6 +22,7 @@ import (
 	"github.com/idmapping/notifier/internal/fakecloud/account"
 	"github.com/idmapping/notifier/internal/fakecloud/process"
 	"github.com/idmapping/notifier/internal/fakecloud/sam"
+	"github.com/idmapping/notifier/internal/fakecloud/sam/samtest"
 )
 
 // Moto is a moto server on loopback.
@@ -33,8 +34,16 @@ type Moto struct {
 }
 
 // motoServer runs moto. EventBridge sends the account with every event, which
-// moto's default envelope lacks.
-const motoServer = `import sys
+// moto's default envelope lacks. DynamoDB's writes and transactions are
+// serializable (DynamoDB Developer Guide, "Transaction isolation levels"); moto
+// serves requests in threads and checks conditions without a lock.
+const motoServer = `import sys, threading
+from moto.dynamodb.responses import DynamoHandler
+call, lock = DynamoHandler.call_action, threading.Lock()
+def locked(self):
+    with lock:
+        return call(self)
+DynamoHandler.call_action = locked
 from moto.events.utils import EventTemplateParser as parser
 parser.DEFAULT_EVENT_INPUT_TEMPLATE = parser.DEFAULT_EVENT_INPUT_TEMPLATE.replace("{", '{"account": "<account>", ', 1)
 from moto.server import main
@@ -70,7 +79,7 @@ func StartMoto(ctx context.Context) (*Moto, error) {
 }
 
 func (m *Moto) wait(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute) // it takes seconds, and longer on a busy machine
 	defer cancel()
 	for {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.URL+"/moto-api/data.json", nil)
@@ -118,9 +127,11 @@ var shared struct {
 }
 
 // MotoForTest returns the moto server that all tests of one binary share. The
-// server dies with the binary. Tests use distinct names to keep apart.
+// server dies with the binary. Tests use distinct names to keep apart. Without
+// moto it skips the test (samtest.RequirePython).
 func MotoForTest(t *testing.T) *Moto {
 	t.Helper()
+	samtest.RequirePython(t)
 	shared.once.Do(func() { shared.moto, shared.err = StartMoto(context.Background()) })
 	if shared.err != nil {
 		t.Fatal(shared.err)

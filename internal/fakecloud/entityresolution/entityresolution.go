@@ -21,7 +21,7 @@ import (
 // describes them (restJson1). It keeps the quota of one running ID mapping job.
 type Server struct {
 	// Order arranges a workflow's job list; nil is newest first. The service
-	// documents no order.
+	// documents no order. It must not change while jobs do not.
 	Order func([]jobs.Job) []jobs.Job
 	// Now is the service's clock; nil is the real one.
 	Now func() time.Time
@@ -32,6 +32,7 @@ type Server struct {
 
 	mu        sync.Mutex
 	workflows map[string][]jobs.Job // by name, in the order of their start
+	lists     map[string][]jobs.Job // as listed, until a job changes
 	created   map[string]time.Time
 	calls     []Call
 }
@@ -69,6 +70,7 @@ func (s *Server) Put(job jobs.Job) jobs.Job {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.workflow(job.Workflow)
+	delete(s.lists, job.Workflow)
 	if job.Status == jobs.Running && s.otherRuns(job.Key) {
 		job.Status, job.StartTime = jobs.Queued, time.Time{}
 	}
@@ -96,6 +98,7 @@ func (s *Server) otherRuns(key jobs.Key) bool {
 func (s *Server) Remove(key jobs.Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	delete(s.lists, key.Workflow)
 	if key.Job == "" {
 		delete(s.workflows, key.Workflow)
 		return
@@ -190,16 +193,30 @@ func WorkflowARN(name string) string {
 	return fmt.Sprintf("arn:aws:entityresolution:%s:%s:idmappingworkflow/%s", account.Region, account.ID, name)
 }
 
-func (s *Server) listJobs(w http.ResponseWriter, r *http.Request, workflow string) {
+// rows returns a workflow's jobs in the order of its list. Long lists are read in
+// many pages, so it orders them only once after a change.
+func (s *Server) rows(workflow string) ([]jobs.Job, bool) {
 	all, ok := s.workflows[workflow]
-	if !ok {
-		httpfault.Exception(w, http.StatusNotFound, "ResourceNotFoundException", "no workflow "+workflow)
-		return
+	if rows, ordered := s.lists[workflow]; ordered || !ok {
+		return rows, ok
 	}
 	rows := slices.Clone(all)
 	slices.Reverse(rows)
 	if s.Order != nil {
 		rows = s.Order(rows)
+	}
+	if s.lists == nil {
+		s.lists = make(map[string][]jobs.Job)
+	}
+	s.lists[workflow] = rows
+	return rows, true
+}
+
+func (s *Server) listJobs(w http.ResponseWriter, r *http.Request, workflow string) {
+	rows, ok := s.rows(workflow)
+	if !ok {
+		httpfault.Exception(w, http.StatusNotFound, "ResourceNotFoundException", "no workflow "+workflow)
+		return
 	}
 	size := 25
 	if n, err := strconv.Atoi(r.URL.Query().Get("maxResults")); err == nil {

@@ -1,13 +1,17 @@
-package sam
+package sam_test
 
 import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/idmapping/notifier/internal/fakecloud/sam"
+	"github.com/idmapping/notifier/internal/fakecloud/sam/samtest"
 )
 
 func TestTranslateUsesTheGivenCodeURIs(t *testing.T) {
-	body, err := Translate(t.Context(), "us-east-1", map[string]string{"PollerFunction": "s3://bucket/poller.zip"})
+	samtest.RequirePython(t)
+	body, err := sam.Translate(t.Context(), "us-east-1", map[string]string{"PollerFunction": "s3://bucket/poller.zip"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +35,8 @@ func TestTranslateUsesTheGivenCodeURIs(t *testing.T) {
 }
 
 func TestTranslateNamesAMissingFunction(t *testing.T) {
-	_, err := Translate(t.Context(), "us-east-1", map[string]string{"OtherFunction": "s3://bucket/key"})
+	samtest.RequirePython(t)
+	_, err := sam.Translate(t.Context(), "us-east-1", map[string]string{"OtherFunction": "s3://bucket/key"})
 	if err == nil || !strings.Contains(err.Error(), "OtherFunction") {
 		t.Errorf("the error is %v", err)
 	}

@@ -37,8 +37,8 @@ func (s Settings) With(changes Settings) Settings {
 	return all
 }
 
-// startTimeout is how long a function may take to start or to exit.
-const startTimeout = 20 * time.Second
+// startTimeout ends a test of a function that neither starts nor exits.
+const startTimeout = 5 * time.Minute
 
 var executable string
 
