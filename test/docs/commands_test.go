@@ -95,8 +95,10 @@ func snippets(t *testing.T, name string) (blocks, commands []snippet) {
 }
 
 // recorder stands for every program that the documentation runs. As aws, it
-// records its words and answers what fits into the next command.
+// records its words and answers what fits into the next command. A program that
+// reads a pipe must drain it: otherwise the pipe's writer may die of SIGPIPE.
 const recorder = `#!/bin/sh
+case "$0 $#" in */sha256sum\ 0) while read -r _; do :; done ;; esac
 case "$0" in */aws) ;; *) exit 0 ;; esac
 { printf '%s\0' "$PLACE" "$#" "$@"; } >> "$RECORD"
 case "$*" in *file:///dev/stdin*) while read -r _; do :; done ;; esac
