@@ -104,8 +104,14 @@ func (r *real) tickUntil(text string) {
 // cleanTick ticks until a tick has no problem.
 func (r *real) cleanTick() {
 	r.t.Helper()
+	report := ""
+	defer func() {
+		if r.t.Failed() {
+			r.t.Logf("the last tick: %s", report)
+		}
+	}()
 	r.await("a tick has no problem", func() bool {
-		report := r.tick()
+		report = r.tick()
 		return strings.Contains(report, `"failed":0`) && strings.Contains(report, `"unpublished":0`) && !strings.Contains(report, "problems")
 	})
 }
