@@ -35,6 +35,7 @@ type store struct {
 	Value, Code string
 	Type        string // SecureString if empty
 	Delay       time.Duration
+	Before      func() // runs before each response; may be nil
 
 	mu    sync.Mutex
 	reads int
@@ -50,6 +51,9 @@ func (s *store) Do(r *http.Request) (*http.Response, error) {
 	s.mu.Lock()
 	s.reads++
 	s.mu.Unlock()
+	if s.Before != nil {
+		s.Before()
+	}
 	select {
 	case <-time.After(s.Delay):
 	case <-r.Context().Done():
@@ -239,28 +243,33 @@ func TestPlainStringParameterIsUsedWithAWarning(t *testing.T) {
 	}
 }
 
-// Outside synctest: a goroutine that waits for a mutex keeps its clock from
-// advancing.
+// The clock of synctest stands still while a goroutine waits for a mutex, so that
+// the value cannot age however slow the machine is. The first read responds only
+// when every caller runs.
 func TestConcurrentCallersShareOneRead(t *testing.T) {
-	s := &store{Value: value, Delay: 10 * time.Millisecond}
-	p := newParameter(s)
-	p.Prefetch()
-	var callers sync.WaitGroup
-	for i := range 50 {
-		get := p.Value
-		if i%2 == 1 {
-			get = p.Refresh
-		}
-		callers.Go(func() {
-			if got, err := get(t.Context()); err != nil || got != value {
-				t.Errorf("value is %q (%v)", got, err)
+	synctest.Test(t, func(t *testing.T) {
+		var started, callers sync.WaitGroup
+		s := &store{Value: value, Before: started.Wait}
+		p := newParameter(s)
+		started.Add(50)
+		p.Prefetch()
+		for i := range 50 {
+			get := p.Value
+			if i%2 == 1 {
+				get = p.Refresh
 			}
-		})
-	}
-	callers.Wait()
-	if n := s.count(); n != 1 {
-		t.Errorf("%d reads, want 1", n)
-	}
+			callers.Go(func() {
+				started.Done()
+				if got, err := get(t.Context()); err != nil || got != value {
+					t.Errorf("value is %q (%v)", got, err)
+				}
+			})
+		}
+		callers.Wait()
+		if n := s.count(); n != 1 {
+			t.Errorf("%d reads, want 1", n)
+		}
+	})
 }
 
 func TestPrefetchReadsTheFirstValue(t *testing.T) {
