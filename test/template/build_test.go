@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -203,35 +202,5 @@ func TestMakeDeployStopsWhenTheBuildLeftNoBootstrap(t *testing.T) {
 				t.Errorf("deployed: %v, want %v (%v)\n%s", deployed, c.deployed, err, out)
 			}
 		})
-	}
-}
-
-func TestMakeHelpListsEveryTarget(t *testing.T) {
-	out, err := command(t, "make", "--no-print-directory").Output() // help is the default
-	if err != nil {
-		t.Fatal(err)
-	}
-	var listed, targets []string
-	for line := range strings.Lines(string(out)) {
-		name, explanation, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if strings.TrimSpace(explanation) == "" {
-			t.Errorf("%s is not explained", name)
-		}
-		listed = append(listed, name)
-	}
-	for _, match := range regexp.MustCompile(`(?m)^\.PHONY: (\S+)$`).FindAllStringSubmatch(readFromRoot(t, "Makefile"), -1) {
-		targets = append(targets, match[1])
-	}
-	if len(targets) == 0 || !slices.Equal(listed, targets) {
-		t.Errorf("help lists %v, the targets are %v", listed, targets)
-	}
-}
-
-func TestRequirementsArePinned(t *testing.T) {
-	for line := range strings.Lines(readFromRoot(t, "requirements.txt")) {
-		line, _, _ = strings.Cut(strings.TrimSpace(line), "#")
-		if line != "" && !regexp.MustCompile(`^[a-z0-9-]+(\[[a-z,]+\])?==[0-9.]+$`).MatchString(line) {
-			t.Errorf("%q is not pinned", line)
-		}
 	}
 }
