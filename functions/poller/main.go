@@ -15,6 +15,7 @@ import (
 	"github.com/idmapping/notifier/internal/dynamodb"
 	"github.com/idmapping/notifier/internal/emf"
 	"github.com/idmapping/notifier/internal/entityresolution"
+	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/eventbridge"
 	"github.com/idmapping/notifier/internal/poller"
 )
@@ -48,7 +49,7 @@ func newPoller() (*poller.Poller, error) {
 	return &poller.Poller{
 		Source:    entityresolution.New(cfg, rate),
 		Store:     dynamodb.Jobs{Client: awsdynamodb.NewFromConfig(cfg), Table: table, Retention: retention},
-		Publisher: eventbridge.New(cfg, bus, stack),
+		Publisher: eventbridge.New(cfg, bus, event.Publisher{Stack: stack, Environment: env.Text("ENVIRONMENT")}),
 		Watched:   watched,
 		Version:   version,
 		Metrics:   emf.Writer{Out: os.Stdout, Stack: stack}.Put,

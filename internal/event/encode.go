@@ -46,13 +46,23 @@ func EncodeCanary(visible bool, now time.Time) jobs.Entry {
 	return jobs.Entry{ID: id, DetailType: Canary, Time: now.UTC(), Detail: string(detail), ObservedAt: now.UTC()}
 }
 
-// AddPublisher adds the publishing stack's name to an entry's detail, so that
-// the rules of two stacks on one bus match only their own events. An outbox
-// never stores it: a stack that takes over another one's table publishes what it
-// finds there under its own name.
-func AddPublisher(detail, publisher string) string {
-	name, _ := json.Marshal(publisher) // a string: it cannot fail
-	return addKey(detail, "publisher", name)
+// Publisher is the stack that publishes events.
+type Publisher struct {
+	Stack       string
+	Environment string // may be empty
+}
+
+// AddPublisher adds the publishing stack's name, and its environment if it has
+// one, to an entry's detail, so that the rules of two stacks on one bus match only
+// their own events. An outbox never stores them: a stack that takes over another
+// one's table publishes what it finds there under its own name.
+func AddPublisher(detail string, p Publisher) string {
+	if p.Environment != "" {
+		environment, _ := json.Marshal(p.Environment) // a string: it cannot fail
+		detail = addKey(detail, "environment", environment)
+	}
+	stack, _ := json.Marshal(p.Stack)
+	return addKey(detail, "publisher", stack)
 }
 
 // addKey adds a key and its JSON value to the front of a JSON object.

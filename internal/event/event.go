@@ -43,8 +43,9 @@ const Version = "1"
 // null.
 type Detail struct {
 	Version        string        `json:"version"`
-	Publisher      string        `json:"publisher,omitempty"` // stack name; see AddPublisher
-	TransitionID   string        `json:"transitionId"`        // the idempotency key
+	Publisher      string        `json:"publisher,omitempty"`   // stack name; see AddPublisher
+	Environment    string        `json:"environment,omitempty"` // of that stack; may be empty
+	TransitionID   string        `json:"transitionId"`          // the idempotency key
 	WorkflowName   string        `json:"workflowName"`
 	WorkflowARN    string        `json:"workflowArn"`
 	JobID          string        `json:"jobId"`

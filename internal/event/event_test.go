@@ -279,14 +279,15 @@ func TestEncodeRefusesAnotherWorkflowsARN(t *testing.T) {
 }
 
 func TestPublisherIsAddedToAnyObject(t *testing.T) {
-	for _, test := range []struct{ detail, publisher, want string }{
-		{`{"version":"1"}`, "prod", `{"publisher":"prod","version":"1"}`},
-		{`{}`, "prod", `{"publisher":"prod"}`},
-		{`{"a":{}}`, `a"b`, `{"publisher":"a\"b","a":{}}`},
-		{`[]`, "prod", `[]`},
-		{``, "prod", ``},
+	for _, test := range []struct{ detail, publisher, environment, want string }{
+		{`{"version":"1"}`, "prod", "", `{"publisher":"prod","version":"1"}`},
+		{`{"version":"1"}`, "s", "prod", `{"publisher":"s","environment":"prod","version":"1"}`},
+		{`{}`, "prod", "", `{"publisher":"prod"}`},
+		{`{"a":{}}`, `a"b`, "", `{"publisher":"a\"b","a":{}}`},
+		{`[]`, "prod", "x", `[]`},
+		{``, "prod", "", ``},
 	} {
-		if got := event.AddPublisher(test.detail, test.publisher); got != test.want {
+		if got := event.AddPublisher(test.detail, event.Publisher{Stack: test.publisher, Environment: test.environment}); got != test.want {
 			t.Errorf("%s: got %s, want %s", test.detail, got, test.want)
 		}
 	}

@@ -31,12 +31,12 @@ const (
 type Publisher struct {
 	client *eventbridge.Client
 	bus    string
-	stack  string
+	stack  event.Publisher
 }
 
-// New returns a Publisher. bus is the bus's name or ARN; publisher is the name
-// of the stack, by which its rules recognize its own events.
-func New(cfg aws.Config, bus, publisher string) *Publisher {
+// New returns a Publisher. bus is the bus's name or ARN; publisher is the
+// stack, by whose name its rules recognize its own events.
+func New(cfg aws.Config, bus string, publisher event.Publisher) *Publisher {
 	return &Publisher{bus: bus, stack: publisher, client: eventbridge.NewFromConfig(cfg, func(o *eventbridge.Options) {
 		o.Retryer = retry.AddWithMaxAttempts(retry.NewStandard(), 3)
 	})}

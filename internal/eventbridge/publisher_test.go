@@ -97,7 +97,7 @@ func (b *bus) callSizes() []int {
 	return all
 }
 
-const stack = "idmapping"
+var stack = event.Publisher{Stack: "idmapping"}
 
 func newPublisher(b *bus) *eventbridge.Publisher {
 	return eventbridge.New(aws.Config{

@@ -124,7 +124,7 @@ func TestEventArrivesAsItWasEncoded(t *testing.T) {
 		t.Fatalf("%d events arrived, want 1", len(got))
 	}
 	e, d := got[0], got[0].Detail
-	if e.DetailType != event.StateChange || e.Account != account.ID || e.Region != account.Region || d.Publisher != stack || !e.Time.Equal(noon.Add(time.Hour)) || e.ID == "" {
+	if e.DetailType != event.StateChange || e.Account != account.ID || e.Region != account.Region || d.Publisher != stack.Stack || !e.Time.Equal(noon.Add(time.Hour)) || e.ID == "" {
 		t.Errorf("the envelope is %+v", e)
 	}
 	if d.TransitionID != entry.ID || d.Status != jobs.Failed || d.PreviousStatus != jobs.Running || *d.Duration != 3600 ||
@@ -286,7 +286,7 @@ func TestStacksOnOneBusReceiveOnlyTheirOwnEventsAndCanaries(t *testing.T) {
 	}
 	for _, stack := range stacks {
 		entries := []jobs.Entry{change, vanished, event.EncodeCanary(false, noon)}
-		if errs := eventbridge.New(cfg, bus, stack).Publish(t.Context(), entries); errors.Join(errs...) != nil {
+		if errs := eventbridge.New(cfg, bus, event.Publisher{Stack: stack}).Publish(t.Context(), entries); errors.Join(errs...) != nil {
 			t.Fatal(errs)
 		}
 	}

@@ -187,9 +187,9 @@ func (s stack) refusals() []string {
 var settingName = regexp.MustCompile(`\b(?:Text|Required|Int|Float|Bool|Getenv|LookupEnv)\("([A-Z][A-Z0-9_]+)"`)
 
 func TestTemplateSetsExactlyTheSettingsThatFunctionsRead(t *testing.T) {
-	// The first two configure the Go runtime, AFTER orders the deployment and
-	// ENVIRONMENT names it; users may set the rest by hand.
-	fromOutside := []string{"GOGC", "GOMEMLIMIT", "AFTER", "ENVIRONMENT", "SLACK_API_URL", "ALLOW_LOOPBACK"}
+	// The first two configure the Go runtime and AFTER orders the deployment; users
+	// may set the rest by hand.
+	fromOutside := []string{"GOGC", "GOMEMLIMIT", "AFTER", "SLACK_API_URL", "ALLOW_LOOPBACK"}
 	s := deploy(t, "us-east-1", toSlackAndEmail)
 	for id, folder := range map[string]string{"PollerFunction": "functions/poller/", "NotifierFunction": "functions/notifier/"} {
 		var read []string
@@ -225,7 +225,7 @@ func TestSettingsHoldTheirParameters(t *testing.T) {
 	for id, want := range map[string]map[string]any{
 		"PollerFunction": {
 			"JOBS_TABLE": "JobsTable", "EVENT_BUS_NAME": "central", "WORKFLOW_INCLUDE": "a*", "WORKFLOW_EXCLUDE": "ab*",
-			"RETENTION_DAYS": "10", "REQUESTS_PER_SECOND": "0.5",
+			"RETENTION_DAYS": "10", "REQUESTS_PER_SECOND": "0.5", "ENVIRONMENT": "prod",
 			"AFTER": "SlackRule SlackQueuePolicy EmailRule EmailQueuePolicy",
 		},
 		"NotifierFunction": {
@@ -237,7 +237,7 @@ func TestSettingsHoldTheirParameters(t *testing.T) {
 			"EMAIL_FROM": "notifier@example.com", "EMAIL_TO": "a@example.com,b@example.com", "EMAIL_STATUSES": "SUCCEEDED",
 		},
 	} {
-		maps.Copy(want, map[string]any{"STACK_NAME": "notifier", "ENVIRONMENT": "prod", "GOGC": "400", "GOMEMLIMIT": "96MiB"})
+		maps.Copy(want, map[string]any{"STACK_NAME": "notifier", "GOGC": "400", "GOMEMLIMIT": "96MiB"})
 		got := object(object(s.resource(t, "AWS::Lambda::Function", id)["Environment"])["Variables"])
 		if !maps.Equal(got, want) {
 			t.Errorf("%s\n has  %v\n want %v", id, got, want)

@@ -42,7 +42,7 @@ func Envelope(entry jobs.Entry, publisher string) []byte {
 		DetailType: entry.DetailType, Source: event.SourceOf(entry.DetailType),
 		Account: account, Time: entry.Time.Format(time.RFC3339), Region: region,
 		Resources: resources,
-		Detail:    json.RawMessage(event.AddPublisher(entry.Detail, publisher)),
+		Detail:    json.RawMessage(event.AddPublisher(entry.Detail, event.Publisher{Stack: publisher})),
 	})
 	if err != nil {
 		panic(err)
