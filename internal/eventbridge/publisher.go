@@ -27,17 +27,17 @@ const (
 	maxBytes   = 256 * 1024
 )
 
-// Publisher puts events on one bus, in the name of one stack.
+// Publisher puts events on one bus, in the name of one publisher.
 type Publisher struct {
-	client *eventbridge.Client
-	bus    string
-	stack  event.Publisher
+	client    *eventbridge.Client
+	bus       string
+	publisher event.Publisher
 }
 
 // New returns a Publisher. bus is the bus's name or ARN; publisher is the
 // stack, by whose name its rules recognize its own events.
 func New(cfg aws.Config, bus string, publisher event.Publisher) *Publisher {
-	return &Publisher{bus: bus, stack: publisher, client: eventbridge.NewFromConfig(cfg, func(o *eventbridge.Options) {
+	return &Publisher{bus: bus, publisher: publisher, client: eventbridge.NewFromConfig(cfg, func(o *eventbridge.Options) {
 		o.Retryer = retry.AddWithMaxAttempts(retry.NewStandard(), 3)
 	})}
 }
@@ -71,7 +71,7 @@ func (p *Publisher) requestEntry(e jobs.Entry) types.PutEventsRequestEntry {
 		DetailType:   &e.DetailType,
 		Time:         &e.Time,
 		Resources:    resources,
-		Detail:       aws.String(event.AddPublisher(e.Detail, p.stack)),
+		Detail:       aws.String(event.AddPublisher(e.Detail, p.publisher)),
 	}
 }
 
