@@ -25,6 +25,8 @@ type Transition struct {
 	Job      Job      // as observed after the change
 	Previous Status   // empty when the job is observed for the first time
 	Skipped  []Status // statuses between the two that were not observed
+
+	Assessment Assessment // how the run compares with earlier ones; see Histories.Assess
 }
 
 // Advance compares observed with known, the job as last recorded, or nil when it

@@ -6,9 +6,10 @@ import (
 )
 
 const (
-	// window is how many of the newest successes of a job type are kept: a
-	// usual range is computed from them.
-	window = 50
+	// maxSuccesses is how many of the newest successes of a job type are kept.
+	// A finding says whether the previous run had it too, and that run is
+	// compared with its own window of earlier runs.
+	maxSuccesses = window + 1
 	// maxStarts is how many start times are kept: four weeks of hourly runs are
 	// 672.
 	maxStarts = 800
@@ -48,12 +49,10 @@ type History struct {
 	Starts []int64 `json:"starts,omitempty"`
 
 	// Failures are the runs that failed since the last success, in the order of
-	// [RunRef.Compare]. Where there are more than are kept, Omitted counts those
-	// after the first that are left out, and Mixed is set when one of them has
-	// another category than the first.
+	// [RunRef.Compare]. Where there are more than are kept, the first stays and
+	// those after it are left out.
 	Failures []FailedRun `json:"failures,omitempty"`
-	Omitted  int         `json:"omitted,omitempty"`
-	Mixed    bool        `json:"mixed,omitempty"`
+	Omitted  Omitted     `json:"omitted,omitzero"`
 
 	LastSuccess *FinishedRun `json:"lastSuccess,omitempty"` // the newest, of any job type
 }
@@ -67,13 +66,17 @@ type FinishedRun struct {
 // FailedRun is one run that failed.
 type FailedRun struct {
 	FinishedRun
-	Category Category `json:"category"`
-	Error    string   `json:"error,omitempty"` // beginning of the message
+	Cause
 }
 
-// maxFailureText bounds the part of an error message that a history keeps, in
-// bytes.
-const maxFailureText = 300
+// Omitted stands for the failures between the first and the second that a
+// history keeps.
+type Omitted struct {
+	Count   int       `json:"count,omitempty"`
+	Mixed   bool      `json:"mixed,omitempty"`  // one of them has another category than the first
+	Last    FailedRun `json:"last,omitzero"`    // the newest of them
+	LoudEnd time.Time `json:"loudEnd,omitzero"` // when the newest loud failure up to Last ended, UTC
+}
 
 // AddStart is h with the start of one more run.
 func (h History) AddStart(start time.Time) History {
@@ -92,18 +95,20 @@ func (h History) AddStart(start time.Time) History {
 // Add is h with one more finished run; adding a run twice changes nothing.
 func (h History) Add(j Job) History {
 	h = h.AddStart(j.StartTime)
-	run := FinishedRun{refOf(j), j.EndTime}
+	run := FinishedRun{j.Ref(), j.EndTime}
 	switch j.Status {
 	case Succeeded:
 		if h.LastSuccess != nil && run.Compare(h.LastSuccess.RunRef) <= 0 {
 			return h
 		}
 		h.LastSuccess = &run
-		h.Failures = slices.DeleteFunc(slices.Clone(h.Failures), func(f FailedRun) bool { return f.Compare(run.RunRef) <= 0 })
-		h.Omitted, h.Mixed = 0, false
+		if len(h.Failures) > 0 && h.Failures[0].Compare(run.RunRef) <= 0 {
+			h.Failures = slices.DeleteFunc(slices.Clone(h.Failures), func(f FailedRun) bool { return f.Compare(run.RunRef) <= 0 })
+			h.Omitted = Omitted{}
+		}
 	case Failed:
 		if h.LastSuccess == nil || run.Compare(h.LastSuccess.RunRef) > 0 {
-			h = h.addFailure(FailedRun{run, Categorize(j.Error), beginning(j.Error, maxFailureText)})
+			h = h.addFailure(FailedRun{run, causeOf(j.Error)})
 		}
 	}
 	return h
@@ -111,15 +116,25 @@ func (h History) Add(j Job) History {
 
 func (h History) addFailure(run FailedRun) History {
 	at, known := slices.BinarySearchFunc(h.Failures, run.RunRef, func(f FailedRun, r RunRef) int { return f.Compare(r) })
-	if known || h.Omitted > 0 && at == 1 { // it is one of those left out
+	if known || h.Omitted.Count > 0 && at == 1 { // it is one of those left out
 		return h
 	}
 	h.Failures = slices.Insert(slices.Clone(h.Failures), at, run)
 	if len(h.Failures) > maxFailures {
-		h.Mixed = h.Mixed || h.Failures[1].Category != h.Failures[0].Category
-		h.Failures = slices.Delete(h.Failures, 1, 2)
-		h.Omitted++
+		h = h.omitSecond()
 	}
+	return h
+}
+
+func (h History) omitSecond() History {
+	first, second := h.Failures[0], h.Failures[1]
+	if h.Omitted.Count == 0 || second.Compare(h.Omitted.Last.RunRef) > 0 {
+		_, h.Omitted.LoudEnd = h.loudness(1)
+		h.Omitted.Last = second
+	}
+	h.Omitted.Count++
+	h.Omitted.Mixed = h.Omitted.Mixed || second.Category != first.Category
+	h.Failures = slices.Delete(h.Failures, 1, 2)
 	return h
 }
 
@@ -130,7 +145,8 @@ type Successes struct {
 	Runs    []SuccessRun `json:"runs,omitempty"`
 }
 
-// SuccessRun holds the measures of one run.
+// SuccessRun holds the measures of one run. End is zero for a run without a start
+// time: it has no duration.
 type SuccessRun struct {
 	FinishedRun
 	// RunningSince is set for a run that was observed QUEUED: its first
@@ -142,9 +158,12 @@ type SuccessRun struct {
 // measured are the counters that a comparison with earlier runs needs.
 var measured = []Counter{InputRecords, TotalRecordsProcessed, RecordsNotProcessed, DeleteRecordsProcessed, TotalMappedRecords, MappedRecordsRemoved}
 
-// Add is s with one more run; adding a run twice changes nothing.
-func (s Successes) Add(r Record) Successes {
-	run := SuccessRun{FinishedRun: FinishedRun{refOf(r.Job), r.Job.EndTime}, RunningSince: r.runningSince()}
+// SuccessOf is what is kept of a run that succeeded.
+func SuccessOf(r Record) SuccessRun {
+	run := SuccessRun{FinishedRun: FinishedRun{r.Job.Ref(), r.Job.EndTime}, RunningSince: r.runningSince()}
+	if r.Clock().IsZero() {
+		run.End = time.Time{} // Start holds the end time, and would make the duration zero
+	}
 	for _, counter := range measured {
 		if n, ok := r.Job.Metrics[counter]; ok {
 			if run.Metrics == nil {
@@ -153,13 +172,37 @@ func (s Successes) Add(r Record) Successes {
 			run.Metrics[counter] = n
 		}
 	}
+	return run
+}
+
+// clock is from when the run's duration counts.
+func (run SuccessRun) clock() time.Time {
+	if !run.RunningSince.IsZero() {
+		return run.RunningSince
+	}
+	return run.Start
+}
+
+// Add is s with one more run; adding a run twice changes nothing.
+func (s Successes) Add(r Record) Successes {
+	run := SuccessOf(r)
 	at, known := slices.BinarySearchFunc(s.Runs, run.RunRef, func(x SuccessRun, r RunRef) int { return x.Compare(r) })
 	if known {
 		return s
 	}
 	s.Runs = slices.Insert(slices.Clone(s.Runs), at, run)
-	s.Runs = s.Runs[max(0, len(s.Runs)-window):]
+	s.Runs = s.Runs[max(0, len(s.Runs)-maxSuccesses):]
 	return s
+}
+
+// Clock is from when the job's duration counts, UTC: its first observed RUNNING
+// if it was observed QUEUED, as its start time may be that of the request;
+// otherwise its start time, which is zero when not given.
+func (r Record) Clock() time.Time {
+	if since := r.runningSince(); !since.IsZero() {
+		return since
+	}
+	return r.Job.StartTime
 }
 
 // runningSince is the first observed RUNNING of a job that was observed QUEUED.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -55,7 +54,7 @@ func TestFailuresAreThoseSinceTheLastSuccess(t *testing.T) {
 	if got := ids(h); !slices.Equal(got, []string{"run-0000", "run-0001", "run-0003"}) || h.LastSuccess != nil {
 		t.Fatalf("failures %v, last success %v", got, h.LastSuccess)
 	}
-	if f := h.Failures[0]; f.Category != S3 || f.Error != "s3 bucket" || !f.End.Equal(noon.Add(10*time.Minute)) {
+	if f := h.Failures[0]; f.Cause != (Cause{Category: S3}) || !f.End.Equal(noon.Add(10*time.Minute)) {
 		t.Errorf("failure %+v", f)
 	}
 	h = h.Add(run(2, Succeeded)) // observed after a later failure
@@ -84,38 +83,22 @@ func TestLongRunOfFailuresKeepsTheFirstAndTheNewest(t *testing.T) {
 			j.Error = "kms"
 		}
 		h = h.Add(j)
-		if h.Mixed != (n >= 54) { // the sixth is left out with the 55th
-			t.Fatalf("mixed = %v after %d failures", h.Mixed, n+1)
+		if h.Omitted.Mixed != (n >= 54) { // the sixth is left out with the 55th
+			t.Fatalf("mixed = %v after %d failures", h.Omitted.Mixed, n+1)
 		}
 	}
-	if len(h.Failures) != 50 || h.Omitted != 10 || h.Failures[0].Job != "run-0000" || h.Failures[1].Job != "run-0011" || h.Failures[49].Job != "run-0059" {
-		t.Fatalf("%d failures from %s, %s to %s, %d omitted", len(h.Failures), h.Failures[0].Job, h.Failures[1].Job, h.Failures[49].Job, h.Omitted)
+	if len(h.Failures) != 50 || h.Omitted.Count != 10 || h.Failures[0].Job != "run-0000" || h.Failures[1].Job != "run-0011" || h.Failures[49].Job != "run-0059" {
+		t.Fatalf("%d failures from %s, %s to %s, %d omitted", len(h.Failures), h.Failures[0].Job, h.Failures[1].Job, h.Failures[49].Job, h.Omitted.Count)
 	}
-	if again := h.Add(run(5, Failed)).Add(run(59, Failed)).Add(run(0, Failed)).Add(run(-1, Succeeded)); again.Omitted != 10 || len(again.Failures) != 50 {
-		t.Errorf("%d omitted after the same failures again", again.Omitted)
+	if again := h.Add(run(5, Failed)).Add(run(59, Failed)).Add(run(0, Failed)).Add(run(-1, Succeeded)); again.Omitted.Count != 10 || len(again.Failures) != 50 {
+		t.Errorf("%d omitted after the same failures again", again.Omitted.Count)
 	}
-	if after := h.Add(run(60, Succeeded)); after.Omitted != 0 || after.Mixed || len(after.Failures) != 0 {
+	if after := h.Add(run(60, Succeeded)); after.Omitted != (Omitted{}) || len(after.Failures) != 0 {
 		t.Errorf("after a success: %+v", after)
 	}
 }
 
-func TestLongErrorMessageIsCutAtARune(t *testing.T) {
-	for _, c := range []struct{ text, want string }{
-		{strings.Repeat("x", 300), strings.Repeat("x", 300)},
-		{strings.Repeat("x", 301), strings.Repeat("x", 300)},
-		{strings.Repeat("x", 299) + "é", strings.Repeat("x", 299)},
-		{strings.Repeat("é", 200), strings.Repeat("é", 150)},
-		{strings.Repeat("\x80", 301), ""},
-	} {
-		j := run(1, Failed)
-		j.Error = c.text
-		if got := (History{}).Add(j).Failures[0].Error; got != c.want {
-			t.Errorf("%d bytes became %d", len(c.text), len(got))
-		}
-	}
-}
-
-func TestSuccessesAreTheNewestFiftyOfAJobType(t *testing.T) {
+func TestSuccessesAreTheNewestFiftyOneOfAJobType(t *testing.T) {
 	var h Histories
 	for n := range 60 {
 		h.Add(Record{Job: run(59-n, Succeeded)})
@@ -127,10 +110,10 @@ func TestSuccessesAreTheNewestFiftyOfAJobType(t *testing.T) {
 	untyped.Type = ""
 	h.Add(Record{Job: untyped})
 	s := h.Successes["BATCH"]
-	if len(s.Runs) != 50 || s.Runs[0].Job != "run-0010" || s.Runs[49].Job != "run-0059" {
+	if len(s.Runs) != 51 || s.Runs[0].Job != "run-0009" || s.Runs[50].Job != "run-0059" {
 		t.Fatalf("%d runs from %s to %s", len(s.Runs), s.Runs[0].Job, s.Runs[len(s.Runs)-1].Job)
 	}
-	if got := s.Runs[49].Metrics; !reflect.DeepEqual(got, Metrics{InputRecords: 59, TotalMappedRecords: 0}) {
+	if got := s.Runs[50].Metrics; !reflect.DeepEqual(got, Metrics{InputRecords: 59, TotalMappedRecords: 0}) {
 		t.Errorf("measures %v", got)
 	}
 	if len(h.Successes) != 2 || len(h.Successes[""].Runs) != 1 {

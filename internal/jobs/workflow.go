@@ -84,9 +84,9 @@ func (r RunRef) Compare(other RunRef) int {
 	return strings.Compare(r.Job, other.Job)
 }
 
-// refOf uses the end time of a job without a start time, so that every comparison
+// Ref uses the end time of a job without a start time, so that every comparison
 // places the job at the same time.
-func refOf(j Job) RunRef {
+func (j Job) Ref() RunRef {
 	start := j.StartTime
 	if start.IsZero() {
 		start = j.EndTime
@@ -103,7 +103,7 @@ const skewMargin = time.Hour
 // recorded and archived. In doubt it reports false: a repeated event is better
 // than a lost one.
 func (w WorkflowState) PredatesWatch(j Job) bool {
-	return j.Terminal() && (w.finishedBefore(j) || w.behind(refOf(j).Start))
+	return j.Terminal() && (w.finishedBefore(j) || w.behind(j.Ref().Start))
 }
 
 func (w WorkflowState) finishedBefore(j Job) bool {
@@ -129,7 +129,7 @@ func (w WorkflowState) behind(start time.Time) bool {
 // as its workflow does: the list may show the job again, however late, and its
 // terminal status has not been reported.
 func (w WorkflowState) Obsolete(stub Record, now time.Time) bool {
-	return stub.Archived && stub.Job.Terminal() && w.behind(refOf(stub.Job).Start) && now.Sub(stub.Job.EndTime) >= skewMargin
+	return stub.Archived && stub.Job.Terminal() && w.behind(stub.Job.Ref().Start) && now.Sub(stub.Job.EndTime) >= skewMargin
 }
 
 // backfillRuns is how many finished runs of a newly watched workflow are fetched
@@ -139,7 +139,7 @@ const backfillRuns = window
 // Remember is w with the row of a run that finished before Baseline among the
 // runs to fetch, if it is one of the newest.
 func (w WorkflowState) Remember(row Job) WorkflowState {
-	ref := refOf(row)
+	ref := row.Ref()
 	if slices.ContainsFunc(w.Backfill, func(r RunRef) bool { return r.Job == ref.Job }) {
 		return w
 	}
