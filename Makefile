@@ -10,6 +10,7 @@ ARTIFACTS_DIR ?= .build/$(@:build-%=%)
 ARCHITECTURE = $(if $(filter command,$(origin GOARCH)),$(GOARCH),arm64)
 FUZZTIME ?= 10s
 HISTORIES ?= 10000
+SEEDS ?= 200
 VERSION ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo dev)
 
 # A venv with system packages may lack the cfn-lint script, so it runs as a module.
@@ -40,6 +41,10 @@ test-short: ## Run the fast tests, without the real binaries and without Python 
 test-random: ## Play many random histories (HISTORIES=10000)
 	@$(TEST) ./test/reliability -run 'RandomHistories|OverlappingPollers|RandomYears' \
 		-histories $(HISTORIES) -overlaps $$(($(HISTORIES) / 2)) -years $$(($(HISTORIES) / 50))
+
+.PHONY: rules
+rules: ## Compare the rules with rules.py on fresh random histories (SEEDS=200)
+	@$(TEST) ./test/rules -run FreshHistories -seeds $(SEEDS)
 
 .PHONY: fuzz
 fuzz: ## Fuzz the parsers and renderers (FUZZTIME=10s or 1000x each)
@@ -81,8 +86,17 @@ fmt: ## Format the code
 
 .PHONY: golden
 golden: venv ## Update the golden files from the current output
-	$(GO) test ./internal/event -update
+	$(GO) test ./internal/event ./test/rules -update
 	$(GO) test ./internal/message ./internal/slack ./internal/email ./test/template -update
+
+.PHONY: check-messages
+check-messages: tools/check-messages/node_modules/.package-lock.json ## Check the golden messages with npm's Slack types and HTML checks (needs Node 20)
+	@node tools/check-messages/email.mjs; code=$$?; node tools/check-messages/slack.mjs && exit $$code
+
+tools/check-messages/node_modules/.package-lock.json: tools/check-messages/package-lock.json
+	@echo "Installing the checks of tools/check-messages from npm"
+	@npm ci --prefix tools/check-messages --ignore-scripts --no-audit --no-fund --loglevel error
+	@touch $@
 
 .PHONY: pictures
 pictures: ## Update the pictures in docs (needs chromium)
@@ -150,5 +164,5 @@ venv: .venv/.installed ## Install the tests' and the demo's Python packages in .
 	@touch $@
 
 .PHONY: clean
-clean: ## Remove build output and the venv
-	rm -rf .build .aws-sam .venv
+clean: ## Remove build output, the venv and the npm packages
+	rm -rf .build .aws-sam .venv tools/check-messages/node_modules

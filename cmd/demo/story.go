@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	fakeentityresolution "github.com/idmapping/notifier/internal/fakecloud/entityresolution"
@@ -20,16 +21,36 @@ func output(workflow string) []jobs.Output {
 		KMSArn: "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"}}
 }
 
-// finishedBefore returns jobs that finished before the installation. They cause
-// no notification.
+// denied is why crm-households fails.
+const denied = "User: arn:aws:sts::123456789012:assumed-role/EntityResolutionRole/entityresolution is not authorized to perform: s3:GetObject on resource: \"arn:aws:s3:::acme-crm-export/households/part-00000.parquet\" because no identity-based policy allows the s3:GetObject action (Service: S3, Status Code: 403, Request ID: 7K2JQW4ZC0H3V5XE)"
+
+// finishedBefore returns runs that finished before the installation. They cause no
+// notification; the notifier compares later runs with them.
 func finishedBefore(now time.Time) []jobs.Job {
 	var all []jobs.Job
-	for i, id := range []string{"0b6c", "1f90", "2a7d"} {
-		start := now.Add(-time.Duration(30-i) * time.Hour)
-		all = append(all, jobs.Job{Key: jobs.Key{Workflow: "crm-households", Job: id}, Type: "BATCH", Status: jobs.Succeeded,
-			StartTime: start, EndTime: start.Add(40 * time.Minute)})
+	for n := range 7 {
+		spread := int64(n*3%7) - 3
+		all = append(all,
+			earlier("customers-to-liveramp", n, now, jobs.Metrics{jobs.InputRecords: 12_391_004 + 31_000*spread,
+				jobs.TotalRecordsProcessed: 12_382_500 + 31_000*spread, jobs.RecordsNotProcessed: 8_504, jobs.TotalMappedRecords: 9_721_080 + 41_000*spread}),
+			earlier("nightly-loyalty", n, now, jobs.Metrics{jobs.InputRecords: 481_310 + 900*spread,
+				jobs.TotalRecordsProcessed: 481_310 + 900*spread, jobs.TotalMappedRecords: 412_770 + 1_100*spread}))
+		households := earlier("crm-households", n, now, jobs.Metrics{jobs.InputRecords: 3_918_204 + 5_000*spread,
+			jobs.TotalRecordsProcessed: 3_917_000 + 5_000*spread, jobs.TotalMappedRecords: 3_376_100 + 4_300*spread})
+		if n < 2 { // the newest
+			households.Status, households.Error, households.Metrics = jobs.Failed, denied, nil
+		}
+		all = append(all, households)
 	}
 	return all
+}
+
+// earlier is a successful run that started n+1 days before now. The story's clock
+// lets a run take some minutes.
+func earlier(workflow string, n int, now time.Time, metrics jobs.Metrics) jobs.Job {
+	start := now.Add(-time.Duration(n+1)*24*time.Hour - time.Hour)
+	return jobs.Job{Key: jobs.Key{Workflow: workflow, Job: fmt.Sprintf("0b6c%04d-5a6f-4e8d-8c2b-0a1b2c3d4e5f", n)}, Type: "BATCH", Status: jobs.Succeeded,
+		StartTime: start, EndTime: start.Add(time.Duration(3+n) * time.Minute), Metrics: metrics}
 }
 
 // story returns the scenes of a few workflows in one account, where one ID mapping
@@ -37,7 +58,7 @@ func finishedBefore(now time.Time) []jobs.Job {
 func story() []scene {
 	full := jobs.Job{Key: jobs.Key{Workflow: "customers-to-liveramp", Job: "8c5e1d2f-6b7a-4f0e-9d3c-1a2b3c4d5e6f"}, Type: "BATCH", Outputs: output("customers-to-liveramp")}
 	broken := jobs.Job{Key: jobs.Key{Workflow: "crm-households", Job: "3d9f0c44-20ae-4d0b-8a56-7e1f2b3c4d5e"}, Type: "BATCH", Outputs: output("crm-households")}
-	waiting := jobs.Job{Key: jobs.Key{Workflow: "nightly-incremental", Job: "c1a2b3c4-d5e6-47f8-89a0-b1c2d3e4f506"}, Type: "INCREMENTAL", Outputs: output("nightly-incremental")}
+	waiting := jobs.Job{Key: jobs.Key{Workflow: "nightly-loyalty", Job: "c1a2b3c4-d5e6-47f8-89a0-b1c2d3e4f506"}, Type: "BATCH", Outputs: output("nightly-loyalty")}
 	rerun := jobs.Job{Key: jobs.Key{Workflow: "crm-households", Job: "f7e6d5c4-b3a2-4910-8f7e-6d5c4b3a2910"}, Type: "BATCH", Outputs: output("crm-households")}
 
 	done := full
@@ -48,20 +69,20 @@ func story() []scene {
 		jobs.NewUniqueRecordsLoaded: 301_776, jobs.MappedRecordsRemoved: 1_204, jobs.MappedSourceRecordsRemoved: 1_204, jobs.MappedTargetRecordsRemoved: 988,
 	}
 	failed := broken
-	failed.Error = "User: arn:aws:sts::123456789012:assumed-role/EntityResolutionRole/entityresolution is not authorized to perform: s3:GetObject on resource: \"arn:aws:s3:::acme-crm-export/households/2026-11-23/part-00000.parquet\" because no identity-based policy allows the s3:GetObject action (Service: S3, Status Code: 403, Request ID: 7K2JQW4ZC0H3V5XE)"
+	failed.Error = denied
 	small := waiting
-	small.Metrics = jobs.Metrics{jobs.InputRecords: 48_210, jobs.TotalRecordsProcessed: 48_210, jobs.RecordsNotProcessed: 0,
-		jobs.TotalMappedRecords: 41_377, jobs.NewMappedRecords: 1_902}
+	small.Metrics = jobs.Metrics{jobs.InputRecords: 482_100, jobs.TotalRecordsProcessed: 482_100, jobs.RecordsNotProcessed: 0,
+		jobs.TotalMappedRecords: 198_630, jobs.NewMappedRecords: 1_902}
 	fixed := rerun
 	fixed.Metrics = jobs.Metrics{jobs.InputRecords: 3_920_114, jobs.TotalRecordsProcessed: 3_918_770, jobs.RecordsNotProcessed: 1_344,
 		jobs.TotalMappedRecords: 3_377_981, jobs.NewMappedRecords: 52_310}
 
 	return []scene{
 		{"a run starts, and a second one waits: one ID mapping job runs at a time", []jobs.Job{at(full, jobs.Running), at(broken, jobs.Queued)}},
-		{"the first succeeds, the second starts, a third waits", []jobs.Job{at(done, jobs.Succeeded), at(broken, jobs.Running), at(waiting, jobs.Queued)}},
-		{"the second fails: its role is not allowed to read the input", []jobs.Job{at(failed, jobs.Failed), at(waiting, jobs.Running)}},
-		{"the third succeeds, and the fixed workflow runs again", []jobs.Job{at(small, jobs.Succeeded), at(rerun, jobs.Running)}},
-		{"the second run succeeds", []jobs.Job{at(fixed, jobs.Succeeded)}},
+		{"the first succeeds as usual, the second starts, a third waits", []jobs.Job{at(done, jobs.Succeeded), at(broken, jobs.Running), at(waiting, jobs.Queued)}},
+		{"the second fails, for the third time in a row: its role is not allowed to read the input", []jobs.Job{at(failed, jobs.Failed), at(waiting, jobs.Running)}},
+		{"the third succeeds, but maps far fewer records than usual; the fixed workflow runs again", []jobs.Job{at(small, jobs.Succeeded), at(rerun, jobs.Running)}},
+		{"the second workflow recovers", []jobs.Job{at(fixed, jobs.Succeeded)}},
 	}
 }
 

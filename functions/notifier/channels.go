@@ -2,12 +2,17 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
+	"net/url"
+	"time"
+	_ "time/tzdata" // TimeZone names any zone; Lambda's runtime does not document which it has
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/idmapping/notifier/internal/config"
 	"github.com/idmapping/notifier/internal/email"
+	"github.com/idmapping/notifier/internal/message"
 	"github.com/idmapping/notifier/internal/notify"
 	"github.com/idmapping/notifier/internal/secret"
 	"github.com/idmapping/notifier/internal/slack"
@@ -17,12 +22,12 @@ var errNoDestination = errors.New("there is nowhere to send to: set SlackChannel
 
 // slackChannel sends to one Slack channel, with a bot token or with an incoming
 // webhook.
-func slackChannel(env *config.Reader, cfg aws.Config, limits notify.RateLimits) notify.Channel {
+func slackChannel(env *config.Reader, cfg aws.Config, limits notify.RateLimits, signals bool) notify.Channel {
 	c := notify.Channel{
 		Name:               "slack",
 		QueueURL:           env.Required("SLACK_QUEUE_URL"),
 		DeadLetterQueueURL: env.Required("SLACK_DEAD_LETTER_QUEUE_URL"),
-		Filter:             filter("SLACK_STATUSES", env.Text("SLACK_STATUSES")),
+		Filter:             filter("SLACK_STATUSES", env.Text("SLACK_STATUSES"), signals),
 	}
 	channel, token, webhook := env.Text("SLACK_CHANNEL"), env.Text("SLACK_TOKEN_PARAMETER"), env.Text("SLACK_WEBHOOK_PARAMETER")
 	mention, err := slack.ParseMention(env.Text("SLACK_MENTION"))
@@ -58,20 +63,37 @@ func slackChannel(env *config.Reader, cfg aws.Config, limits notify.RateLimits) 
 	return c
 }
 
+// messageSettings reads what every message shows.
+func messageSettings(env *config.Reader) message.Settings {
+	s := message.Settings{Zone: time.UTC, RunbookURL: env.Text("RUNBOOK_URL")}
+	if u, err := url.Parse(s.RunbookURL); s.RunbookURL != "" && (err != nil || u.Scheme != "https" || u.Host == "" || len(s.RunbookURL) > message.MaxLinkBytes) {
+		env.Wrong(fmt.Errorf("RunbookUrl: %.100q is not an https URL of at most %d characters: give the full address of the page, such as https://wiki.example.com/id-mapping", s.RunbookURL, message.MaxLinkBytes))
+	}
+	if name := env.Text("TIME_ZONE"); name != "" {
+		zone, err := time.LoadLocation(name)
+		if err != nil || name == "Local" {
+			env.Wrong(fmt.Errorf("TimeZone: %.60q is not a time zone: give an IANA name such as Europe/Berlin, or UTC", name))
+			return s
+		}
+		s.Zone = zone
+	}
+	return s
+}
+
 // emailChannel sends each recipient an email of its own: an address that SES
 // refuses keeps no other recipient from receiving it.
-func emailChannel(env *config.Reader, cfg aws.Config) notify.Channel {
+func emailChannel(env *config.Reader, cfg aws.Config, signals bool) notify.Channel {
 	c := notify.Channel{
 		Name:               "email",
 		QueueURL:           env.Required("EMAIL_QUEUE_URL"),
 		DeadLetterQueueURL: env.Required("EMAIL_DEAD_LETTER_QUEUE_URL"),
-		Filter:             filter("EMAIL_STATUSES", env.Text("EMAIL_STATUSES")),
+		Filter:             filter("EMAIL_STATUSES", env.Text("EMAIL_STATUSES"), signals),
 		SharedSender:       true,
 	}
 	from, to, err := email.ParseAddresses(env.Text("EMAIL_FROM"), env.Text("EMAIL_TO"))
 	env.Wrong(err)
 	for _, recipient := range to {
-		c.Destinations = append(c.Destinations, email.New(cfg, from, recipient))
+		c.Destinations = append(c.Destinations, email.New(cfg, from, recipient, email.Options{Stack: env.Text("STACK_NAME")}))
 	}
 	return c
 }
@@ -79,8 +101,9 @@ func emailChannel(env *config.Reader, cfg aws.Config) notify.Channel {
 // filter reads a list of statuses. A status that Entity Resolution does not
 // document is accepted, since the API may add one, but without a plus sign it may
 // be a typing error that matches nothing.
-func filter(setting, statuses string) notify.Filter {
+func filter(setting, statuses string, signals bool) notify.Filter {
 	f := notify.ParseFilter(statuses)
+	f.NoSignals = !signals
 	for _, status := range f.Unknown() {
 		slog.Warn("unknown status in filter", "setting", setting, "status", status, "known", "QUEUED, RUNNING, SUCCEEDED, FAILED")
 	}

@@ -4,6 +4,7 @@ package main
 import (
 	"log/slog"
 	"os"
+	"runtime"
 	"strings"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -21,6 +22,10 @@ import (
 var version = "dev"
 
 func main() {
+	// 128 MB are a fourteenth of a vCPU (Lambda Developer Guide, "Configure Lambda
+	// function memory"): a second thread only waits for the first, and each handover
+	// between the two costs more than the work itself.
+	runtime.GOMAXPROCS(1)
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stdout, nil)))
 	n, err := newNotifier()
 	if err != nil {
@@ -36,10 +41,11 @@ func newNotifier() (*notify.Notifier, error) {
 	cfg, err := awsenv.Config()
 	env.Wrong(err)
 	deliveries := dynamodb.Deliveries{Client: awsdynamodb.NewFromConfig(cfg), Table: env.Required("DELIVERIES_TABLE")}
-	channels := []notify.Channel{slackChannel(&env, cfg, deliveries), emailChannel(&env, cfg)}
+	signals := env.Bool("SIGNALS", true)
+	channels := []notify.Channel{slackChannel(&env, cfg, deliveries, signals), emailChannel(&env, cfg, signals)}
 	if len(channels[0].Destinations)+len(channels[1].Destinations) == 0 {
 		env.Wrong(errNoDestination)
 	}
 	metrics := emf.Writer{Out: os.Stdout, Stack: env.Text("STACK_NAME")}
-	return &notify.Notifier{Channels: channels, Deliveries: deliveries, Queue: sqs.New(cfg), Metrics: metrics.Put, Version: version}, env.Err()
+	return &notify.Notifier{Channels: channels, Deliveries: deliveries, Queue: sqs.New(cfg), Settings: messageSettings(&env), Metrics: metrics.Put, Version: version}, env.Err()
 }

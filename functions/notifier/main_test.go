@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/idmapping/notifier/internal/fakecloud/lambda/lambdatest"
+	"github.com/idmapping/notifier/internal/notify"
 )
 
 func TestMain(m *testing.M) { os.Exit(lambdatest.Run(m)) }
@@ -44,9 +45,11 @@ func TestNotifierReportsEveryProblemThatKeepsItFromStarting(t *testing.T) {
 		"a recipient without a domain":    {deployed.With(withBot).With(settings{"EMAIL_FROM": "a@example.com", "EMAIL_TO": "nobody"}), []string{"EmailTo"}},
 		"Slack on loopback in production": {deployed.With(withBot).With(settings{"SLACK_API_URL": "http://127.0.0.1:1/api/"}), []string{"SLACK_API_URL"}},
 		"another host than Slack's":       {deployed.With(withBot).With(settings{"SLACK_API_URL": "https://slack.example.com/api/", "ALLOW_LOOPBACK": "true"}), []string{"SLACK_API_URL"}},
+		"a runbook that is no link":       {deployed.With(withBot).With(settings{"RUNBOOK_URL": "http://wiki"}), []string{"RunbookUrl"}},
+		"a zone that does not exist":      {deployed.With(withBot).With(settings{"TIME_ZONE": "Europe/Atlantis"}), []string{"TimeZone"}},
 		"everything wrong": {
-			withBot.With(settings{"SLACK_API_URL": "http://127.0.0.1:1/api/", "ALLOW_LOOPBACK": "yes", "SLACK_MENTION": "the-team", "SLACK_EDIT": "yes", "SLACK_THREAD": "1", "SLACK_BROADCAST": "TRUE", "EMAIL_FROM": "nobody", "EMAIL_TO": "b@example.com"}),
-			append(unset, "SLACK_API_URL", "ALLOW_LOOPBACK", "SlackMention", "SLACK_EDIT", "SLACK_THREAD", "SLACK_BROADCAST", "EmailFrom"),
+			withBot.With(settings{"RUNBOOK_URL": "wiki", "TIME_ZONE": "Local", "SIGNALS": "no", "SLACK_API_URL": "http://127.0.0.1:1/api/", "ALLOW_LOOPBACK": "yes", "SLACK_MENTION": "the-team", "SLACK_EDIT": "yes", "SLACK_THREAD": "1", "SLACK_BROADCAST": "TRUE", "EMAIL_FROM": "nobody", "EMAIL_TO": "b@example.com"}),
+			append(unset, "SLACK_API_URL", "ALLOW_LOOPBACK", "SlackMention", "SLACK_EDIT", "SLACK_THREAD", "SLACK_BROADCAST", "EmailFrom", "RunbookUrl", "TimeZone", "SIGNALS"),
 		},
 	} {
 		t.Run(name, func(t *testing.T) { lambdatest.CannotStart(t, c.env, c.problems...) })
@@ -54,7 +57,8 @@ func TestNotifierReportsEveryProblemThatKeepsItFromStarting(t *testing.T) {
 }
 
 func TestNotifierStartsAndAsksForWork(t *testing.T) {
-	switches := settings{"SLACK_MENTION": "here,U0123456789", "SLACK_EDIT": "false", "SLACK_THREAD": "true", "SLACK_BROADCAST": "false", "SLACK_STATUSES": "FAILED", "EMAIL_STATUSES": "FAILED,SUCCEEDED"}
+	switches := settings{"SLACK_MENTION": "here,U0123456789", "SLACK_EDIT": "false", "SLACK_THREAD": "true", "SLACK_BROADCAST": "false", "SLACK_STATUSES": "FAILED", "EMAIL_STATUSES": "FAILED,SUCCEEDED",
+		"RUNBOOK_URL": "https://wiki.example.com/id-mapping", "TIME_ZONE": "Europe/Berlin", "SIGNALS": "false"}
 	for name, env := range map[string]settings{
 		"with a bot":             deployed.With(withBot),
 		"with a webhook":         deployed.With(withWebhook),
@@ -73,13 +77,14 @@ func TestUnknownStatusInAFilterIsLoggedAndKept(t *testing.T) {
 	defer slog.SetDefault(slog.Default())
 	var log bytes.Buffer
 	slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
-	if f := filter("EMAIL_STATUSES", "queued,RUNNING,SUCCEEDED,FAILED,"); len(f.Only) != 4 || log.Len() != 0 {
+	read := func(setting, statuses string) notify.Filter { return filter(setting, statuses, true) }
+	if f := read("EMAIL_STATUSES", "queued,RUNNING,SUCCEEDED,FAILED,"); len(f.Only) != 4 || log.Len() != 0 {
 		t.Errorf("the documented statuses give %v and the log\n%s", f.Only, log.String())
 	}
-	if f := filter("EMAIL_STATUSES", "+PAUSED, FAILED"); !f.Only["PAUSED"] || !f.Only["FAILED"] || len(f.Only) != 2 || log.Len() != 0 {
+	if f := read("EMAIL_STATUSES", "+PAUSED, FAILED"); !f.Only["PAUSED"] || !f.Only["FAILED"] || len(f.Only) != 2 || log.Len() != 0 {
 		t.Errorf("a status marked as new gives %v and the log\n%s", f.Only, log.String())
 	}
-	if f := filter("SLACK_STATUSES", "SUCEEDED,FAILED"); !f.Only["SUCEEDED"] || !f.Only["FAILED"] {
+	if f := read("SLACK_STATUSES", "SUCEEDED,FAILED"); !f.Only["SUCEEDED"] || !f.Only["FAILED"] {
 		t.Errorf("the filter is %v", f.Only)
 	}
 	if out := log.String(); strings.Count(out, "\n") != 1 || !strings.Contains(out, `"level":"WARN"`) ||

@@ -77,7 +77,7 @@ func destinations(parameters map[string]string) (all []string, err error) {
 		return nil, err
 	}
 	for _, to := range recipients {
-		all = append(all, email.New(aws.Config{}, from, to).ID())
+		all = append(all, email.New(aws.Config{}, from, to, email.Options{}).ID())
 	}
 	return all, nil
 }

@@ -64,6 +64,12 @@ func (s Jobs) Backfill(ctx context.Context, workflow string, runs []jobs.Record)
 	return s.addToHistories(ctx, workflow, runs, nil)
 }
 
+// Histories reads what a workflow's runs are compared with, strongly consistent.
+func (s Jobs) Histories(ctx context.Context, workflow string) (jobs.Histories, error) {
+	h, err := s.histories(ctx, workflow)
+	return h.Histories, err
+}
+
 // AddStarts adds start times to a workflow's history.
 func (s Jobs) AddStarts(ctx context.Context, workflow string, starts []time.Time) error {
 	return s.changeHistories(ctx, workflow, nil, func(h *histories) {

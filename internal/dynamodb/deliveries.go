@@ -25,6 +25,8 @@ import (
 //	                absent when superseded), attempts N, delaySeconds N (sent or
 //	                superseded minus observed)
 //	channel, ts  S  the Slack card
+//	body         S  the event of a failure that the card shows
+//	followUp     N  the order of the last follow-up that the card shows
 //	progress     S  the latest status shown; progressKey S is its sort key
 //	attempted    S  the latest status that a claim was for; attemptedKey S is its sort key
 //	claim        S  who delivers now; claimUntil N, epoch milliseconds
@@ -122,6 +124,10 @@ func (s Deliveries) record(ctx context.Context, k notify.Key, o notify.Outcome, 
 		set += ", " + setCard
 		values[":channel"], values[":ts"] = text(o.Ref.Channel), text(o.Ref.TS)
 	}
+	if o.Body != "" {
+		set += ", body = :body"
+		values[":body"] = text(o.Body)
+	}
 	in := &dynamodb.UpdateItemInput{
 		TableName:                 &s.Table,
 		Key:                       deliveryKey(k),
@@ -139,6 +145,64 @@ func (s Deliveries) record(ctx context.Context, k notify.Key, o notify.Outcome, 
 // persistently makes five attempts in about eight seconds, instead of three in
 // one: what was sent and is not recorded is sent again.
 func persistently(o *dynamodb.Options) { o.RetryMaxAttempts = 5 }
+
+// ClaimCard takes the right to edit the card of an earlier failure until the given
+// time. It returns *notify.Claimed while another claimant holds an unexpired
+// claim, and the zero Card where there is nothing to edit.
+func (s Deliveries) ClaimCard(ctx context.Context, k notify.Key, claimant string, order int, until time.Time) (notify.Card, error) {
+	now := s.now()
+	out, err := s.Client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName:        &s.Table,
+		Key:              deliveryKey(k),
+		UpdateExpression: aws.String("SET claim = :claimant, claimUntil = :until, expiresAt = :expires"),
+		ConditionExpression: aws.String("attribute_exists(ts) AND attribute_exists(body) AND " +
+			"(attribute_not_exists(followUp) OR followUp < :order) AND " +
+			"(attribute_not_exists(claim) OR claim = :claimant OR claimUntil < :now)"),
+		ExpressionAttributeValues: attributes{
+			":claimant": text(claimant),
+			":until":    number(until.UnixMilli()),
+			":expires":  number(now.Add(deliveriesRetention).Unix()),
+			":order":    number(int64(order)),
+			":now":      number(now.UnixMilli()),
+		},
+		ReturnValues:                        types.ReturnValueAllOld,
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	})
+	if failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
+		if cardOf(failed.Item).Ref == (notify.MessageRef{}) || num(failed.Item, "followUp") >= int64(order) {
+			return notify.Card{}, nil
+		}
+		return notify.Card{}, &notify.Claimed{Until: time.UnixMilli(num(failed.Item, "claimUntil")).UTC()}
+	}
+	if err != nil {
+		return notify.Card{}, fmt.Errorf("claiming the card of %s for %s: %w", k.Job, k.Destination, err)
+	}
+	return cardOf(out.Attributes), nil
+}
+
+// cardOf is the card of an item with its event, or the zero Card without one.
+func cardOf(item attributes) notify.Card {
+	if str(item, "body") == "" || str(item, "ts") == "" {
+		return notify.Card{}
+	}
+	return notify.Card{Ref: notify.MessageRef{Channel: str(item, "channel"), TS: str(item, "ts")}, Body: str(item, "body")}
+}
+
+// RecordFollowUp notes the order of the follow-up that a card shows, and gives the
+// claim back. After the claim was lost it changes nothing: the edit may repeat.
+func (s Deliveries) RecordFollowUp(ctx context.Context, k notify.Key, claimant string, order int) error {
+	_, err := s.Client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName:                 &s.Table,
+		Key:                       deliveryKey(k),
+		UpdateExpression:          aws.String("SET followUp = :order REMOVE claim, claimUntil"),
+		ConditionExpression:       aws.String("claim = :claimant"),
+		ExpressionAttributeValues: attributes{":claimant": text(claimant), ":order": number(int64(order))},
+	}, persistently)
+	if err = conflict(err); err != nil && !errors.Is(err, jobs.ErrConflict) {
+		return fmt.Errorf("recording the follow-up of %s for %s: %w", k.Job, k.Destination, err)
+	}
+	return nil
+}
 
 // Release gives a claim back after a failure. The claim of another claimant
 // stays.

@@ -23,13 +23,27 @@ import (
 
 // Recipient sends to one address.
 type Recipient struct {
-	client   *sesv2.Client
-	from, to string
+	client          *sesv2.Client
+	from, to, stack string
+}
+
+// Options describe the sender to the reader.
+type Options struct {
+	Stack string // the name of the CloudFormation stack that sends
 }
 
 // New makes a Recipient; both addresses are as ParseAddresses returns them.
-func New(cfg aws.Config, from, to string) *Recipient {
-	return &Recipient{sesv2.NewFromConfig(cfg, onlyThrottlesRetried), from, to}
+func New(cfg aws.Config, from, to string, o Options) *Recipient {
+	return &Recipient{sesv2.NewFromConfig(cfg, onlyThrottlesRetried), from, to, o.Stack}
+}
+
+// Reason says why the reader gets the email, and how to stop it. It names the
+// address, because a reader may get the email through a mailing list.
+func Reason(to, stack string) string {
+	if stack == "" {
+		return fmt.Sprintf("You get this email because %s is in EmailTo of the notifier's stack. To stop it, ask the stack's owner to remove the address.", to)
+	}
+	return fmt.Sprintf("You get this email because %s is in EmailTo of the stack %s. To stop it, ask the stack's owner to remove the address.", to, stack)
 }
 
 // onlyThrottlesRetried lets the client repeat at once only what was certainly not
@@ -90,8 +104,13 @@ func (r *Recipient) Send(ctx context.Context, d notify.Delivery) (notify.Message
 	if d.DryRun {
 		to = simulator
 	}
-	subject, html, text := Render(d.Message)
-	root := rootOf(d.Message)
+	subject, html, text := Render(d.Message, Reason(r.to, r.stack))
+	job := rootOf(d.Message, d.Message.JobID)
+	references := job
+	if d.Message.Streak {
+		references = rootOf(d.Message, "") + " " + job
+	}
+	header := func(name, value string) types.MessageHeader { return types.MessageHeader{Name: &name, Value: &value} }
 	utf8 := aws.String("UTF-8")
 	_, err := r.client.SendEmail(ctx, &sesv2.SendEmailInput{
 		FromEmailAddress: &r.from,
@@ -103,10 +122,12 @@ func (r *Recipient) Send(ctx context.Context, d notify.Delivery) (notify.Message
 				Text: &types.Content{Data: &text, Charset: utf8},
 			},
 			Headers: []types.MessageHeader{
-				{Name: aws.String("In-Reply-To"), Value: &root},
-				{Name: aws.String("References"), Value: &root},
-				// Asks for no out-of-office reply (RFC 3834).
-				{Name: aws.String("Auto-Submitted"), Value: aws.String("auto-generated")},
+				header("In-Reply-To", job),
+				header("References", references),
+				header("List-Id", r.listID(d.Message)),
+				// Both ask for no out-of-office reply (RFC 3834; Exchange).
+				header("Auto-Submitted", "auto-generated"),
+				header("X-Auto-Response-Suppress", "All"),
 			},
 		}},
 	})
@@ -120,12 +141,37 @@ func (r *Recipient) Send(ctx context.Context, d notify.Delivery) (notify.Message
 // sending to it too ("Using the mailbox simulator").
 const simulator = "success@simulator.amazonses.com"
 
-// rootOf is the ID of a message that was never sent. All emails of one job reply
-// to it, so that mail programs thread them: SES overwrites Message-ID ("Amazon
+// rootOf is the ID of a message that was never sent. All emails of one job reply to
+// the job's, and those about failures in a row also refer to the workflow's (without
+// a job ID), so that mail programs thread them: SES overwrites Message-ID ("Amazon
 // SES header fields").
-func rootOf(m message.Message) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{m.Account, m.Region, m.WorkflowName, m.JobID}, "\n")))
+func rootOf(m message.Message, job string) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{m.Account, m.Region, m.WorkflowName, job}, "\n")))
 	return "<" + hex.EncodeToString(sum[:16]) + "@idmapping.notifier>"
+}
+
+// listID is what mail programs filter by: the stack, its region and account, as
+// RFC 2919 spells a list that has no domain of its own.
+func (r *Recipient) listID(m message.Message) string {
+	var id []string
+	for _, part := range []string{"idmapping", r.stack, m.Region, m.Account} {
+		part = strings.Map(labelOnly, part)
+		if part = part[:min(len(part), maxLabel)]; part != "" {
+			id = append(id, part)
+		}
+	}
+	return "ID mapping notifier <" + strings.Join(append(id, "localhost"), ".") + ">"
+}
+
+// maxLabel keeps a List-Id below the 255 characters of RFC 2919, section 3.
+const maxLabel = 60
+
+// labelOnly keeps what a label of a List-Id may hold.
+func labelOnly(r rune) rune {
+	if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' {
+		return r
+	}
+	return -1
 }
 
 // How long to wait when SES limits the rate: its responses have no Retry-After

@@ -49,15 +49,15 @@ func ses(t *testing.T) (aws.Config, *fakeaws.Proxy) {
 
 // about is a message about a job.
 func about(account, region, workflow, job, status string) message.Message {
-	return message.Message{Headline: status + ": " + workflow, Subject: "[" + status + "] " + workflow, Title: status + " " + workflow,
-		Fields:  []message.Field{{Label: "Cause", Value: "é <b> & \"x\""}},
+	return message.Message{Word: status, Name: workflow, Subject: "[" + status + "] " + workflow, Streak: status != "RUNNING",
+		Lead:    []message.Line{message.Plain("é <b> & \"x\"")},
 		Account: account, Region: region, WorkflowName: workflow, JobID: job}
 }
 
 func TestEmailHasSubjectHTMLAndTextForOneRecipient(t *testing.T) {
 	cfg, proxy := ses(t)
 	m := about("123456789012", "eu-west-1", "crm", "1", "FAILED")
-	r := New(cfg, sender, "a@example.com")
+	r := New(cfg, sender, "a@example.com", Options{Stack: "idmapping"})
 	if r.ID() != "email:a@example.com" {
 		t.Errorf("ID is %q", r.ID())
 	}
@@ -68,7 +68,7 @@ func TestEmailHasSubjectHTMLAndTextForOneRecipient(t *testing.T) {
 	if len(sent) != 1 {
 		t.Fatalf("%d emails", len(sent))
 	}
-	subject, html, text := Render(m)
+	subject, html, text := Render(m, Reason("a@example.com", "idmapping"))
 	if got := sent[0]; got.From != sender || !slices.Equal(got.To, []string{"a@example.com"}) || got.Subject != subject || got.HTML != html || got.Text != text {
 		t.Errorf("sent %+v", got)
 	}
@@ -79,23 +79,23 @@ func TestEmailHasSubjectHTMLAndTextForOneRecipient(t *testing.T) {
 
 func TestDryRunGoesToTheSimulatorOnly(t *testing.T) {
 	cfg, proxy := ses(t)
-	if _, err := New(cfg, sender, "a@example.com").Send(t.Context(), notify.Delivery{Message: about("1", "r", "", "canary", "TEST"), DryRun: true}); err != nil {
+	if _, err := New(cfg, sender, "a@example.com", Options{Stack: "idmapping"}).Send(t.Context(), notify.Delivery{Message: about("1", "r", "", "canary", "TEST"), DryRun: true}); err != nil {
 		t.Fatal(err)
 	}
 	if sent := proxy.Emails(); len(sent) != 1 || !slices.Equal(sent[0].To, []string{"success@simulator.amazonses.com"}) {
 		t.Errorf("sent %+v", sent)
 	}
-	_, err := New(cfg, "nobody@unverified.example.com", "a@example.com").Send(t.Context(), notify.Delivery{Message: about("1", "r", "", "canary", "TEST"), DryRun: true})
+	_, err := New(cfg, "nobody@unverified.example.com", "a@example.com", Options{Stack: "idmapping"}).Send(t.Context(), notify.Delivery{Message: about("1", "r", "", "canary", "TEST"), DryRun: true})
 	if failure := notify.FailureOf(err); err == nil || failure.Reason != notify.Misconfigured {
 		t.Errorf("from an unverified sender: %v", err)
 	}
 }
 
-func TestEmailsOfOneJobShareAThreadAndThoseOfTwoJobsDoNot(t *testing.T) {
+func TestEmailsOfOneJobShareAThreadAndSoDoFailuresOfOneWorkflow(t *testing.T) {
 	cfg, proxy := ses(t)
-	r := New(cfg, sender, "a@example.com")
-	threads := make(map[string]int)
-	for _, m := range []message.Message{
+	r := New(cfg, sender, "a@example.com", Options{Stack: "id mapping"})
+	jobs, workflows := make(map[string]int), make(map[string]int)
+	all := []message.Message{
 		about("123456789012", "eu-west-1", "crm", "1", "RUNNING"),
 		about("123456789012", "eu-west-1", "crm", "1", "FAILED"),
 		about("123456789012", "eu-west-1", "crm", "2", "FAILED"),
@@ -103,27 +103,59 @@ func TestEmailsOfOneJobShareAThreadAndThoseOfTwoJobsDoNot(t *testing.T) {
 		about("210987654321", "eu-west-1", "crm", "1", "FAILED"),
 		about("123456789012", "us-east-1", "crm", "1", "FAILED"),
 		about("123456789012", "eu-west-1", "crm1", "", "FAILED"),
-	} {
+	}
+	for _, m := range all {
 		if _, err := r.Send(t.Context(), notify.Delivery{Message: m}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	id := regexp.MustCompile(`^<[0-9a-f]{32}@idmapping\.notifier>$`)
-	for _, e := range proxy.Emails() {
-		root := e.Headers["References"]
-		if !id.MatchString(root) || e.Headers["In-Reply-To"] != root || e.Headers["Auto-Submitted"] != "auto-generated" || len(e.Headers) != 3 {
+	id := regexp.MustCompile(`^(<[0-9a-f]{32}@idmapping\.notifier> )?<[0-9a-f]{32}@idmapping\.notifier>$`)
+	for i, e := range proxy.Emails() {
+		references := e.Headers["References"]
+		workflow, job, streak := strings.Cut(references, " ")
+		if !streak {
+			job = workflow
+		} else {
+			workflows[workflow]++
+		}
+		listID := "ID mapping notifier <idmapping.idmapping." + all[i].Region + "." + all[i].Account + ".localhost>"
+		if !id.MatchString(references) || streak != all[i].Streak || e.Headers["In-Reply-To"] != job || e.Headers["Auto-Submitted"] != "auto-generated" ||
+			e.Headers["X-Auto-Response-Suppress"] != "All" || e.Headers["List-Id"] != listID || len(e.Headers) != 5 {
 			t.Errorf("headers are %v", e.Headers)
 		}
-		threads[root]++
+		jobs[job]++
 	}
-	if first := threads[proxy.Emails()[0].Headers["References"]]; len(threads) != 6 || first != 2 {
-		t.Errorf("%d threads, %d emails in the first, want 6 and 2", len(threads), first)
+	if first := jobs[proxy.Emails()[0].Headers["References"]]; len(jobs) != 6 || first != 2 {
+		t.Errorf("%d threads, %d emails in the first, want 6 and 2", len(jobs), first)
+	}
+	root, _, _ := strings.Cut(proxy.Emails()[1].Headers["References"], " ")
+	if len(workflows) != 5 || workflows[root] != 2 {
+		t.Errorf("%d threads of failures, %d in the first, want 5 and 2", len(workflows), workflows[root])
+	}
+}
+
+// RFC 2919, section 2: a dot-atom of at most 255 characters.
+func TestListIDIsValidWhateverTheStackIsCalled(t *testing.T) {
+	valid := regexp.MustCompile(`^ID mapping notifier <idmapping(\.[A-Za-z0-9-]+)*\.localhost>$`)
+	for _, name := range []string{"", "crm", "a b", "é", "x>\r\nBcc: a@example.com", "a..b", strings.Repeat("x", 300)} {
+		r := New(aws.Config{}, sender, "a@example.com", Options{Stack: name})
+		if id := r.listID(about(name, name, "w", "j", "FAILED")); !valid.MatchString(id) || len(id) > 255 {
+			t.Errorf("of %q: %q", name, id)
+		}
+	}
+}
+
+func TestFooterNamesAddressAndStack(t *testing.T) {
+	for _, stack := range []string{"idmapping", ""} {
+		if reason := Reason("a@example.com", stack); !strings.Contains(reason, "a@example.com is in EmailTo of the") || !strings.Contains(reason, stack) || strings.Contains(reason, "  ") {
+			t.Errorf("stack %q: %s", stack, reason)
+		}
 	}
 }
 
 func TestUnverifiedSenderIsMisconfigured(t *testing.T) {
 	cfg, proxy := ses(t)
-	_, err := New(cfg, "somebody@unverified.example.org", "a@example.com").Send(t.Context(), notify.Delivery{Message: about("1", "r", "w", "j", "FAILED")})
+	_, err := New(cfg, "somebody@unverified.example.org", "a@example.com", Options{Stack: "idmapping"}).Send(t.Context(), notify.Delivery{Message: about("1", "r", "w", "j", "FAILED")})
 	if f, ok := err.(*notify.Failure); !ok || f.Reason != notify.Misconfigured {
 		t.Errorf("error is %v", err)
 	}
@@ -135,7 +167,7 @@ func TestUnverifiedSenderIsMisconfigured(t *testing.T) {
 // inProcess is a recipient whose emails a handler takes in this process.
 func inProcess(service http.Handler) *Recipient {
 	return New(aws.Config{Region: account.Region, HTTPClient: &http.Client{Timeout: 5 * time.Second, Transport: httpfault.InProcess{Handler: service}},
-		Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}, sender, "a@example.com")
+		Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}, sender, "a@example.com", Options{Stack: "idmapping"})
 }
 
 // The codes and messages are those of SendEmail (SES API v2) and of "Errors

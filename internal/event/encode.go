@@ -100,6 +100,7 @@ func encode(detailType, workflowARN string, t jobs.Transition, observed time.Tim
 		Rates:          rates(job.Metrics),
 		Error:          jobError(job),
 		Outputs:        job.Outputs,
+		Assessment:     assessmentOf(t.Assessment),
 	}
 	detail.TransitionID = TransitionID(workflow, job.Key, transitionWord(detailType, detail))
 	if d, ok := job.Duration(); ok && job.Terminal() {
@@ -158,7 +159,8 @@ func jobError(job jobs.Job) *Error {
 	if job.Error == "" {
 		return nil
 	}
-	return &Error{Message: job.Error, Category: jobs.Categorize(job.Error)}
+	named := jobs.NamedIn(job.Error)
+	return &Error{Message: job.Error, Category: jobs.Categorize(job.Error), Role: named.Role, Action: named.Action, Resource: named.Resource}
 }
 
 // Trim cuts a job's free text to what an event contains: an error message can be

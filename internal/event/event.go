@@ -63,6 +63,7 @@ type Detail struct {
 	Outputs        []jobs.Output `json:"outputs,omitempty"`
 	Links          *Links        `json:"links,omitempty"`
 	Backlog        *Backlog      `json:"backlog,omitempty"` // see AddBacklog
+	Assessment
 
 	// Of a summary, which has no job of its own; WorkflowARN is its first job's.
 	Statuses map[jobs.Status]int `json:"statuses,omitempty"` // how many late terminal statuses of each kind
@@ -82,6 +83,10 @@ type Rates struct {
 type Error struct {
 	Message  string        `json:"message"` // unchanged up to 4 KB; longer text is cut in the middle, with a mark
 	Category jobs.Category `json:"category"`
+	// What the message itself names, each absent where it does not.
+	Role     string `json:"role,omitempty"`
+	Action   string `json:"action,omitempty"`
+	Resource string `json:"resource,omitempty"`
 }
 
 // Terminal reports whether the job has finished.

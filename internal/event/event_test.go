@@ -111,6 +111,40 @@ func anyJob(t *rapid.T) jobs.Job {
 	return j
 }
 
+// anyAssessment draws an assessment as the histories make them.
+func anyAssessment(t *rapid.T) jobs.Assessment {
+	number := func() int64 { return rapid.Int64Range(0, 1e9).Draw(t, "number") }
+	runs := rapid.IntRange(5, 50).Draw(t, "runs")
+	r := jobs.Range{Low: number(), Median: number(), High: number(), Runs: runs}
+	a := jobs.Assessment{EarlierRuns: &runs, Usual: jobs.Usual{}, ExpectedEnd: &jobs.ExpectedEnd{At: noon, Earliest: noon, Latest: noon, Runs: runs},
+		Streak: &jobs.Streak{Failures: runs, Since: noon, FirstJobID: "1"}, LastSuccess: &jobs.FinishedRun{RunRef: jobs.RunRef{Job: "1"}, End: noon},
+		Recovery: &jobs.Recovery{Failures: runs, Since: noon, FirstJobID: "1", LastJobID: "2"}, WaitsFor: &jobs.Key{Workflow: "w", Job: "1"}}
+	for _, measure := range []jobs.Measure{jobs.MeasureDuration, jobs.MeasureInput, jobs.MeasureMappedRate, jobs.MeasureNotProcessedRate, jobs.MeasureRemovedRate} {
+		a.Usual[measure] = r
+		a.Comparison = append(a.Comparison, jobs.Compared{Measure: measure, Value: number(), Range: r, Word: jobs.WordBelow})
+		a.Findings = append(a.Findings, jobs.Finding{Code: jobs.ZeroMapped, Measure: measure, Value: number(), HasValue: true, Range: &r},
+			jobs.Finding{Code: jobs.ZeroProcessed, Measure: measure})
+	}
+	return a
+}
+
+func TestRatesOfAnAssessmentHaveFourDecimals(t *testing.T) {
+	r := jobs.Range{Low: 7712, Median: 7851, High: 10_000, Runs: 50}
+	transition := jobs.Transition{Job: jobs.Job{Key: crmKey, Status: jobs.Succeeded}, Assessment: jobs.Assessment{
+		Usual:      jobs.Usual{jobs.MeasureMappedRate: r, jobs.MeasureInput: {Low: 1, Median: 2, High: 12_480_331, Runs: 5}},
+		Comparison: []jobs.Compared{{Measure: jobs.MeasureMappedRate, Value: 1, Range: r, Word: jobs.WordBelow}}}}
+	entry, err := event.Encode(crmARN, transition, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"usual":{"inputRecords":{"low":1,"median":2,"high":12480331,"runs":5},"mappedRate":{"low":0.7712,"median":0.7851,"high":1,"runs":50}}`,
+		`"comparison":[{"measure":"mappedRate","value":0.0001,"low":0.7712,"high":1,"runs":50,"word":"below"}]`} {
+		if !strings.Contains(entry.Detail, want) {
+			t.Errorf("the detail lacks %s:\n%s", want, entry.Detail)
+		}
+	}
+}
+
 var anyStatus = rapid.Map(rapid.SampledFrom([]string{"QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "PAUSED", "<!channel>\xff", strings.Repeat("X", 9000)}),
 	func(s string) jobs.Status { return jobs.Status(s) })
 
@@ -127,6 +161,9 @@ func roundTrip(s *jsonschema.Schema) func(*rapid.T) {
 		_, transition := jobs.Advance(nil, j)
 		if rapid.Bool().Draw(t, "known") {
 			transition.Previous = anyStatus.Draw(t, "previous")
+		}
+		if rapid.Bool().Draw(t, "assessed") {
+			transition.Assessment = anyAssessment(t)
 		}
 		entry, err := event.Encode(eventtest.WorkflowARN(j.Workflow), transition, observed)
 		if rapid.Bool().Draw(t, "vanished") {

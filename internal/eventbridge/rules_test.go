@@ -137,16 +137,22 @@ func TestEventArrivesAsItWasEncoded(t *testing.T) {
 func kinds(t *testing.T) map[string]jobs.Entry {
 	t.Helper()
 	all := make(map[string]jobs.Entry)
-	add := func(name, workflow string, status jobs.Status, metrics jobs.Metrics) {
+	encode := func(name, workflow string, status jobs.Status, metrics jobs.Metrics, a jobs.Assessment) {
 		job := jobs.Job{Key: jobs.Key{Workflow: workflow, Job: name}, Status: status, StartTime: noon, Metrics: metrics}
 		if job.Terminal() {
 			job.EndTime = noon.Add(time.Hour)
 		}
-		entry, err := event.Encode(fakeentityresolution.WorkflowARN(workflow), jobs.Transition{Job: job}, noon)
+		entry, err := event.Encode(fakeentityresolution.WorkflowARN(workflow), jobs.Transition{Job: job, Assessment: a}, noon)
 		if err != nil {
 			t.Fatal(err)
 		}
 		all[name] = entry
+	}
+	add := func(name, workflow string, status jobs.Status, metrics jobs.Metrics) {
+		encode(name, workflow, status, metrics, jobs.Assessment{})
+	}
+	assess := func(name, workflow string, status jobs.Status, a jobs.Assessment) {
+		encode(name, workflow, status, nil, a)
 	}
 	mapped := func(n int64) jobs.Metrics {
 		return jobs.Metrics{jobs.TotalMappedRecords: n, jobs.TotalRecordsProcessed: 100}
@@ -162,6 +168,13 @@ func kinds(t *testing.T) map[string]jobs.Entry {
 		add(workflow+" succeeded 50%", workflow, jobs.Succeeded, mapped(50))
 		add(workflow+" succeeded 98%", workflow, jobs.Succeeded, mapped(98))
 		add(workflow+" failed 0%", workflow, jobs.Failed, mapped(0))
+		for n := 1; n <= 4; n++ {
+			assess(fmt.Sprintf("%s failed %d in a row", workflow, n), workflow, jobs.Failed, jobs.Assessment{Streak: &jobs.Streak{Failures: n, FirstJobID: "1", Repeated: n == 4}})
+		}
+		assess(workflow+" succeeded after failures", workflow, jobs.Succeeded, jobs.Assessment{Recovery: &jobs.Recovery{Failures: 2, FirstJobID: "1", LastJobID: "2"}})
+		assess(workflow+" succeeded with two findings", workflow, jobs.Succeeded, jobs.Assessment{Findings: []jobs.Finding{
+			{Code: jobs.InputLow, Measure: jobs.MeasureInput, Again: true}, {Code: jobs.MappedLow, Measure: jobs.MeasureMappedRate}}})
+		assess(workflow+" succeeded with a finding again", workflow, jobs.Succeeded, jobs.Assessment{Findings: []jobs.Finding{{Code: jobs.InputLow, Measure: jobs.MeasureInput, Again: true}}})
 		for _, status := range []jobs.Status{jobs.Running, jobs.Failed} {
 			name := fmt.Sprintf("%s vanished while %s", workflow, status)
 			entry, err := event.EncodeVanished(fakeentityresolution.WorkflowARN(workflow), jobs.Job{Key: jobs.Key{Workflow: workflow, Job: name}, Status: status}, noon)
@@ -176,7 +189,13 @@ func kinds(t *testing.T) map[string]jobs.Entry {
 
 // matched reports, per rule in docs/rules, which events of kinds it must match.
 var matched = map[string]func(name string) bool{
-	"failures.json": func(name string) bool { return strings.Contains(name, " failed") },
+	"failures.json":      func(name string) bool { return strings.Contains(name, " failed") },
+	"findings.json":      func(name string) bool { return strings.Contains(name, " finding") },
+	"third-failure.json": func(name string) bool { return strings.HasSuffix(name, " failed 3 in a row") },
+	"recovered.json":     func(name string) bool { return strings.HasSuffix(name, " after failures") },
+	"wake-someone.json": func(name string) bool {
+		return strings.Contains(name, " failed") && !strings.HasSuffix(name, " failed 4 in a row") || strings.HasSuffix(name, " two findings") || strings.Contains(name, " vanished")
+	},
 	"low-mapped-rate.json": func(name string) bool {
 		return strings.HasSuffix(name, "succeeded 0%") || strings.HasSuffix(name, "succeeded 49%")
 	},

@@ -113,6 +113,37 @@ func DeliveriesContract(t *testing.T, open func(now func() time.Time) Deliveries
 		must(t, err)
 		claimed(t, k, "failed", "me", failed)
 	})
+	t.Run("the card of a failure is claimed with its event, once per order", func(t *testing.T) {
+		k := notify.Key{Job: job, Destination: "slack:follow-up"}
+		claimCard := func(claimant string, order int) notify.Card {
+			t.Helper()
+			card, err := store.ClaimCard(ctx, k, claimant, order, until)
+			must(t, err)
+			return card
+		}
+		equal(t, "card of an unknown job", claimCard("me", 2), notify.Card{})
+		claim(t, k, "running", "me")
+		must(t, store.Record(ctx, k, "me", outcome("running", running, card)))
+		equal(t, "card without an event", claimCard("me", 2), notify.Card{})
+		claim(t, k, "failed", "me")
+		failed := outcome("failed", running, notify.MessageRef{})
+		failed.Body = "{}"
+		must(t, store.Record(ctx, k, "me", failed))
+		want := notify.Card{Ref: card, Body: "{}"}
+		equal(t, "card", claimCard("me", 2), want)
+		equal(t, "card, claimed again by its claimant", claimCard("me", 2), want)
+		_, err := store.ClaimCard(ctx, k, "other", 2, until)
+		if claimed, ok := errors.AsType[*notify.Claimed](err); !ok || !claimed.Until.Equal(until) {
+			t.Fatalf("ClaimCard = %v, want claimed until %v", err, until)
+		}
+		claimed(t, k, "more", "other", running)
+		must(t, store.RecordFollowUp(ctx, k, "other", 9)) // it has no claim
+		must(t, store.RecordFollowUp(ctx, k, "me", 2))
+		equal(t, "card that shows as much", claimCard("other", 2), notify.Card{})
+		equal(t, "card that shows less", claimCard("other", 3), want)
+		must(t, store.Release(ctx, k, "other"))
+		equal(t, "card after a release", claimCard("third", 3), want)
+	})
 	t.Run("slots are an interval apart, and none after the latest time is reserved", func(t *testing.T) {
 		destination := "limit of " + job
 		latest := at.Add(2 * time.Second)

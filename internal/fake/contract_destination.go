@@ -16,8 +16,8 @@ func DestinationContract(t *testing.T, open func(RateLimiter) notify.Destination
 	ctx := context.Background()
 	limiter := &Limiter{}
 	d := open(limiter)
-	delivery := notify.Delivery{Message: message.Message{Headline: "FAILED: w", Subject: "[FAILED] w", Title: "FAILED: w", Severity: message.Bad,
-		Fields: []message.Field{{Label: "Workflow", Value: "w"}}, WorkflowName: "w", JobID: "j"}}
+	delivery := notify.Delivery{Message: message.Message{Severity: message.Bad, Loud: true, Word: "FAILED", Name: "w", Subject: "[FAILED] w",
+		Lead: []message.Line{message.Plain("Access denied")}, WorkflowName: "w", JobID: "j"}}
 	t.Run("a dry run shows nothing, posts no card and does not wait", func(t *testing.T) {
 		dryRun := delivery
 		dryRun.DryRun = true

@@ -11,7 +11,7 @@ import (
 
 func TestInMemoryJobsHoldTheContract(t *testing.T) {
 	table := &Jobs{}
-	JobsContract(t, JobsTable{table, table.Archived, table.Histories}, "contract")
+	JobsContract(t, JobsTable{table, table.Archived}, "contract")
 }
 
 func TestInMemoryDeliveriesHoldTheContract(t *testing.T) {

@@ -31,6 +31,8 @@ type deliveryItem struct {
 	outcomes            map[string]notify.Outcome // by transition
 	card                notify.MessageRef
 	progress, attempted notify.Progress
+	body                string
+	followUp            int
 	claimant            string
 	until               time.Time
 }
@@ -61,12 +63,43 @@ func (s *Deliveries) Record(_ context.Context, k notify.Key, claimant string, o 
 	return s.write("Record", func() {
 		it := s.item(k)
 		it.outcomes[o.Transition] = o
+		if o.Body != "" {
+			it.body = o.Body
+		}
 		owner := it.claimant == "" || it.claimant == claimant
 		if o.Ref != (notify.MessageRef{}) && (owner || it.card == (notify.MessageRef{})) {
 			it.card = o.Ref
 		}
 		if owner {
 			it.progress, it.claimant = o.Progress, ""
+		}
+	})
+}
+
+// ClaimCard takes the right to edit the card of an earlier failure.
+func (s *Deliveries) ClaimCard(_ context.Context, k notify.Key, claimant string, order int, until time.Time) (card notify.Card, err error) {
+	fault := s.write("ClaimCard", func() {
+		it := s.items[k]
+		switch {
+		case it == nil || it.card == (notify.MessageRef{}) || it.body == "" || it.followUp >= order:
+		case it.claimant != "" && it.claimant != claimant && !it.until.Before(s.now()):
+			err = &notify.Claimed{Until: it.until}
+		default:
+			it.claimant, it.until = claimant, until
+			card = notify.Card{Ref: it.card, Body: it.body}
+		}
+	})
+	if fault != nil {
+		return notify.Card{}, fault
+	}
+	return card, err
+}
+
+// RecordFollowUp notes the follow-up that a card shows.
+func (s *Deliveries) RecordFollowUp(_ context.Context, k notify.Key, claimant string, order int) error {
+	return s.write("RecordFollowUp", func() {
+		if it := s.item(k); it.claimant == claimant {
+			it.followUp, it.claimant = order, ""
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/idmapping/notifier/internal/message"
 	"github.com/idmapping/notifier/internal/notify"
 )
 
@@ -19,12 +20,45 @@ type Destination struct {
 	// Fault, if set, is called before a delivery takes effect ("Send") and after
 	// ("Send/done").
 	Fault func(op string, d notify.Delivery) error
-	Now   func() time.Time
+	// KeepsCards makes FollowUp edit cards.
+	KeepsCards bool
+	Now        func() time.Time
 
 	mu      sync.Mutex
 	sent    []Sent
 	updates []Sent
 	dryRuns int
+
+	followUps []FollowUp
+}
+
+// FollowUp is an edit of an earlier card that arrived.
+type FollowUp struct {
+	Card    notify.MessageRef
+	Message message.Message
+	Reply   string
+}
+
+// Edits reports whether the destination edits its cards.
+func (d *Destination) Edits() bool { return d.KeepsCards }
+
+// FollowUp edits an earlier card. Its fault is called with "FollowUp" and
+// "FollowUp/done".
+func (d *Destination) FollowUp(_ context.Context, card notify.MessageRef, m message.Message, reply message.Line) error {
+	if err := d.fault("FollowUp", notify.Delivery{Card: card, Message: m}); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.followUps = append(d.followUps, FollowUp{card, m, reply.Plain(nil)})
+	d.mu.Unlock()
+	return d.fault("FollowUp/done", notify.Delivery{Card: card, Message: m})
+}
+
+// FollowUps are the edits of earlier cards, in order.
+func (d *Destination) FollowUps() []FollowUp {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.followUps)
 }
 
 // Sent is one message that arrived.

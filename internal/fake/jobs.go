@@ -163,12 +163,18 @@ func (s *Jobs) Archived(workflow string) []jobs.Record {
 	return slices.Clone(s.archive[workflow])
 }
 
-// Histories are a workflow's histories.
-func (s *Jobs) Histories(workflow string) jobs.Histories {
+// Histories reads what a workflow's runs are compared with.
+func (s *Jobs) Histories(_ context.Context, workflow string) (jobs.Histories, error) {
+	if err := s.fault("Histories"); err != nil {
+		return jobs.Histories{}, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h := s.history(workflow)
-	return jobs.Histories{Runs: h.Runs, Successes: maps.Clone(h.Successes)}
+	if s.histories[workflow] == nil {
+		return jobs.Histories{}, nil
+	}
+	h := s.histories[workflow]
+	return jobs.Histories{Runs: h.Runs, Successes: maps.Clone(h.Successes)}, nil
 }
 
 // Refused are the IDs of quarantined events with their reasons, in records and

@@ -1,6 +1,7 @@
 package fakecloud
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/idmapping/notifier/internal/jobs"
@@ -13,10 +14,20 @@ type Tally struct {
 	Emails  map[string]int // by recipient
 }
 
+// words are how messages name a status.
+func words(status jobs.Status) []string {
+	if status == jobs.Succeeded {
+		return []string{"SUCCEEDED", "SUCCEEDED, BUT CHECK", "RECOVERED"}
+	}
+	return []string{string(status)}
+}
+
 // Tally counts how often a status of a job was delivered on each channel.
 func (c *Cloud) Tally(key jobs.Key, status jobs.Status) Tally {
 	t := Tally{Emails: make(map[string]int)}
-	headline := string(status) + ": " + key.Workflow
+	says := func(text string) bool {
+		return slices.ContainsFunc(words(status), func(word string) bool { return strings.HasPrefix(text, word+": "+key.Workflow) })
+	}
 	cards := make(map[string]bool) // the job's cards by ts
 	shown := make(map[string]bool)
 	log := c.Slack.Log()
@@ -27,8 +38,8 @@ func (c *Cloud) Tally(key jobs.Key, status jobs.Status) Tally {
 	}
 	for _, m := range log {
 		switch {
-		case !strings.HasPrefix(m.Text, headline):
-		case m.ThreadTS != "" && cards[m.ThreadTS]:
+		case !says(m.Text):
+		case m.ThreadTS != "" && cards[m.ThreadTS] && m.MentionsJob(key.Job): // a later run's does not name it
 			t.Replies++
 		case m.ThreadTS == "" && cards[m.TS]:
 			shown[m.TS] = true
@@ -36,7 +47,7 @@ func (c *Cloud) Tally(key jobs.Key, status jobs.Status) Tally {
 	}
 	t.Cards = len(shown)
 	for _, e := range c.Proxy.Emails() {
-		if strings.HasPrefix(e.Subject, "["+string(status)+"] "+key.Workflow) && strings.Contains(e.Text, "job "+key.Job) {
+		if says(e.Text) && strings.Contains(e.Text, "job "+key.Job+"\n") {
 			for _, to := range e.To {
 				t.Emails[to]++
 			}

@@ -18,35 +18,40 @@ type Broken struct {
 
 // ComposeBroken returns the notice to the other channels that delivery to at
 // least one destination is failing. account and region are the notifier's.
-func ComposeBroken(all []Broken, account, region string) Message {
+func ComposeBroken(all []Broken, account, region, environment string, s Settings) Message {
 	one := all[0]
 	verb, name := destinationName(one.Destination)
 	name = truncate(name, maxName)
 	if len(all) > 1 {
 		name = fmt.Sprintf("%s and %d more", truncate(name, maxName-12), len(all)-1)
 	}
-	cause := oneLine(one.Cause)
 	m := Message{
-		Headline: truncate(fmt.Sprintf("DELIVERY FAILING: cannot %s %s: %s", verb, name, cause), maxHeadline),
-		Title:    truncate("DELIVERY FAILING: "+name, maxTitle),
-		Subject:  truncate(fmt.Sprintf("[DELIVERY FAILING] %s: %s", name, cause), maxSubject),
 		Severity: Bad,
-		Failure:  &Failure{},
-		Notes:    []string{"No notifications are lost: they are queued for about four days and sent within 15 minutes of the fix."},
+		Loud:     true,
+		Word:     "NOT DELIVERED",
+		Name:     name,
+		Zone:     s.Zone,
+		Lead:     []Line{{{Text: fmt.Sprintf("Cannot %s %s: ", verb, name)}, {Text: truncate(oneLine(one.Cause), maxCause), Code: true}}},
+		Trend:    []Line{{{Text: "Failing since "}, {Time: one.Since}}},
+		Error:    &Error{},
+		Notes:    []Line{Plain("Nothing is lost. Messages wait for about 4 days and arrive within 15 minutes of the fix.")},
 		JobID:    oneLine(one.Destination),
 		Account:  oneLine(account),
 		Region:   oneLine(region),
 	}
+	m.Environment = shorten(oneLine(environment), maxEnvironment)
 	var lines []string
 	for _, b := range all {
 		lines = append(lines, oneLine(b.Destination)+": "+oneLine(b.Cause))
-		if advice := remediation(b.Destination); !slices.Contains(m.Failure.Advice, advice) {
-			m.Failure.Advice = append(m.Failure.Advice, advice)
+		if step := remediation(b.Destination); !slices.ContainsFunc(m.Steps, func(l Line) bool { return slices.Equal(l, step) }) {
+			m.Steps = append(m.Steps, step)
 		}
 	}
-	m.Failure.Text = truncateLines(lines, maxErrorText)
-	m.Fields = []Field{{"Cannot reach", name}, {"Failing since", formatTime(one.Since)}}
-	m.Footer = composeFooter(m, event.Detail{})
+	m.Error.Text = truncateLines(lines, maxErrorText)
+	m.Facts = place(m, environment)
+	code := oneLine(one.Cause)
+	m.Subject = m.subject(strings.TrimSpace(code[strings.LastIndex(code, ": ")+1:])) // the destination says whose code it is
+	m.address()
 	return m
 }
 
@@ -84,33 +89,34 @@ func destinationName(destination string) (verb, name string) {
 }
 
 // remediation returns how to fix delivery to a destination.
-func remediation(destination string) string {
+func remediation(destination string) Line {
 	kind, _, _ := strings.Cut(destination, ":")
 	switch kind {
 	case "slack":
-		return "Invite the bot to the channel, or set SlackChannel to the channel's ID. If the token was revoked, put a new one into the SSM parameter that SlackTokenParameterName names; the notifier picks it up by itself."
+		return Plain("Invite the bot to the channel, or set SlackChannel to the channel's ID. If the token was revoked, put a new one into the SSM parameter that SlackTokenParameterName names; the notifier picks it up by itself.")
 	case "slack-webhook":
-		return "Create a new incoming webhook and put its URL into the SSM parameter that SlackWebhookParameterName names; the notifier picks it up by itself."
+		return Plain("Create a new incoming webhook and put its URL into the SSM parameter that SlackWebhookParameterName names; the notifier picks it up by itself.")
 	case "email":
-		return "In Amazon SES, in the notifier's region, verify the sender and, while the account is in the sandbox, each recipient. Also check whether sending is paused."
+		return Plain("In Amazon SES (the notifier's region), verify the sender and, while the account is in the sandbox, each recipient. Also check whether sending is paused.")
 	default:
-		return "Look in the notifier's log for the destination's response."
+		return Plain("Look in the notifier's log for the destination's response.")
 	}
 }
 
 // composeCanary returns the message of a visible canary.
 func composeCanary(e event.Event) Message {
 	m := Message{
-		Headline: "TEST: notifications from the ID mapping notifier reach this channel",
-		Title:    "TEST: ID mapping notifier",
-		Subject:  "[TEST] notifications from the ID mapping notifier reach this address",
-		Severity: Neutral,
-		Fields:   []Field{{"Sent", formatTime(e.Detail.ObservedAt)}},
-		Notes:    []string{"Someone sent this to test the whole path: poller, event bus, queue, notifier and this channel. No job has changed."},
-		JobID:    "canary",
-		Account:  oneLine(e.Account),
-		Region:   oneLine(e.Region),
+		Word:    "TEST",
+		Subject: "[TEST] ID mapping messages reach this address",
+		Lead:    []Line{Plain("ID mapping messages reach this channel.")},
+		Notes:   []Line{Plain("Someone sent this to test the whole path: event bus, queue, notifier, this channel. No job has changed.")},
+		JobID:   "canary",
+		Account: oneLine(e.Account),
+		Region:  oneLine(e.Region),
 	}
-	m.Footer = composeFooter(m, e.Detail)
+	if at := e.Detail.ObservedAt; !at.IsZero() {
+		m.Facts = []Line{{{Text: "Sent "}, {Time: at}}}
+	}
+	m.Facts = append(m.Facts, place(m, e.Detail.Environment)...)
 	return m
 }

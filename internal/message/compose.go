@@ -1,7 +1,9 @@
 package message
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
@@ -11,46 +13,74 @@ import (
 )
 
 const (
-	// In characters. A headline is Slack's header block, which holds 150.
-	maxHeadline = 150
-	maxName     = 80
-	maxSubject  = 180
-	maxTitle    = 150
+	maxName        = 80 // characters of a workflow's name in a title
+	maxEnvironment = 40
+	maxWord        = 60
+	maxCause       = 150
 	// delayedAfter is how long after the observation a notification may be sent
 	// without a note.
 	delayedAfter = 10 * time.Minute
-	// maxLinkBytes keeps links below the 3,000 characters of Slack's section text.
-	maxLinkBytes = 2000
 )
+
+// MaxLinkBytes keeps links below the 3,000 characters of Slack's section text.
+const MaxLinkBytes = 2000
+
+// Settings are the stack's settings that messages show.
+type Settings struct {
+	Zone       *time.Location // of texts in which Slack does not show the reader's own; nil is UTC
+	RunbookURL string         // https; linked on failures and findings; may be empty
+}
 
 // Compose returns what people read about an event. now is when the notification
 // is sent, UTC: a delayed one says so.
-func Compose(e event.Event, now time.Time) Message {
+func Compose(e event.Event, now time.Time, s Settings) Message {
+	var m Message
 	switch e.DetailType {
 	case event.Canary:
-		return composeCanary(e)
+		m = composeCanary(e)
 	case event.Summary:
-		return composeSummary(e, now)
+		m = composeSummary(e, now, s.Zone)
+	default:
+		m = composeJob(e, now)
 	}
+	m.Zone = s.Zone
+	m.Environment = shorten(oneLine(e.Detail.Environment), maxEnvironment)
+	if s.RunbookURL != "" && m.Severity >= Check && m.WorkflowName != "" {
+		m.Links = append(m.Links, Link{"Runbook", s.RunbookURL})
+	}
+	m.address()
+	return m
+}
+
+// composeJob returns the message about the state of one job.
+func composeJob(e event.Event, now time.Time) Message {
 	d := e.Detail
 	m := Message{
 		Status:       d.Status,
-		Severity:     severityOf(e),
 		Terminal:     d.Terminal(),
+		Word:         Word(e),
 		WorkflowName: oneLine(d.WorkflowName),
 		JobID:        oneLine(d.JobID),
-		Metrics:      metricRows(d.Metrics),
-		Failure:      composeFailure(d),
+		Counters:     counterRows(d.Metrics),
 		Notes:        composeNotes(e, now),
 	}
+	m.Name = shorten(m.WorkflowName, maxName)
 	m.Account, m.Region = accountAndRegion(e)
-	word := Word(e)
-	m.Title = truncate(word+": "+m.WorkflowName, maxTitle)
-	m.Headline = composeHeadline(e, word)
-	m.Subject = truncate(composeSubject(e, word), maxSubject)
-	m.Fields = composeFields(e, word)
-	m.Outputs, m.Links = composeLinks(d)
-	m.Footer = composeFooter(m, d)
+	m.Facts = jobFacts(m, d)
+	switch {
+	case e.DetailType == event.Vanished:
+		m.vanished(d)
+	case d.Status == jobs.Queued:
+		m.queued(d)
+	case d.Status == jobs.Running:
+		m.running(d)
+	case d.Status == jobs.Succeeded:
+		m.succeeded(d)
+	case d.Status == jobs.Failed:
+		m.failed(d)
+	default:
+		m.unknown(d)
+	}
 	return m
 }
 
@@ -68,196 +98,202 @@ func Word(e event.Event) string {
 	if e.DetailType == event.Vanished {
 		return string(jobs.Vanished)
 	}
-	return truncate(oneLine(string(e.Detail.Status)), 60)
+	return truncate(oneLine(string(e.Detail.Status)), maxWord)
 }
 
-func severityOf(e event.Event) Severity {
-	if e.DetailType == event.Vanished {
-		return Bad
+func (m *Message) queued(d event.Detail) {
+	m.Lead = []Line{Plain("Only one ID mapping job runs at a time in an account and region.")}
+	if w := d.WaitsFor; w != nil {
+		m.Lead = []Line{{{Text: "Waits for "}, {Text: shorten(oneLine(w.WorkflowName), maxName), Code: true}, {Text: ", job "},
+			{Text: shortID(oneLine(w.JobID)), Code: true}, {Text: ": only one ID mapping job runs at a time."}}}
 	}
-	switch e.Detail.Status {
-	case jobs.Failed:
-		return Bad
-	case jobs.Succeeded:
-		return Good
-	default:
-		return Neutral
+	m.linkJob(d, false)
+}
+
+func (m *Message) running(d event.Detail) {
+	m.linkJob(d, false)
+	m.Lead = []Line{{{Text: "Started "}, {Time: d.StartTime}}}
+	if d.StartTime.IsZero() {
+		m.Lead = []Line{{{Text: "Started"}}}
+	}
+	end := d.ExpectedEnd
+	if end == nil {
+		m.Trend = noRange(d)
+		return
+	}
+	start := end.At.Add(-median(d, end))
+	about := Duration(roundedSeconds(end.At.Sub(start)))
+	m.brief = "usually " + about
+	m.Lead[0] = append(m.Lead[0], Span{Text: ", usually done in about " + about})
+	m.Trend = []Line{
+		{{Text: "Expected end: about "}, {Time: roundedTime(end.At, end.At.Sub(start)), Clock: true}, {Text: ", at the latest "}, {Time: end.Latest, Clock: true}},
+		Plain(fmt.Sprintf("Usually takes %s (%s)", durationRange(end.Earliest.Sub(start).Seconds(), end.Latest.Sub(start).Seconds()), lastRuns(end.Runs))),
 	}
 }
 
-// composeHeadline returns the sentence that stands alone.
-func composeHeadline(e event.Event, word string) string {
-	name := truncate(oneLine(e.Detail.WorkflowName), maxName)
-	return truncate(word+": "+name+predicate(e), maxHeadline)
+// median is the usual duration that an expected end is computed from. The run
+// counts from its start, or from its first observed RUNNING if it was QUEUED.
+func median(d event.Detail, end *event.ExpectedEnd) time.Duration {
+	if usual, ok := d.Usual[jobs.MeasureDuration]; ok {
+		return time.Duration(usual.Median) * time.Second
+	}
+	if d.PreviousStatus == jobs.Queued || d.StartTime.IsZero() {
+		return end.At.Sub(d.ObservedAt)
+	}
+	return end.At.Sub(d.StartTime)
 }
 
-// predicate is the part of the headline that follows the workflow's name.
-func predicate(e event.Event) string {
-	d := e.Detail
-	if e.DetailType == event.Vanished {
-		return " is no longer shown by Entity Resolution; it was last observed " + oneLine(string(d.Status))
-	}
-	switch d.Status {
-	case jobs.Queued:
-		return " is waiting to start"
-	case jobs.Running:
-		return " has started"
-	case jobs.Succeeded:
-		return durationPhrase(" in ", d) + mappedPhrase(d)
-	case jobs.Failed:
-		return durationPhrase(" after ", d) + causePhrase(d)
-	}
+func (m *Message) unknown(d event.Detail) {
+	text := "The job has a status that this version of the notifier does not know."
 	if d.Terminal() {
-		return " has finished with an unrecognized status"
+		text = "The job finished with a status that this version of the notifier does not know."
 	}
-	return " reported an unrecognized status"
+	m.Lead = []Line{Plain(text)}
+	m.Error = errorOf(d)
+	m.linkJob(d, false)
 }
 
-// durationPhrase returns the duration after an introduction, or "".
-func durationPhrase(introduction string, d event.Detail) string {
-	if d.Duration == nil {
-		return ""
-	}
-	return introduction + Duration(*d.Duration)
+func (m *Message) vanished(d event.Detail) {
+	m.Severity, m.Loud, m.brief = Bad, true, "the job disappeared"
+	m.Lead = []Line{{{Text: "Job "}, {Text: shorten(m.JobID, maxName), Code: true}, {Text: " disappeared from Entity Resolution while "},
+		{Text: Word(event.Event{Detail: d}), Outside: true}, {Text: "."}}}
+	m.Trend = []Line{Plain("Someone may have deleted the job or its workflow. You will not hear about it again unless it comes back.")}
+	m.Steps = []Line{Plain("Check whether the workflow still exists."), runAgain("If it does, run it again: %s", d, m.Region)}
+	m.linkWorkflow(d)
 }
 
-func mappedPhrase(d event.Detail) string {
-	if d.Rates == nil || d.Rates.Mapped == nil {
-		return ""
-	}
-	return fmt.Sprintf(", %s of %s records mapped", Percent(*d.Rates.Mapped), Grouped(d.Metrics[jobs.TotalRecordsProcessed]))
-}
-
-// causePhrase returns the cause of a failure after a colon, or "".
-func causePhrase(d event.Detail) string {
-	if d.Error == nil {
-		return ""
-	}
-	if cause := rootCause(d.Error.Message); cause != "" {
-		return ": " + cause
-	}
-	return ""
-}
-
-// composeSubject starts with the status and the workflow, so that mail programs can
-// sort and filter by it.
-func composeSubject(e event.Event, word string) string {
-	d := e.Detail
-	s := fmt.Sprintf("[%s] %s", word, truncate(oneLine(d.WorkflowName), maxName))
-	switch d.Status {
-	case jobs.Failed:
-		s += causePhrase(d)
-	case jobs.Succeeded:
-		s += durationPhrase(": done in ", d) + mappedPhrase(d)
-	}
-	return s
-}
-
-func composeFields(e event.Event, word string) []Field {
-	d := e.Detail
-	all := []Field{
-		{"Workflow", oneLine(d.WorkflowName)},
-		{"Status", statusField(d, word)},
-		{"Job type", oneLine(d.JobType)},
-		{"Duration", durationPhrase("", d)},
-		{"Started", formatTime(d.StartTime)},
-		{"Ended", formatTime(d.EndTime)},
-	}
-	if d.Rates != nil {
-		all = append(all,
-			Field{"Mapped", ratePhrase(d.Rates.Mapped, "of the records processed")},
-			Field{"Not processed", ratePhrase(d.Rates.NotProcessed, "of the input")})
-	}
-	kept := all[:0]
-	for _, f := range all {
-		if f.Value != "" {
-			kept = append(kept, f)
-		}
-	}
-	return kept
-}
-
-func statusField(d event.Detail, word string) string {
-	switch d.PreviousStatus {
-	case "":
-		return word
-	case d.Status:
-		return word + " (finished)"
-	}
-	return fmt.Sprintf("%s (was %s)", word, truncate(oneLine(string(d.PreviousStatus)), 60))
-}
-
-func ratePhrase(fraction *float64, of string) string {
-	if fraction == nil {
-		return ""
-	}
-	return Percent(*fraction) + " " + of
-}
-
-// composeNotes returns notes about how the event was observed and delivered.
-func composeNotes(e event.Event, now time.Time) []string {
-	d := e.Detail
-	var all []string
-	for _, s := range d.Skipped {
-		all = append(all, fmt.Sprintf("%s was not observed: the status changed between two polls.", truncate(oneLine(string(s)), 60)))
-	}
-	if !d.EndTime.IsZero() && d.Terminal() {
-		if late := d.ObservedAt.Sub(d.EndTime); late > event.LateAfter {
-			all = append(all, fmt.Sprintf("Observed %s after the job finished.", Duration(int64(late.Seconds()))))
-		}
-	}
-	all = append(all, delayNotes(d, now)...)
-	if e.DetailType == event.Vanished {
-		all = append(all, "The job or its workflow may have been deleted. No more notifications follow unless it reappears.")
-	}
-	return all
-}
-
-// delayNotes returns a note when the notification is sent long after the
-// observation.
-func delayNotes(d event.Detail, now time.Time) []string {
-	if late := now.Sub(d.ObservedAt); late > delayedAfter && !d.ObservedAt.IsZero() {
-		return []string{fmt.Sprintf("Delayed notification: observed %s ago.", Duration(int64(late.Seconds())))}
-	}
-	return nil
-}
-
-// composeLinks builds every link from the workflow's ARN, never from the links in
-// the event: others can publish on the bus too.
-func composeLinks(d event.Detail) (outputs, all []Link) {
+// linkJob links the console pages of a job, and where its results are.
+func (m *Message) linkJob(d event.Detail, results bool) {
 	console := event.ConsoleLinks(d)
 	if console == nil {
 		console = &event.Links{Outputs: make([]string, len(d.Outputs))}
 	}
-	for i, o := range d.Outputs {
-		if label := oneLine(o.S3Path); label != "" {
-			outputs = append(outputs, Link{label, shortURL(console.Outputs[i])})
+	m.link("Open job", console.Job)
+	if results {
+		for i, o := range d.Outputs {
+			if path := oneLine(o.S3Path); path != "" {
+				m.Outputs = append(m.Outputs, Link{path, shortURL(console.Outputs[i])})
+			}
 		}
-	}
-	for _, link := range []Link{{"Open job", shortURL(console.Job)}, {"Open workflow", shortURL(console.Workflow)}} {
-		if link.URL != "" {
-			all = append(all, link)
+		if len(m.Outputs) > 0 {
+			m.link("Output in S3", m.Outputs[0].URL)
 		}
+		return
 	}
-	return outputs, all
+	m.link("Open workflow", console.Workflow)
+}
+
+func (m *Message) linkWorkflow(d event.Detail) {
+	if console := event.ConsoleLinks(d); console != nil {
+		m.link("Open workflow", console.Workflow)
+	}
+}
+
+// link adds a link unless it has no URL or one that is too long.
+func (m *Message) link(label, url string) {
+	if url = shortURL(url); url != "" {
+		m.Links = append(m.Links, Link{label, url})
+	}
 }
 
 // shortURL returns url, or "" when it is too long for a link.
 func shortURL(url string) string {
-	if len(url) > maxLinkBytes {
+	if len(url) > MaxLinkBytes {
 		return ""
 	}
 	return url
 }
 
-func composeFooter(m Message, d event.Detail) []string {
-	var all []string
-	for _, part := range []struct{ label, value string }{
-		{"account", m.Account}, {"region", m.Region}, {"job", d.JobID}, {"transition", d.TransitionID[:min(len(d.TransitionID), 12)]},
-	} {
-		if v := truncate(oneLine(part.value), 80); v != "" {
-			all = append(all, part.label+" "+v)
+// composeNotes returns notes about how the event was observed and delivered.
+func composeNotes(e event.Event, now time.Time) []Line {
+	d := e.Detail
+	var all []Line
+	for _, s := range d.Skipped {
+		all = append(all, Line{{Text: "The job was never seen "}, {Text: truncate(oneLine(string(s)), maxWord), Outside: true}, {Text: ": its status changed between two checks."}})
+	}
+	if !d.EndTime.IsZero() && d.Terminal() {
+		if late := d.ObservedAt.Sub(d.EndTime); late > event.LateAfter {
+			all = append(all, Plain(fmt.Sprintf("Late: noticed %s after the job ended.", Duration(int64(late.Seconds())))))
+		}
+	}
+	return append(all, delayNotes(d, now)...)
+}
+
+// delayNotes returns a note when the notification is sent long after the
+// observation.
+func delayNotes(d event.Detail, now time.Time) []Line {
+	if late := now.Sub(d.ObservedAt); late > delayedAfter && !d.ObservedAt.IsZero() {
+		return []Line{Plain(fmt.Sprintf("Late: this message waited %s to be sent.", Duration(int64(late.Seconds()))))}
+	}
+	return nil
+}
+
+// jobFacts is the small print of a job.
+func jobFacts(m Message, d event.Detail) []Line {
+	var all []Line
+	switch {
+	case !d.StartTime.IsZero() && !d.EndTime.IsZero():
+		ran := Line{{Time: d.StartTime, Open: true}, {Text: " – "}, {Time: d.EndTime, Clock: d.EndTime.Sub(d.StartTime) < 12*time.Hour}}
+		if d.Duration != nil {
+			ran = append(ran, Span{Text: " (" + Duration(*d.Duration) + ")"})
+		}
+		all = append(all, ran)
+	case !d.StartTime.IsZero() && d.Status != jobs.Running: // its lead says it
+		all = append(all, Line{{Text: "Started "}, {Time: d.StartTime}})
+	case !d.EndTime.IsZero():
+		all = append(all, Line{{Text: "Ended "}, {Time: d.EndTime}})
+	}
+	all = append(all, place(m, d.Environment)...)
+	if jobType := truncate(oneLine(d.JobType), maxWord); jobType != "" {
+		all = append(all, outside(jobType))
+	}
+	return append(all, Line{{Text: "job "}, {Text: shortID(m.JobID), Code: true}})
+}
+
+// place is the part of the small print that says where the notifier's stack is.
+func place(m Message, environment string) []Line {
+	var all []Line
+	for _, part := range []string{shorten(oneLine(environment), maxEnvironment), truncate(m.Account, maxWord), truncate(m.Region, maxWord)} {
+		if part != "" {
+			all = append(all, outside(part))
 		}
 	}
 	return all
+}
+
+// shortID is the beginning of an ID, enough to find it by.
+func shortID(id string) string {
+	runes := []rune(id)
+	return string(runes[:min(len(runes), 8)])
+}
+
+const maxSubject = 60 // characters; a phone shows 35 to 60
+
+// address sets the email's subject and preheader. The subject begins with the
+// status, so that mail programs can sort and filter by it.
+func (m *Message) address() {
+	if m.Subject == "" {
+		m.Subject = m.subject(m.brief)
+	}
+	m.Subject = truncate(m.Subject, maxSubject)
+	var parts []string
+	for _, l := range slices.Concat(m.Trend, m.Steps[:min(1, len(m.Steps))]) {
+		parts = append(parts, l.Plain(m.Zone))
+	}
+	m.Preheader = truncate(joined(parts, ". "), 200)
+}
+
+// subject is "[FAILED] prod · crm: access denied". A long name gives way to the
+// rest, down to twenty characters.
+func (m Message) subject(brief string) string {
+	prefix := "[" + cmp.Or(m.subjectWord, m.Word) + "] "
+	if m.Environment != "" {
+		prefix += shorten(m.Environment, 15) + " · "
+	}
+	suffix := ""
+	if brief != "" {
+		suffix = ": " + brief
+	}
+	room := maxSubject - length(prefix) - length(suffix)
+	return prefix + shorten(m.Name, max(room, 20)) + suffix
 }

@@ -22,13 +22,15 @@ import (
 // now is long after every event: each notification is delayed.
 var now = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 
+var settings = message.Settings{RunbookURL: "https://wiki.example.com/id-mapping"}
+
 func compose(t *testing.T, body []byte) message.Message {
 	t.Helper()
 	e, err := event.Decode(body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return message.Compose(e, e.Detail.ObservedAt)
+	return message.Compose(e, e.Detail.ObservedAt, settings)
 }
 
 func TestExamplesAreComposedAsReviewed(t *testing.T) {
@@ -46,69 +48,126 @@ func TestExamplesAreComposedAsReviewed(t *testing.T) {
 	}
 }
 
-func TestHeadlinesStandAlone(t *testing.T) {
+// plain is lines as text, with ordinary spaces.
+func plain(all []message.Line) string {
+	var text []string
+	for _, l := range all {
+		text = append(text, l.Plain(nil))
+	}
+	return strings.ReplaceAll(strings.Join(text, "\n"), "\u00A0", " ")
+}
+
+func TestLeadAndTrendAnswerTheReadersQuestions(t *testing.T) {
+	for name, want := range map[string][2]string{
+		"success-batch":           {"78.6% mapped of 12,471,902 records in 1 h 4 min, as usual", "Usually 77–80% mapped, 58 min to 1 h 10 min, 12.1 M to 12.6 M input records (last 50 runs)"},
+		"success-without-history": {"78.6% mapped of 12,471,902 records in 1 h 4 min", "No usual range yet: 2 earlier runs"},
+		"success-slow":            {"78.6% mapped of 12,471,902 records in 2 h 41 min", "Took 2 h 41 min, usually 58 min to 1 h 10 min (last 50 runs)\nAs usual: 77–80% mapped, 12.1 M to 12.6 M input records (last 50 runs)"},
+		"success-delete-only":     {"312 deletes processed in 2 min 7 s", ""},
+		"recovered":               {"78.6% mapped of 12,471,902 records in 1 h 4 min, as usual", "First success after 3 failures, since Fri 20 Nov 02:14 UTC\nUsually 77–80% mapped, 58 min to 1 h 10 min, 12.1 M to 12.6 M input records (last 50 runs)"},
+		"check-zero-input":        {"The input had 0 records, usually 12.1 M to 12.6 M (last 50 runs)", "Took 18 min 7 s, usually 58 min to 1 h 10 min (last 50 runs)"},
+		"check-zero-processed":    {"0 of 12,480,331 input records were processed", "As usual: 58 min to 1 h 10 min, 12.1 M to 12.6 M input records (last 50 runs)"},
+		"check-mapped-low":        {"41.2% mapped (5,138,424 of 12,471,902 records), usually 77–80% (last 50 runs)", "As usual: 58 min to 1 h 10 min, 12.1 M to 12.6 M input records (last 50 runs)"},
+		"check-zero-mapped":       {"0 of 12,471,902 records mapped, usually 77–80% (last 50 runs)", "As usual: 58 min to 1 h 10 min, 12.1 M to 12.6 M input records (last 50 runs)"},
+		"failure-silent":          {"Entity Resolution gave no error message.", "First failure; last success Sun 22 Nov 03:03 UTC"},
+		"failure-third":           {"Access denied: EntityResolutionRole may not s3:GetObject on s3://acme-crm-export/2026-11-23/part-00000.parquet", "3rd failure in a row, same cause; last success Fri 20 Nov 03:03 UTC"},
+		"queued":                  {"Only one ID mapping job runs at a time in an account and region.", ""},
+		"queued-behind":           {"Waits for nightly-incremental, job c1a2b3c4: only one ID mapping job runs at a time.", ""},
+		"running":                 {"Started Mon 23 Nov 02:00 UTC", "No usual range yet"},
+		"running-expected":        {"Started Mon 23 Nov 02:00 UTC, usually done in about 1 h 5 min", "Expected end: about 03:05 UTC, at the latest 03:09 UTC\nUsually takes 58 min to 1 h 10 min (last 50 runs)"},
+		"vanished":                {"Job 8c5e1d2f6b7a4f0e9d3c1a2b3c4d5e6f disappeared from Entity Resolution while RUNNING.", "Someone may have deleted the job or its workflow. You will not hear about it again unless it comes back."},
+		"bare":                    {"The job has finished.", "No usual range yet"},
+		"summary":                 {"8 FAILED, 16 SUCCEEDED", ""},
+	} {
+		m := compose(t, eventtest.Examples()[name])
+		if lead, trend := plain(m.Lead), plain(m.Trend); lead != want[0] || trend != want[1] {
+			t.Errorf("%s:\n got %s\n     %s\nwant %s\n     %s", name, lead, trend, want[0], want[1])
+		}
+	}
+}
+
+func TestSubjectNamesTheStatusTheWorkflowAndTheCause(t *testing.T) {
 	for name, want := range map[string]string{
-		"success-batch":        "SUCCEEDED: customers-to-liveramp in 1 h 4 min, 78.6 % of 12,471,902 records mapped",
-		"success-incremental":  "SUCCEEDED: nightly-incremental in 3 min 7 s, 85.8 % of 48,210 records mapped",
-		"failure-iam":          `FAILED: customers-to-liveramp after 14 min 7 s: not authorized to perform s3:GetObject on arn:aws:s3:::acme-crm-export/2026-11-23/part-00000.parquet…`,
-		"failure-silent":       "FAILED: customers-to-liveramp after 14 min 7 s",
-		"queued":               "QUEUED: customers-to-liveramp is waiting to start",
-		"running":              "RUNNING: customers-to-liveramp has started",
-		"unknown-status":       "PAUSED: customers-to-liveramp reported an unrecognized status",
-		"unknown-status-ended": "STOPPED: customers-to-liveramp has finished with an unrecognized status",
-		"vanished":             "VANISHED: customers-to-liveramp is no longer shown by Entity Resolution; it was last observed RUNNING",
-		"bare":                 "SUCCEEDED: w",
-		"summary":              "LATE: 24 ID mapping jobs have finished: 8 FAILED, 16 SUCCEEDED",
+		"success-batch":            "[SUCCEEDED] customers-to-liveramp: 78.6% mapped, as usual",
+		"recovered":                "[RECOVERED] customers-to-liveramp: success after 3 failures",
+		"check-input-low":          "[CHECK] customers-to-liveramp: only 3.1 M input records",
+		"check-not-processed-high": "[CHECK] customers-to-liveramp: 7.1% not processed",
+		"failure-iam":              "[FAILED] customers-to-liveramp: access denied",
+		"failure-third":            "[FAILED] customers-to-liveramp: access denied (3rd)",
+		"running-expected":         "[RUNNING] customers-to-liveramp: usually 1 h 5 min",
+		"vanished":                 "[VANISHED] customers-to-liveramp: the job disappeared",
+		"summary":                  "[LATE] 24 ID mapping jobs finished: 8 FAILED, 16 SUCCEEDED",
 	} {
-		if got := compose(t, eventtest.Examples()[name]).Headline; got != want {
-			t.Errorf("%s:\n got %s\nwant %s", name, got, want)
+		if got := strings.ReplaceAll(compose(t, eventtest.Examples()[name]).Subject, "\u00A0", " "); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+	e := event.Event{Detail: event.Detail{WorkflowName: strings.Repeat("a", 30) + strings.Repeat("z", 30), Status: jobs.Failed, Environment: "prod"}}
+	if got, want := message.Compose(e, now, settings).Subject, "[FAILED] prod · aaaaaaaaaaaaa…zzzzzzzzzzzz: no error message"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+func TestMessageIsLoudUnlessItRepeats(t *testing.T) {
+	for name, want := range map[string]bool{"failure-iam": true, "failure-third": true, "failure-repeated": false, "recovered": true, "check-mapped-low": true,
+		"success-batch": false, "success-slow": false, "running": false, "queued": false, "vanished": true, "unknown-status-ended": false} {
+		if got := compose(t, eventtest.Examples()[name]).Loud; got != want {
+			t.Errorf("%s: loud is %v", name, got)
+		}
+	}
+	e, err := event.Decode(eventtest.Examples()["check-mapped-low"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Detail.Findings[0].Again = true
+	if m := message.Compose(e, now, settings); m.Loud || plain(m.Trend[:1]) != "The run before had the same." {
+		t.Errorf("a finding that the run before had too: loud is %v, trend %q", m.Loud, plain(m.Trend))
+	}
+}
+
+func TestRunbookIsLinkedWhereSomeoneHasToAct(t *testing.T) {
+	for name, want := range map[string]bool{"failure-iam": true, "check-mapped-low": true, "vanished": true, "success-batch": false, "running": false, "summary": false} {
+		m := compose(t, eventtest.Examples()[name])
+		if got := slices.Contains(m.Links, message.Link{Label: "Runbook", URL: settings.RunbookURL}); got != want {
+			t.Errorf("%s: links %v", name, m.Links)
 		}
 	}
 }
 
-func TestHeadlineNamesTheCauseNotItsWrapping(t *testing.T) {
-	for text, want := range map[string]string{
-		"": "",
-		"Table clicks not found.\nat line 3\n\tat com.x.Y(Y.scala:89)":                                               ": Table clicks not found. at line 3",
-		"(Service: S3, Status Code: 404)":                                                                            ": (Service: S3, Status Code: 404)",
-		"Access Denied (Service: S3, Status Code: 403, Request ID: 7K)":                                              ": Access Denied",
-		"Error Category: UNCLASSIFIED_ERROR; Failed Line Number: 22; An error occurred while calling o97.load. Boom": ": Boom",
-		"An error occurred while calling o97.load.":                                                                  ": An error occurred while calling o97.load",
-		"Error Category: alone":                                                                                      ": Error Category: alone",
-		"User: arn:aws:iam::1:role/r is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:k":           ": not authorized to perform kms:Decrypt on arn:aws:kms:k",
-	} {
-		e := event.Event{DetailType: event.StateChange, Detail: event.Detail{WorkflowName: "w", Status: jobs.Failed, Error: &event.Error{Message: text}}}
-		if got := message.Compose(e, now).Headline; got != "FAILED: w"+want {
-			t.Errorf("%q:\n got %s\nwant %s", text, got, "FAILED: w"+want)
-		}
+func TestEnvironmentComesFirst(t *testing.T) {
+	e := event.Event{Detail: event.Detail{WorkflowName: "w", Status: jobs.Failed, Environment: "prod"}}
+	m := message.Compose(e, now, settings)
+	if m.Title() != "[prod] FAILED: w" || m.Text()[0] != m.Title() || !strings.Contains(plain(m.Facts), "prod") {
+		t.Errorf("title %q, facts %q", m.Title(), plain(m.Facts))
 	}
 }
 
-func TestAdviceNamesTheDeniedActionAndTheRole(t *testing.T) {
-	const findAction = "Find the denied action in the error and allow it for arn:aws:iam::1:role/er."
-	notAuthorized := func(operation string) string {
-		return "User: u is not authorized to perform: s3:" + operation + " on resource: r"
+func TestTimesAreShownInTheZone(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
 	}
-	role := []jobs.Output{{RoleArn: "arn:aws:iam::1:role/er"}}
-	for text, want := range map[string]string{
-		"User: u is not authorized to perform: s3:GetObject on resource: r":    "Allow s3:GetObject for arn:aws:iam::1:role/er, or find the policy that denies it.",
-		"User: u is not authorized to perform: <!channel>:x on resource: r":    "Find the denied action in the error and allow it for arn:aws:iam::1:role/er.",
-		"User: u is not authorized to perform: azAZ09-:azAZ09- on resource: r": "Allow azAZ09-:azAZ09- for arn:aws:iam::1:role/er, or find the policy that denies it.",
-		notAuthorized(strings.Repeat("x", 64)):                                 "Allow s3:" + strings.Repeat("x", 64) + " for arn:aws:iam::1:role/er, or find the policy that denies it.",
-		notAuthorized(strings.Repeat("x", 65)):                                 findAction,
-		notAuthorized("`"):                                                     findAction, // the characters beside the letters and digits
-		notAuthorized("{"):                                                     findAction,
-		notAuthorized("@"):                                                     findAction,
-		notAuthorized("["):                                                     findAction,
-		notAuthorized("/"):                                                     findAction,
-		notAuthorized(":"):                                                     findAction,
-		notAuthorized(""):                                                      findAction,
-		"AccessDenied":                                                         "Find the denied action in the error and allow it for arn:aws:iam::1:role/er.",
-	} {
-		d := event.Detail{WorkflowName: "w", Status: jobs.Failed, Outputs: role, Error: &event.Error{Message: text, Category: jobs.IAM}}
-		if got := message.Compose(event.Event{Detail: d}, now).Failure.Advice[0]; got != want {
-			t.Errorf("%q:\n got %s\nwant %s", text, got, want)
-		}
+	l := message.Line{{Text: "at "}, {Time: time.Date(2026, 11, 23, 23, 30, 0, 0, time.UTC)}, {Text: ", "}, {Time: time.Date(2026, 7, 1, 10, 0, 0, 0, time.UTC), Clock: true}}
+	if got, want := l.Plain(berlin), "at Tue 24 Nov 00:30 CET, 12:00 CEST"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got, want := l.Plain(nil), "at Mon 23 Nov 23:30 UTC, 10:00 UTC"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+func TestFollowUpShowsWhatLaterRunsDid(t *testing.T) {
+	m := compose(t, eventtest.Examples()["failure-iam"])
+	at := time.Date(2026, 11, 23, 6, 10, 0, 0, time.UTC)
+	again := m.With(message.FollowUp{Failures: 3, Latest: at})
+	if got := plain(again.Trend[:1]); got != "3 failures in a row so far, the latest Mon 23 Nov 06:10 UTC" || again.Loud || len(again.Steps) == 0 || again.Severity != message.Bad {
+		t.Errorf("repeated: %q, loud %v, severity %d", got, again.Loud, again.Severity)
+	}
+	fixed := m.With(message.FollowUp{Failures: 3, Fixed: at})
+	if got := plain(fixed.Trend[:1]); got != "Fixed by a later run: Mon 23 Nov 06:10 UTC" || fixed.Loud || len(fixed.Steps) != 0 || fixed.Severity != message.Good || fixed.Word != "FAILED, FIXED" {
+		t.Errorf("fixed: %q, loud %v, %s of severity %d", got, fixed.Loud, fixed.Word, fixed.Severity)
+	}
+	if len(m.Trend) != 1 {
+		t.Errorf("the original has the trend %q", plain(m.Trend))
 	}
 }
 
@@ -116,60 +175,69 @@ func TestNotesSayHowLateTheNotificationIs(t *testing.T) {
 	end := time.Date(2026, 11, 23, 2, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
 		observed, sent time.Duration // after the end; after the observation
-		want           []string
+		want           string
 	}{
-		{-time.Minute, 0, nil},
-		{10 * time.Minute, 10 * time.Minute, nil},
-		{10*time.Minute + time.Second, 0, []string{"Observed 10 min 1 s after the job finished."}},
-		{20*time.Minute + 5*time.Second, 0, []string{"Observed 20 min 5 s after the job finished."}},
-		{0, 10*time.Minute + time.Second, []string{"Delayed notification: observed 10 min 1 s ago."}},
-		{0, 20 * time.Hour, []string{"Delayed notification: observed 20 h ago."}},
-		{time.Hour, 6*time.Hour + 3*time.Minute, []string{"Observed 1 h after the job finished.", "Delayed notification: observed 6 h 3 min ago."}},
-		{0, -time.Hour, nil},
+		{-time.Minute, 0, ""},
+		{10 * time.Minute, 10 * time.Minute, ""},
+		{10*time.Minute + time.Second, 0, "Late: noticed 10 min 1 s after the job ended."},
+		{20*time.Minute + 5*time.Second, 0, "Late: noticed 20 min 5 s after the job ended."},
+		{0, 10*time.Minute + time.Second, "Late: this message waited 10 min 1 s to be sent."},
+		{0, 20 * time.Hour, "Late: this message waited 20 h to be sent."},
+		{time.Hour, 6*time.Hour + 3*time.Minute, "Late: noticed 1 h after the job ended.\nLate: this message waited 6 h 3 min to be sent."},
+		{0, -time.Hour, ""},
 	} {
 		d := event.Detail{WorkflowName: "w", Status: jobs.Succeeded, EndTime: end, ObservedAt: end.Add(c.observed)}
-		if got := message.Compose(event.Event{Detail: d}, d.ObservedAt.Add(c.sent)).Notes; !slices.Equal(got, c.want) {
+		if got := plain(message.Compose(event.Event{Detail: d}, d.ObservedAt.Add(c.sent), settings).Notes); got != c.want {
 			t.Errorf("observed %s late, sent %s late: %q, want %q", c.observed, c.sent, got, c.want)
 		}
 	}
 	running := event.Detail{WorkflowName: "w", Status: jobs.Running, EndTime: end, ObservedAt: end.Add(time.Hour)}
-	if got := message.Compose(event.Event{Detail: running}, running.ObservedAt).Notes; got != nil {
-		t.Errorf("a running job: %q", got)
+	if got := message.Compose(event.Event{Detail: running}, running.ObservedAt, settings).Notes; got != nil {
+		t.Errorf("a running job: %v", got)
 	}
 	unobserved := event.Detail{WorkflowName: "w", Status: jobs.Running}
-	if got := message.Compose(event.Event{Detail: unobserved}, end).Notes; got != nil {
-		t.Errorf("without observedAt: %q", got)
+	if got := message.Compose(event.Event{Detail: unobserved}, end, settings).Notes; got != nil {
+		t.Errorf("without observedAt: %v", got)
 	}
 }
 
-func TestShareIsShownOnlyWhenTheInputContainsTheRecords(t *testing.T) {
+func TestShareIsOfTheRecordsThatTheCounterIsAPartOf(t *testing.T) {
 	for _, c := range []struct {
 		metrics jobs.Metrics
 		want    string
 	}{
-		{jobs.Metrics{jobs.InputRecords: 200, jobs.TotalMappedRecords: 50}, "25.0 %"},
-		{jobs.Metrics{jobs.InputRecords: 50, jobs.TotalMappedRecords: 50}, "100 %"},
-		{jobs.Metrics{jobs.InputRecords: 49, jobs.TotalMappedRecords: 50}, ""},
-		{jobs.Metrics{jobs.InputRecords: 1, jobs.TotalMappedRecords: 0}, "0 %"},
-		{jobs.Metrics{jobs.InputRecords: 0, jobs.TotalMappedRecords: 0}, ""},
-		{jobs.Metrics{jobs.InputRecords: 0, jobs.TotalMappedRecords: 50}, ""},
-		{jobs.Metrics{jobs.InputRecords: 10, jobs.TotalMappedRecords: 50}, ""},
-		{jobs.Metrics{jobs.InputRecords: 10, jobs.TotalMappedRecords: -1}, ""},
+		{jobs.Metrics{jobs.TotalRecordsProcessed: 200, jobs.InputRecords: 400, jobs.TotalMappedRecords: 50}, "25.0%"},
+		{jobs.Metrics{jobs.InputRecords: 400, jobs.TotalRecordsProcessed: 100}, "25.0%"},
+		{jobs.Metrics{jobs.TotalRecordsProcessed: 50, jobs.TotalMappedRecords: 50}, "100%"},
+		{jobs.Metrics{jobs.TotalRecordsProcessed: 49, jobs.TotalMappedRecords: 50}, ""},
+		{jobs.Metrics{jobs.TotalRecordsProcessed: 1, jobs.TotalMappedRecords: 0}, "0%"},
+		{jobs.Metrics{jobs.TotalRecordsProcessed: 0, jobs.TotalMappedRecords: 0}, ""},
+		{jobs.Metrics{jobs.TotalRecordsProcessed: 10, jobs.TotalMappedRecords: -1}, ""},
 		{jobs.Metrics{jobs.TotalMappedRecords: 50}, ""},
 		{jobs.Metrics{jobs.InputRecords: 200, jobs.UniqueRecordsLoaded: 50}, ""},
 	} {
-		rows := message.Compose(event.Event{Detail: event.Detail{Status: jobs.Succeeded, Metrics: c.metrics}}, now).Metrics
+		rows := message.Compose(event.Event{Detail: event.Detail{Status: jobs.Succeeded, Metrics: c.metrics}}, now, settings).Counters
 		if got := rows[len(rows)-1].Share; got != c.want {
 			t.Errorf("%v: %q, want %q", c.metrics, got, c.want)
 		}
 	}
 }
 
-func TestCharactersThatChangeTheWritingDirectionAreRemoved(t *testing.T) {
+func TestZeroIsShownOnlyWhereRecordsAreDeleted(t *testing.T) {
+	metrics := jobs.Metrics{jobs.InputRecords: 10, jobs.MappedRecordsRemoved: 0, jobs.DeleteRecordsProcessed: 0}
+	for jobType, want := range map[string]int{"BATCH": 1, "DELETE_ONLY": 2} {
+		m := message.Compose(event.Event{Detail: event.Detail{Status: jobs.Succeeded, JobType: jobType, Metrics: metrics}}, now, settings)
+		if len(m.Numbers) != want || len(m.Counters) != 3 {
+			t.Errorf("%s: %v of %v", jobType, m.Numbers, m.Counters)
+		}
+	}
+}
+
+func TestInvisibleCharactersAreRemoved(t *testing.T) {
 	line := func(r rune) string {
 		return composeDetail(event.StateChange, event.Detail{JobID: "a" + string(r) + "b"}).JobID
 	}
-	for _, r := range []rune{0x202A, 0x202E, 0x2066, 0x2069, 0x200E, 0x200F, 0x061C, 0xFEFF} {
+	for _, r := range []rune{0x202A, 0x202E, 0x2066, 0x2069, 0x200E, 0x200F, 0x061C, 0xFEFF, 0x200B, 0x2060, 0x00AD, 0x180E, 0x3164, 0xFE0F, 0xE0041} {
 		if got := line(r); got != "ab" {
 			t.Errorf("%U: %q", r, got)
 		}
@@ -179,7 +247,7 @@ func TestCharactersThatChangeTheWritingDirectionAreRemoved(t *testing.T) {
 			t.Errorf("%U: %q, want a space", r, got)
 		}
 	}
-	for _, r := range []rune{0x2065, 0x206A, 0x200D, 0x2010, 'é'} { // those beside them stay
+	for _, r := range []rune{0x200C, 0x200D, 0x2010, 'é', '😀'} { // joiners, and what is seen
 		if got := line(r); got != "a"+string(r)+"b" {
 			t.Errorf("%U: %q, want it kept", r, got)
 		}
@@ -190,14 +258,14 @@ func TestComposedLinesHaveNoControlCharactersAndKeepTheirLimits(t *testing.T) {
 	rapid.Check(t, wellFormed)
 }
 
-// console matches every link that a message may have.
+// console matches every link to the console that a message may have.
 var console = regexp.MustCompile(`^(https://[a-z0-9-]+\.console\.(aws\.amazon\.com|amazonaws\.cn|amazonaws-us-gov\.com)/[!-;=?-{}~]*)?$`)
 
 func wellFormed(t *rapid.T) {
-	m := message.Compose(eventtest.Event(t), now)
-	lines := append([]string{m.Headline, m.Subject, m.Title, m.WorkflowName, m.JobID}, append(m.Notes, m.Footer...)...)
-	for _, f := range m.Fields {
-		lines = append(lines, f.Label, f.Value)
+	m := message.Compose(eventtest.Event(t), now, settings)
+	lines := append(m.Text(), m.Subject, m.Preheader, m.WorkflowName, m.JobID)
+	for _, l := range slices.Concat(m.Lead, m.Trend, m.Steps, m.Notes, m.Facts, []message.Line{m.Retry}) {
+		lines = append(lines, l.Plain(nil))
 	}
 	for _, l := range slices.Concat(m.Outputs, m.Links, m.Jobs) {
 		lines = append(lines, l.Label, l.URL)
@@ -209,14 +277,14 @@ func wellFormed(t *rapid.T) {
 			t.Fatalf("control or direction characters in %q", l)
 		}
 	}
-	if n := len([]rune(m.Headline)); n > 150 || n == 0 {
-		t.Fatalf("headline of %d characters", n)
-	}
-	if n := len([]rune(m.Subject)); n > 180 || n == 0 {
+	if n := len([]rune(m.Subject)); n > 60 || n == 0 {
 		t.Fatalf("subject of %d characters", n)
 	}
+	if len(m.Lead) == 0 || len(m.Lead) > 2 || len(m.Trend) > 5 || len(m.Steps) > 5 {
+		t.Fatalf("%d lines of lead, %d of trend, %d steps", len(m.Lead), len(m.Trend), len(m.Steps))
+	}
 	for _, l := range slices.Concat(m.Outputs, m.Links, m.Jobs) {
-		if !console.MatchString(l.URL) || len(l.URL) > 2000 {
+		if !console.MatchString(l.URL) && l.URL != settings.RunbookURL || len(l.URL) > 2000 {
 			t.Fatalf("link to %q of %d bytes", l.URL, len(l.URL))
 		}
 	}
@@ -233,13 +301,13 @@ func TestNumbersAreReadable(t *testing.T) {
 			t.Errorf("Grouped(%d) = %s, want %s", n, got, want)
 		}
 	}
-	for fraction, want := range map[float64]string{0: "0 %", 1: "100 %", 0.5: "50.0 %", 0.9823: "98.2 %", 0.00001: "<0.1 %", 0.99999: ">99.9 %", 0.001: "0.1 %", 0.999: "99.9 %", 1.5: "150.0 %", -0.5: "-50.0 %"} {
+	for fraction, want := range map[float64]string{0: "0%", 1: "100%", 0.5: "50.0%", 0.9823: "98.2%", 0.00001: "<0.1%", 0.99999: ">99.9%", 0.001: "0.1%", 0.999: "99.9%", 1.5: "150.0%", -0.5: "-50.0%"} {
 		if got := message.Percent(fraction); got != want {
 			t.Errorf("Percent(%v) = %s, want %s", fraction, got, want)
 		}
 	}
 	for seconds, want := range map[int64]string{0: "0 s", 59: "59 s", 60: "1 min", 61: "1 min 1 s", 3600: "1 h", 3599: "59 min 59 s", 3841: "1 h 4 min", 86399: "23 h 59 min", 86400: "1 d", 90000: "1 d 1 h", 176400: "2 d 1 h"} {
-		if got := message.Duration(seconds); got != want {
+		if got := strings.ReplaceAll(message.Duration(seconds), "\u00A0", " "); got != want {
 			t.Errorf("Duration(%d) = %s, want %s", seconds, got, want)
 		}
 	}
@@ -249,7 +317,7 @@ func TestPercentNeverRoundsToNothingOrEverything(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		fraction := rapid.Float64Range(0, 1).Draw(t, "fraction")
 		got := message.Percent(fraction)
-		if (got == "0 %" || got == "0.0 %") && fraction > 0 || strings.HasPrefix(got, "100") && fraction < 1 {
+		if (got == "0%" || got == "0.0%") && fraction > 0 || strings.HasPrefix(got, "100") && fraction < 1 {
 			t.Fatalf("%v is %s", fraction, got)
 		}
 	})
@@ -257,7 +325,7 @@ func TestPercentNeverRoundsToNothingOrEverything(t *testing.T) {
 
 // composeDetail composes an event that was observed and is sent at the same time.
 func composeDetail(detailType string, d event.Detail) message.Message {
-	return message.Compose(event.Event{DetailType: detailType, Account: "999999999999", Region: "us-east-1", Detail: d}, d.ObservedAt)
+	return message.Compose(event.Event{DetailType: detailType, Account: "999999999999", Region: "us-east-1", Detail: d}, d.ObservedAt, settings)
 }
 
 func TestSeverityFollowsTheStatus(t *testing.T) {
@@ -282,14 +350,15 @@ func TestSeverityFollowsTheStatus(t *testing.T) {
 
 func TestLinksAndPlaceComeFromTheWorkflowsARN(t *testing.T) {
 	forged := &event.Links{Job: "https://evil.example/job", Workflow: "https://evil.example/", Outputs: []string{"https://evil.example/out"}}
-	d := event.Detail{WorkflowName: "crm", WorkflowARN: eventtest.WorkflowARN("crm"), JobID: "1", Status: jobs.Running,
+	d := event.Detail{WorkflowName: "crm", WorkflowARN: eventtest.WorkflowARN("crm"), JobID: "1", Status: jobs.Succeeded,
 		Outputs: []jobs.Output{{S3Path: " "}, {S3Path: "s3://out/a"}}, Links: forged}
 	m := composeDetail(event.StateChange, d)
 	page := "https://eu-west-1.console.aws.amazon.com/entityresolution/home?region=eu-west-1#/id-mapping-workflows/crm"
-	if want := []message.Link{{Label: "Open job", URL: page + "/jobs/1"}, {Label: "Open workflow", URL: page}}; !slices.Equal(m.Links, want) {
+	bucket := "https://eu-west-1.console.aws.amazon.com/s3/buckets/out?prefix=a%2F&region=eu-west-1"
+	if want := []message.Link{{Label: "Open job", URL: page + "/jobs/1"}, {Label: "Output in S3", URL: bucket}}; !slices.Equal(m.Links, want) {
 		t.Errorf("links %v, want %v", m.Links, want)
 	}
-	if want := []message.Link{{Label: "s3://out/a", URL: "https://eu-west-1.console.aws.amazon.com/s3/buckets/out?prefix=a%2F&region=eu-west-1"}}; !slices.Equal(m.Outputs, want) {
+	if want := []message.Link{{Label: "s3://out/a", URL: bucket}}; !slices.Equal(m.Outputs, want) {
 		t.Errorf("outputs %v, want %v", m.Outputs, want)
 	}
 	if m.Account != eventtest.Account || m.Region != eventtest.Region {
@@ -299,6 +368,10 @@ func TestLinksAndPlaceComeFromTheWorkflowsARN(t *testing.T) {
 	m = composeDetail(event.StateChange, d)
 	if len(m.Links) != 0 || len(m.Outputs) != 1 || m.Outputs[0].URL != "" || m.Account != "999999999999" || m.Region != "us-east-1" {
 		t.Errorf("without an ARN: links %v, outputs %v, account %s, region %s", m.Links, m.Outputs, m.Account, m.Region)
+	}
+	d.Status = jobs.Failed
+	if m = composeDetail(event.StateChange, d); len(m.Outputs) != 0 {
+		t.Errorf("a failed job has the outputs %v", m.Outputs)
 	}
 }
 
@@ -314,35 +387,17 @@ func TestLinkLongerThan2000BytesIsLeftOut(t *testing.T) {
 	}
 }
 
-func TestStatusFieldShowsThePreviousStatus(t *testing.T) {
-	for _, c := range []struct{ previous, status, want string }{
-		{"", "RUNNING", "RUNNING"},
-		{"QUEUED", "RUNNING", "RUNNING (was QUEUED)"},
-		{"STOPPED", "STOPPED", "STOPPED (finished)"},
-	} {
-		m := composeDetail(event.StateChange, event.Detail{Status: jobs.Status(c.status), PreviousStatus: jobs.Status(c.previous)})
-		if !slices.Contains(m.Fields, message.Field{Label: "Status", Value: c.want}) {
-			t.Errorf("fields %v, want status %q", m.Fields, c.want)
-		}
-	}
-}
-
-func TestLongTextIsTruncatedAtAWord(t *testing.T) {
-	name := func(name string) string {
-		return composeDetail(event.StateChange, event.Detail{WorkflowName: name, Status: jobs.Queued}).Headline
-	}
+func TestLongNameIsShortenedInTheMiddle(t *testing.T) {
 	x := func(n int) string { return strings.Repeat("x", n) }
-	for _, c := range []struct{ name, want string }{
-		{x(80), x(80)},
-		{x(81), x(79) + "…"},
-		{x(60) + " " + x(30), x(60) + " " + x(18) + "…"},
-		{x(63) + " " + x(30), x(63) + " " + x(15) + "…"},
-		{x(64) + " " + x(30), x(64) + "…"},
-		{x(78) + ", " + x(30), x(78) + "…"},
-		{strings.Repeat("é", 81), strings.Repeat("é", 79) + "…"},
+	for name, want := range map[string]string{
+		x(80):                       x(80),
+		x(41) + "y" + x(39):         x(40) + "…" + x(39),
+		strings.Repeat("é", 81):     strings.Repeat("é", 40) + "…" + strings.Repeat("é", 39),
+		strings.Repeat("é", 79):     strings.Repeat("é", 79),
+		"crm-" + x(80) + "-nightly": "crm-" + x(36) + "…" + x(31) + "-nightly",
 	} {
-		if got, want := name(c.name), "QUEUED: "+c.want+" is waiting to start"; got != want {
-			t.Errorf("%s:\n got %s\nwant %s", c.name, got, want)
+		if got := composeDetail(event.StateChange, event.Detail{WorkflowName: name, Status: jobs.Queued}).Name; got != want {
+			t.Errorf("%s:\n got %s\nwant %s", name, got, want)
 		}
 	}
 }
@@ -354,7 +409,7 @@ func TestNoticeCountsTheDestinationsThatDoNotFit(t *testing.T) {
 		for i := range n {
 			all = append(all, message.Broken{Destination: fmt.Sprintf("email:%d@x", i), Cause: strings.Repeat("c", causeBytes), Since: at})
 		}
-		return message.ComposeBroken(all, "1", "r")
+		return message.ComposeBroken(all, "1", "r", "", settings)
 	}
 	const prefix = len("email:0@x: ")
 	for _, c := range []struct {
@@ -362,21 +417,21 @@ func TestNoticeCountsTheDestinationsThatDoNotFit(t *testing.T) {
 		got  string
 		want string
 	}{
-		{"two that fill the limit", notice(2, 2000-prefix-1).Failure.Text[3990:], "ccccccccc"},
-		{"three of which two fit", notice(3, 1900-prefix).Failure.Text[3802:], "and 1 more"},
-		{"one that is too long", fmt.Sprint(len([]rune(notice(1, 5000).Failure.Text))), "1000"},
-		{"one at the limit", fmt.Sprint(len(notice(1, 4000-prefix).Failure.Text)), "4000"},
+		{"two that fill the limit", notice(2, 2000-prefix-1).Error.Text[3990:], "ccccccccc"},
+		{"three of which two fit", notice(3, 1900-prefix).Error.Text[3802:], "and 1 more"},
+		{"one that is too long", fmt.Sprint(len([]rune(notice(1, 5000).Error.Text))), "1000"},
+		{"one at the limit", fmt.Sprint(len(notice(1, 4000-prefix).Error.Text)), "4000"},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, c.got, c.want)
 		}
 	}
-	if m := notice(1, 1); strings.Contains(m.Title, "more") {
-		t.Errorf("one destination: %s", m.Title)
+	if m := notice(1, 1); strings.Contains(m.Title(), "more") {
+		t.Errorf("one destination: %s", m.Title())
 	}
 	m := notice(3, 1)
-	if m.Title != "DELIVERY FAILING: email to 0@x and 2 more" || m.Headline != "DELIVERY FAILING: cannot send email to 0@x and 2 more: c" || len(m.Failure.Advice) != 1 {
-		t.Errorf("three destinations: %s / %s / %q", m.Title, m.Headline, m.Failure.Advice)
+	if m.Title() != "NOT DELIVERED: email to 0@x and 2 more" || plain(m.Lead) != "Cannot send email to 0@x and 2 more: c" || len(m.Steps) != 1 {
+		t.Errorf("three destinations: %s / %s / %v", m.Title(), plain(m.Lead), m.Steps)
 	}
 }
 
@@ -386,23 +441,23 @@ func TestNoticeTruncatesALongName(t *testing.T) {
 		1: "pager:" + strings.Repeat("x", 73) + "…",
 		3: "pager:" + strings.Repeat("x", 61) + "… and 2 more",
 	} {
-		m := message.ComposeBroken([]message.Broken{long, long, long}[:n], "1", "r")
-		if m.Title != "DELIVERY FAILING: "+want {
-			t.Errorf("%d destinations: %s", n, m.Title)
+		m := message.ComposeBroken([]message.Broken{long, long, long}[:n], "1", "r", "", settings)
+		if m.Title() != "NOT DELIVERED: "+want {
+			t.Errorf("%d destinations: %s", n, m.Title())
 		}
 	}
 }
 
 func TestNoticeNamesEachKindOfDestinationAndItsRemediation(t *testing.T) {
 	for destination, want := range map[string][2]string{
-		"slack:#data-jobs":    {"cannot post to Slack channel #data-jobs: no", "Invite the bot"},
-		"slack-webhook":       {"cannot post to the Slack webhook: no", "Create a new incoming webhook"},
-		"email:a@example.com": {"cannot send email to a@example.com: no", "In Amazon SES"},
-		"pager:1":             {"cannot reach pager:1: no", "Look in the notifier's log"},
+		"slack:#data-jobs":    {"Cannot post to Slack channel #data-jobs: no", "Invite the bot"},
+		"slack-webhook":       {"Cannot post to the Slack webhook: no", "Create a new incoming webhook"},
+		"email:a@example.com": {"Cannot send email to a@example.com: no", "In Amazon SES"},
+		"pager:1":             {"Cannot reach pager:1: no", "Look in the notifier's log"},
 	} {
-		m := message.ComposeBroken([]message.Broken{{Destination: destination, Cause: "no"}}, "1", "r")
-		if m.Headline != "DELIVERY FAILING: "+want[0] || !strings.HasPrefix(m.Failure.Advice[0], want[1]) {
-			t.Errorf("%s: %q, %q", destination, m.Headline, m.Failure.Advice)
+		m := message.ComposeBroken([]message.Broken{{Destination: destination, Cause: "no"}}, "1", "r", "", settings)
+		if plain(m.Lead) != want[0] || !strings.HasPrefix(m.Steps[0].Plain(nil), want[1]) {
+			t.Errorf("%s: %v, %v", destination, plain(m.Lead), m.Steps)
 		}
 	}
 }
@@ -412,9 +467,9 @@ func TestSummaryCountsEveryStatusAndListsTwentyJobs(t *testing.T) {
 	for range 30 {
 		d.Jobs = append(d.Jobs, event.ListedJob{WorkflowName: "crm", JobID: "4f2a", Status: "A"})
 	}
-	m := message.Compose(event.Event{DetailType: event.Summary, Detail: d}, now)
-	if want := "LATE: 1,015 ID mapping jobs have finished: 1 A, 2 B, 3 C, 4 D, 5 E, 1,000 others"; m.Headline != want || m.Severity != message.Neutral {
-		t.Errorf("headline %q of severity %d", m.Headline, m.Severity)
+	m := message.Compose(event.Event{DetailType: event.Summary, Detail: d}, now, settings)
+	if m.Title() != "LATE: 1,015 ID mapping jobs finished" || plain(m.Lead) != "1 A, 2 B, 3 C, 4 D, 5 E, 1,000 others" || m.Severity != message.Neutral {
+		t.Errorf("title %q, lead %q, severity %d", m.Title(), plain(m.Lead), m.Severity)
 	}
 	if len(m.Jobs) != 20 || m.MoreJobs != 995 || m.Account != eventtest.Account || m.JobID != d.TransitionID || m.WorkflowName != "" {
 		t.Errorf("%d jobs, %d more, account %q, job %q of %q", len(m.Jobs), m.MoreJobs, m.Account, m.JobID, m.WorkflowName)
@@ -423,7 +478,7 @@ func TestSummaryCountsEveryStatusAndListsTwentyJobs(t *testing.T) {
 		t.Errorf("the first job is %+v", m.Jobs[0])
 	}
 	d.WorkflowARN = ""
-	if job := message.Compose(event.Event{DetailType: event.Summary, Detail: d}, now).Jobs[0]; job != (message.Link{Label: "A: crm, job 4f2a"}) {
+	if job := message.Compose(event.Event{DetailType: event.Summary, Detail: d}, now, settings).Jobs[0]; job != (message.Link{Label: "A: crm, job 4f2a"}) {
 		t.Errorf("without an ARN the first job is %+v", job)
 	}
 }
@@ -434,7 +489,7 @@ func TestSummaryIsAsSevereAsItsWorstStatus(t *testing.T) {
 		message.Good:    {jobs.Succeeded: 21},
 		message.Neutral: {"STOPPED": 1, jobs.Succeeded: 20},
 	} {
-		if got := message.Compose(event.Event{DetailType: event.Summary, Detail: event.Detail{Statuses: statuses}}, now).Severity; got != want {
+		if got := message.Compose(event.Event{DetailType: event.Summary, Detail: event.Detail{Statuses: statuses}}, now, settings).Severity; got != want {
 			t.Errorf("%v: severity %d, want %d", statuses, got, want)
 		}
 	}

@@ -17,46 +17,46 @@ const (
 )
 
 // composeSummary returns the message that stands for many late terminal statuses.
-func composeSummary(e event.Event, now time.Time) Message {
+func composeSummary(e event.Event, now time.Time, zone *time.Location) Message {
 	d := e.Detail
 	total, named := 0, 0
 	var counts []string
-	m := Message{Severity: summarySeverity(d.Statuses), Terminal: true, JobID: oneLine(d.TransitionID)}
+	m := Message{Severity: summarySeverity(d.Statuses), Terminal: true, Word: "LATE", JobID: oneLine(d.TransitionID)}
 	for _, status := range slices.Sorted(maps.Keys(d.Statuses)) {
 		n := d.Statuses[status]
 		total += n
-		word := truncate(oneLine(string(status)), 60)
+		word := truncate(oneLine(string(status)), maxWord)
 		if len(counts) < maxStatuses {
 			named += n
 			counts = append(counts, fmt.Sprintf("%s %s", Grouped(int64(n)), word))
-			m.Fields = append(m.Fields, Field{word, Grouped(int64(n))})
+			m.Numbers = append(m.Numbers, Number{Label: word, Value: Grouped(int64(n))})
 		}
 	}
 	if others := total - named; others > 0 {
 		counts = append(counts, Grouped(int64(others))+" others")
 	}
 	m.Account, m.Region = accountAndRegion(e)
-	what := fmt.Sprintf("%s ID mapping jobs have finished", Grouped(int64(total)))
-	m.Title = truncate("LATE: "+what, maxTitle)
-	m.Headline = truncate("LATE: "+what+": "+strings.Join(counts, ", "), maxHeadline)
-	m.Subject = truncate("[LATE] "+what+": "+strings.Join(counts, ", "), maxSubject)
+	m.Loud = m.Severity >= Bad
+	m.Name = Grouped(int64(total)) + " ID mapping jobs finished"
+	m.brief = strings.Join(counts, ", ")
+	m.Lead = []Line{outside(m.brief)}
 	for _, j := range d.Jobs[:min(len(d.Jobs), maxListed)] {
-		m.Jobs = append(m.Jobs, listedJob(d.Listed(j)))
+		m.Jobs = append(m.Jobs, listedJob(d.Listed(j), zone))
 	}
 	m.MoreJobs = max(0, total-len(m.Jobs))
-	m.Notes = append([]string{"The notifier observed these jobs more than 10 minutes after they finished, for example because it was paused. This message replaces one message per job."},
+	m.Notes = append([]Line{Plain("The notifier noticed these jobs more than 10 minutes after they ended, for example because it was paused. This message replaces one message per job.")},
 		delayNotes(d, now)...)
-	m.Footer = composeFooter(m, d)
+	m.Facts = place(m, d.Environment)
 	return m
 }
 
 // listedJob returns one line of a summary's list. The job's ID is in the link, or
 // in the line if there is no link.
-func listedJob(d event.Detail) Link {
+func listedJob(d event.Detail, zone *time.Location) Link {
 	var link Link
-	link.Label = truncate(oneLine(string(d.Status)), 60) + ": " + truncate(oneLine(d.WorkflowName), maxName)
-	if ended := formatTime(d.EndTime); ended != "" {
-		link.Label += " at " + ended
+	link.Label = truncate(oneLine(string(d.Status)), maxWord) + ": " + shorten(oneLine(d.WorkflowName), maxName)
+	if !d.EndTime.IsZero() {
+		link.Label += ", " + Span{Time: d.EndTime}.Plain(zone)
 	}
 	if console := event.ConsoleLinks(d); console != nil {
 		link.URL = shortURL(console.Job)

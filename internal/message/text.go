@@ -1,38 +1,90 @@
 package message
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 // oneLine makes outside text safe for one line: control characters and line
-// breaks become spaces, and characters that change the writing direction, by
-// which text can imitate other text, are removed.
+// breaks become spaces, and invisible characters are removed, by which text can
+// imitate other text.
 func oneLine(s string) string {
-	return strings.Join(strings.Fields(withoutControls(s, false)), " ")
+	if plainASCII(s) {
+		return s
+	}
+	return strings.Join(strings.Fields(visible(s, false)), " ")
+}
+
+// plainASCII reports whether s is what nearly all names, ARNs and paths are: ASCII
+// without control characters, and without spaces to join.
+func plainASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7F {
+			return false
+		}
+	}
+	return true
 }
 
 // multiLine is like oneLine but keeps line breaks and tabs.
 func multiLine(s string) string {
-	return strings.TrimSpace(withoutControls(strings.ReplaceAll(s, "\r\n", "\n"), true))
+	return strings.TrimSpace(visible(strings.ReplaceAll(s, "\r\n", "\n"), true))
 }
 
-func withoutControls(s string, breaks bool) string {
+func visible(s string, breaks bool) string {
 	return strings.Map(func(r rune) rune {
-		if breaks && (r == '\n' || r == '\t') {
+		switch {
+		case breaks && (r == '\n' || r == '\t'):
 			return r
-		}
-		if r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069 || r == 0x200E || r == 0x200F || r == 0x061C || r == 0xFEFF {
-			return -1
-		}
-		if unicode.IsControl(r) || r == 0x2028 || r == 0x2029 {
+		case r < 0x7F && r >= ' ':
+			return r
+		case unicode.IsControl(r) || r == 0x2028 || r == 0x2029:
 			return ' '
+		case invisible(r):
+			return -1
 		}
 		return r
 	}, strings.ToValidUTF8(s, "\uFFFD"))
+}
+
+// invisible reports whether a character takes no space or changes the writing
+// direction: Unicode's format characters but the two joiners that scripts and
+// emoji need, variation selectors, and letters that fonts draw as nothing.
+func invisible(r rune) bool {
+	switch {
+	case r == 0x200C || r == 0x200D:
+		return false
+	case r == 0x3164 || r == 0x115F || r == 0x1160 || r == 0xFFA0 || r == 0x180E:
+		return true
+	}
+	return unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Variation_Selector, r)
+}
+
+// length is the number of characters in s.
+func length(s string) int { return utf8.RuneCountInString(s) }
+
+// shorten cuts s in the middle to at most n characters: names differ at both ends.
+func shorten(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	runes := []rune(s)
+	if len(runes) <= n {
+		return s
+	}
+	head := n / 2
+	return string(runes[:head]) + "…" + string(runes[len(runes)-(n-1-head):])
+}
+
+// joined joins sentences, each without the period that it may have.
+func joined(parts []string, with string) string {
+	for i, p := range parts {
+		parts[i] = strings.TrimRight(p, ". ")
+	}
+	return strings.Join(parts, with)
 }
 
 // truncate cuts s to at most n characters, the last of which is an ellipsis:
@@ -62,48 +114,64 @@ func Grouped(n int64) string {
 	return sign + digits
 }
 
-// Percent writes a fraction with one decimal: 0.9823 is "98.2 %". It never
-// rounds to nothing or to everything: a little is "<0.1 %", nearly all
-// ">99.9 %".
+// Percent writes a fraction with one decimal: 0.9823 is "98.2%". It never rounds to
+// nothing or to everything: a little is "<0.1%", nearly all ">99.9%".
 func Percent(fraction float64) string {
 	p := fraction * 100
-	if p > 0 && p < 0.1 {
-		return "<0.1 %"
+	switch {
+	case p > 0 && p < 0.1:
+		return "<0.1%"
+	case p > 99.9 && p < 100:
+		return ">99.9%"
+	case p == 0:
+		return "0%"
+	case p == 100:
+		return "100%"
 	}
-	if p > 99.9 && p < 100 {
-		return ">99.9 %"
-	}
-	if p == 0 || p == 100 {
-		return fmt.Sprintf("%.0f %%", p)
-	}
-	return fmt.Sprintf("%.1f %%", p)
+	return strconv.FormatFloat(p, 'f', 1, 64) + "%"
 }
 
-// Duration writes seconds with the two units that matter: 3841 is "1 h 4 min".
+// Duration writes seconds with the two units that matter: 3841 is "1 h 4 min". The
+// spaces within a number with its unit do not break a line.
 func Duration(seconds int64) string {
 	days, hours, minutes := seconds/86400, seconds/3600%24, seconds/60%60
-	if days > 0 {
+	switch {
+	case days > 0:
 		return twoUnits(days, "d", hours, "h")
-	}
-	if hours > 0 {
+	case hours > 0:
 		return twoUnits(hours, "h", minutes, "min")
-	}
-	if minutes > 0 {
+	case minutes > 0:
 		return twoUnits(minutes, "min", seconds%60, "s")
 	}
-	return fmt.Sprintf("%d s", seconds)
+	return strconv.FormatInt(seconds, 10) + "\u00A0s"
 }
 
 func twoUnits(a int64, unitA string, b int64, unitB string) string {
+	text := strconv.FormatInt(a, 10) + "\u00A0" + unitA
 	if b == 0 {
-		return fmt.Sprintf("%d %s", a, unitA)
+		return text
 	}
-	return fmt.Sprintf("%d %s %d %s", a, unitA, b, unitB)
+	return text + "\u00A0" + strconv.FormatInt(b, 10) + "\u00A0" + unitB
 }
 
-func formatTime(t time.Time) string {
-	if t.IsZero() {
-		return ""
+// roundedSeconds rounds a duration as an expected end is: to 5 minutes from an hour
+// on, otherwise to a minute.
+func roundedSeconds(d time.Duration) int64 {
+	return int64(d.Round(step(d)) / time.Second)
+}
+
+// roundedTime rounds a time half up, by how long the run takes.
+func roundedTime(t time.Time, took time.Duration) time.Time {
+	return t.Add(step(took) / 2).Truncate(step(took))
+}
+
+func step(took time.Duration) time.Duration {
+	switch {
+	case took >= time.Hour:
+		return 5 * time.Minute
+	case took >= time.Minute:
+		return time.Minute
+	default:
+		return time.Second
 	}
-	return t.UTC().Format("2006-01-02 15:04:05 UTC")
 }

@@ -53,6 +53,12 @@ func (n *Notifier) Handle(ctx context.Context, queueARN string, messages []Recei
 			failed = append(failed, it.ID)
 		}
 	}
+	for _, it := range b.runFollowUps(workCtx) {
+		if !slices.Contains(failed, it.ID) {
+			b.postpone(workCtx, it, backoff(it.ReceiveCount))
+			failed = append(failed, it.ID)
+		}
+	}
 	b.announceOutages(workCtx)
 	if n.Metrics != nil {
 		n.Metrics(b.report.Values())
@@ -92,7 +98,9 @@ type batch struct {
 	failures  map[string]int      // consecutive failures by destination
 	report    Report
 
-	account, region string // of the last event
+	followUps []followUp // after all messages
+
+	account, region, environment string // of the last event
 }
 
 func newBatch(n *Notifier, channel Channel, deadline time.Time) *batch {

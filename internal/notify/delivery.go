@@ -16,6 +16,8 @@ type Delivery struct {
 	Message message.Message
 	Card    MessageRef // the job's card; zero when none was posted
 	Edit    bool       // the card shows this message from now on
+	// Rendered is what the destination's Render returned for Message, or nil.
+	Rendered any
 	// CardOnly asks the channel to update the card and to post nothing: a
 	// summary announces the status.
 	CardOnly bool
@@ -77,6 +79,7 @@ type Outcome struct {
 	Ref        MessageRef // of the card that was posted; zero when none was
 	SentAt     time.Time  // zero for a transition that was superseded or summarized
 	Attempts   int        // the message's receive count
+	Body       string     // the event of a failure, for a later edit of its card; may be empty
 	Delay      time.Duration
 }
 

@@ -14,13 +14,18 @@ import (
 type Filter struct {
 	All  bool            // every status
 	Only map[string]bool // these statuses, unless All; empty means terminal statuses
+	// NoSignals leaves out what the statuses do not choose, even if it has a
+	// finding or ends a run of failures.
+	NoSignals bool
 
 	unmarked []string // statuses that are neither documented nor marked as new
 }
 
 // Matches reports whether the channel delivers e. It always delivers a vanished
-// job, whose terminal status will never come, a canary and an outage notice. It
-// delivers a summary of more late statuses than it sends one by one.
+// job, whose terminal status will never come, a canary and an outage notice, and,
+// unless NoSignals, a success that has a finding or ends a run of failures, except
+// one of many late ones. It delivers a summary of more late statuses than it sends
+// one by one.
 func (f Filter) Matches(e event.Event) bool {
 	switch e.DetailType {
 	case event.Vanished, event.Canary, outageNotice:
@@ -28,9 +33,12 @@ func (f Filter) Matches(e event.Event) bool {
 	case event.Summary:
 		return f.summarizes(e.Detail.Statuses)
 	default:
-		return f.has(e.Detail.Status, e.Detail.Terminal())
+		return f.has(e.Detail.Status, e.Detail.Terminal()) || !f.NoSignals && e.Detail.Backlog == nil && signals(e.Detail)
 	}
 }
+
+// signals reports whether a run says more than its status does.
+func signals(d event.Detail) bool { return len(d.Findings) > 0 || d.Recovery != nil }
 
 func (f Filter) has(status jobs.Status, terminal bool) bool {
 	switch {
@@ -46,7 +54,7 @@ func (f Filter) has(status jobs.Status, terminal bool) bool {
 // Summarized reports whether the channel sends a summary in place of e. It counts
 // the statuses that the summary has, so that of the two it sends exactly one.
 func (f Filter) Summarized(e event.Event) bool {
-	return e.Detail.Backlog != nil && f.summarizes(e.Detail.Backlog.Statuses)
+	return e.Detail.Backlog != nil && f.has(e.Detail.Status, true) && f.summarizes(e.Detail.Backlog.Statuses)
 }
 
 // summarizes reports whether so many late terminal statuses become one summary.

@@ -8,14 +8,17 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/idmapping/notifier/internal/message"
 )
 
 // Notifier delivers the events of its channels' queues. All fields but
-// Version, Metrics and Log are required.
+// Settings, Version, Metrics and Log are required.
 type Notifier struct {
 	Channels   []Channel
 	Deliveries Deliveries
 	Queue      Queue
+	Settings   message.Settings
 	Version    string                   // of the function, for the report
 	Metrics    func(map[string]float64) // called once per batch
 	Log        *slog.Logger
@@ -52,6 +55,13 @@ type Preparer interface {
 	Prepare(ctx context.Context)
 }
 
+// Renderer is a destination that can render a message while the notification is
+// being claimed.
+type Renderer interface {
+	// Render returns the message as the destination posts it, for Delivery.Rendered.
+	Render(m message.Message) any
+}
+
 // Deliveries stores what each destination has received.
 type Deliveries interface {
 	// Claim takes the right to deliver a transition until the given time and
@@ -62,6 +72,15 @@ type Deliveries interface {
 	Claim(ctx context.Context, k Key, transition, claimant string, attempt Progress, until time.Time) (State, error)
 	// Record stores an outcome and gives the claim back, in one write.
 	Record(ctx context.Context, k Key, claimant string, o Outcome) error
+	// ClaimCard takes the right to edit the card of an earlier failure until the
+	// given time, and returns the card. Where no card with its event is known, or
+	// the card shows a follow-up of that order or a higher one, it claims nothing
+	// and returns the zero Card. It returns *Claimed while another claimant holds
+	// an unexpired claim.
+	ClaimCard(ctx context.Context, k Key, claimant string, order int, until time.Time) (Card, error)
+	// RecordFollowUp notes the order of the follow-up that a card shows, and gives
+	// the claim back.
+	RecordFollowUp(ctx context.Context, k Key, claimant string, order int) error
 	// Release gives a claim back after a failure.
 	Release(ctx context.Context, k Key, claimant string) error
 	// RecordOutage notes that a destination is misconfigured, and returns since
@@ -100,6 +119,7 @@ type Report struct {
 	Canaries      int `json:"canaries"`      // canaries that found the way open
 	Duplicates    int `json:"duplicates"`    // delivered before, or superseded
 	Summarized    int `json:"summarized"`    // announced by a summary of late statuses
+	FollowUps     int `json:"followUps"`     // cards of earlier failures that were updated
 	Retried       int `json:"retried"`       // in the queue for another attempt
 	Misconfigured int `json:"misconfigured"` // of these, because a setting is wrong
 	DeadLettered  int `json:"deadLettered"`  // messages moved to the dead-letter queue

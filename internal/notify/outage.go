@@ -89,7 +89,7 @@ func (b *batch) newOutages(ctx context.Context) []outage {
 // is claimed, rate limited and recorded, and sent once. It reports whether every
 // destination has it.
 func (b *batch) sendNotice(ctx context.Context, others []Channel, outages []outage) bool {
-	m := message.ComposeBroken(publicOutages(outages), b.account, b.region)
+	m := message.ComposeBroken(publicOutages(outages), b.account, b.region, b.environment, b.Settings)
 	it := item{event: noticeEvent(outages), notice: &m}
 	it.ID = it.event.Detail.TransitionID
 	sent := true

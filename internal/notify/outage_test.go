@@ -40,7 +40,7 @@ func failing(reason notify.Reason) func(string, notify.Delivery) error {
 func headlines(d *fake.Destination) []string {
 	var all []string
 	for _, sent := range d.Sent() {
-		all = append(all, sent.Delivery.Message.Headline)
+		all = append(all, sent.Delivery.Message.Title()+": "+sent.Delivery.Message.Lead[0].Plain(nil))
 	}
 	return all
 }
@@ -111,8 +111,8 @@ func TestManyMisconfiguredDestinationsAreOneNotice(t *testing.T) {
 		t.Fatalf("notices: %s", got)
 	}
 	m := slack.destinations[0].Sent()[0].Delivery.Message
-	if want := "email:a•••@example.com: SES: MessageRejected\nemail:b•••@example.com: SES: MessageRejected\nemail:c•••@example.com: SES: MessageRejected"; m.Failure.Text != want || len(m.Failure.Advice) != 1 {
-		t.Errorf("failure %+v", m.Failure)
+	if want := "email:a•••@example.com: SES: MessageRejected\nemail:b•••@example.com: SES: MessageRejected\nemail:c•••@example.com: SES: MessageRejected"; m.Error.Text != want || len(m.Steps) != 1 {
+		t.Errorf("error %+v, steps %v", m.Error, m.Steps)
 	}
 }
 
@@ -129,7 +129,7 @@ func TestNoticeQuotesNeitherTheErrorNorAddresses(t *testing.T) {
 			t.Fatalf("%q: %d notices", summary, len(sent))
 		}
 		m := sent[0].Delivery.Message
-		text := fmt.Sprintf("%+v %+v", m, m.Failure)
+		text := fmt.Sprintf("%+v %+v", m, m.Error)
 		for _, private := range []string{"alice", "arn:", "/idmapping/", "b@example.com"} {
 			if strings.Contains(text, private) {
 				t.Errorf("%q: the notice quotes %q: %s", summary, private, text)

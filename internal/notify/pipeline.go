@@ -25,12 +25,15 @@ func (b *batch) process(ctx context.Context, it item) result {
 	it.summarized = b.channel.Filter.Summarized(e)
 	var r result
 	for _, n := range b.notifications(it) {
-		action, state, err := b.claim(ctx, n)
+		action, state, err := b.claim(ctx, &n)
 		if err == nil && n.sends(action, state) {
 			n.ref, err = b.send(ctx, n, action, state)
 		}
 		if err == nil && action != Skip {
 			err = b.record(ctx, n, action, state)
+		}
+		if err == nil {
+			b.followUps = append(b.followUps, followUps(n)...)
 		}
 		b.note(n, action, err, &r)
 	}
@@ -52,8 +55,9 @@ type notification struct {
 	to       Destination
 	key      Key
 	claimant string
-	message  message.Message
-	ref      MessageRef // of the card that was posted
+	message  *message.Message // shared by the destinations; see compose
+	rendered any              // see Renderer
+	ref      MessageRef       // of the card that was posted
 }
 
 // sends reports whether the action sends anything: a status that a summary
@@ -72,29 +76,42 @@ func (b *batch) notifications(it item) []notification {
 	if b.channel.SharedSender && e.Silent() {
 		destinations = destinations[:min(1, len(destinations))]
 	}
-	if it.notice == nil {
-		b.account, b.region = e.Account, e.Region
-		composed := message.Compose(e, time.Now().UTC())
-		it.notice = &composed
+	composed := it.notice
+	if composed == nil {
+		b.account, b.region, b.environment = e.Account, e.Region, e.Detail.Environment
+		composed = new(message.Message)
 	}
 	// The claimant differs between two receives of one message: the claim of an
 	// invocation that died must not count as this one's.
 	claimant := fmt.Sprintf("%s/%d/%s", it.ID, it.ReceiveCount, strconv.FormatInt(b.deadline.UnixMilli(), 36))
 	all := make([]notification, len(destinations))
 	for i, to := range destinations {
-		all[i] = notification{item: it, to: to, key: KeyOf(e, to.ID()), claimant: claimant, message: *it.notice}
+		all[i] = notification{item: it, to: to, key: KeyOf(e, to.ID()), claimant: claimant, message: composed}
 	}
 	return all
 }
 
-// claim takes the right to deliver, and decides what there is to do.
-func (b *batch) claim(ctx context.Context, n notification) (Action, State, error) {
+// claim takes the right to deliver, and decides what there is to do. The message
+// is composed while the claim is written.
+func (b *batch) claim(ctx context.Context, n *notification) (Action, State, error) {
 	if failure := b.suspended[n.to.ID()]; failure != nil {
 		return Skip, State{}, failure
 	}
-	prepared := prepare(ctx, n)
-	state, err := b.Deliveries.Claim(ctx, n.key, n.event.Detail.TransitionID, n.claimant, ProgressOf(n.event), b.deadline)
+	prepared := prepare(ctx, *n)
+	var state State
+	written := make(chan error, 1)
+	go func() {
+		written <- b.isolated(func() (err error) {
+			state, err = b.Deliveries.Claim(ctx, n.key, n.event.Detail.TransitionID, n.claimant, ProgressOf(n.event), b.deadline)
+			return err
+		})
+	}()
+	composing := b.isolated(func() error { b.compose(n); return nil })
+	err := <-written
 	<-prepared
+	if err == nil && composing != nil {
+		err = errors.Join(composing, b.Deliveries.Release(ctx, n.key, n.claimant))
+	}
 	if claimed, ok := errors.AsType[*Claimed](err); ok {
 		err = &Failure{Reason: Unavailable, After: time.Until(claimed.Until) + time.Second, Err: err}
 	}
@@ -102,6 +119,17 @@ func (b *batch) claim(ctx context.Context, n notification) (Action, State, error
 		return Skip, State{}, err
 	}
 	return Decide(state, n.event), state, nil
+}
+
+// compose composes the notification's message, unless another destination has, and
+// renders it.
+func (b *batch) compose(n *notification) {
+	if n.message.Word == "" {
+		*n.message = message.Compose(n.event, time.Now().UTC(), b.Settings)
+	}
+	if r, ok := n.to.(Renderer); ok && !n.event.Silent() {
+		n.rendered = r.Render(*n.message)
+	}
 }
 
 // prepare lets the destination reserve its slot while the notification is being
@@ -127,7 +155,7 @@ func (b *batch) send(ctx context.Context, n notification, action Action, state S
 	if time.Now().After(sendDeadline(ctx)) {
 		err = errLate()
 	} else {
-		ref, err = n.to.Send(ctx, Delivery{Message: n.message, Card: state.Card, Edit: action == UpdateCard,
+		ref, err = n.to.Send(ctx, Delivery{Message: *n.message, Rendered: n.rendered, Card: state.Card, Edit: action == UpdateCard,
 			CardOnly: n.summarized, DryRun: n.event.Silent()})
 	}
 	if err != nil {
@@ -143,7 +171,7 @@ func (b *batch) send(ctx context.Context, n notification, action Action, state S
 func (b *batch) record(ctx context.Context, n notification, action Action, state State) error {
 	now := time.Now().UTC()
 	o := Outcome{Transition: n.event.Detail.TransitionID, Progress: state.Latest(), Ref: n.ref,
-		Attempts: n.ReceiveCount, Delay: max(0, now.Sub(n.event.Detail.ObservedAt))}
+		Attempts: n.ReceiveCount, Body: n.keptBody(), Delay: max(0, now.Sub(n.event.Detail.ObservedAt))}
 	if action != Supersede && !n.summarized {
 		o.SentAt = now
 	}

@@ -61,15 +61,15 @@ func TestChannelSendsEitherTheSummaryOrEachStatus(t *testing.T) {
 		summary           string // its headline
 		individual        int
 	}{
-		"all of 30":                {notify.Filter{All: true}, 10, 20, "LATE: 30 ID mapping jobs have finished: 10 FAILED, 20 SUCCEEDED", 0},
-		"terminal statuses of 30":  {notify.ParseFilter(""), 10, 20, "LATE: 30 ID mapping jobs have finished: 10 FAILED, 20 SUCCEEDED", 0},
+		"all of 30":                {notify.Filter{All: true}, 10, 20, "LATE: 30 ID mapping jobs finished: 10 FAILED, 20 SUCCEEDED", 0},
+		"terminal statuses of 30":  {notify.ParseFilter(""), 10, 20, "LATE: 30 ID mapping jobs finished: 10 FAILED, 20 SUCCEEDED", 0},
 		"10 failures of 30":        {notify.ParseFilter("FAILED"), 10, 20, "", 10},
 		"20 failures of 30":        {notify.ParseFilter("FAILED"), 20, 10, "", 20},
-		"21 failures of 30":        {notify.ParseFilter("FAILED"), 21, 9, "LATE: 21 ID mapping jobs have finished: 21 FAILED", 0},
+		"21 failures of 30":        {notify.ParseFilter("FAILED"), 21, 9, "LATE: 21 ID mapping jobs finished: 21 FAILED", 0},
 		"no statuses of these":     {notify.ParseFilter("RUNNING"), 10, 20, "", 0},
 		"all of 20":                {notify.Filter{All: true}, 10, 10, "", 20},
-		"all of 21":                {notify.Filter{All: true}, 10, 11, "LATE: 21 ID mapping jobs have finished: 10 FAILED, 11 SUCCEEDED", 0},
-		"failures and one running": {notify.ParseFilter("FAILED,RUNNING"), 30, 1, "LATE: 30 ID mapping jobs have finished: 30 FAILED", 0},
+		"all of 21":                {notify.Filter{All: true}, 10, 11, "LATE: 21 ID mapping jobs finished: 10 FAILED, 11 SUCCEEDED", 0},
+		"failures and one running": {notify.ParseFilter("FAILED,RUNNING"), 30, 1, "LATE: 30 ID mapping jobs finished: 30 FAILED", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(0, "a", "b")
@@ -94,8 +94,8 @@ func TestChannelSendsEitherTheSummaryOrEachStatus(t *testing.T) {
 				if individual != test.individual || len(summaries) > 1 || (len(summaries) == 1) != (test.summary != "") || len(d.Updates()) > 0 {
 					t.Fatalf("%d messages, %d summaries, %d updates", individual, len(summaries), len(d.Updates()))
 				}
-				if len(summaries) == 1 && summaries[0].Headline != test.summary {
-					t.Errorf("the summary is %q", summaries[0].Headline)
+				if len(summaries) == 1 && summaries[0].Title()+": "+summaries[0].Lead[0].Plain(nil) != test.summary {
+					t.Errorf("the summary is %q: %q", summaries[0].Title(), summaries[0].Lead[0].Plain(nil))
 				}
 			}
 			if w.queue.Len() != 0 || len(w.queue.Dead()) != 0 {
@@ -111,11 +111,11 @@ func TestSummaryListsOnlyWhatTheChannelSends(t *testing.T) {
 	w.queue.Put(backlog(t, 25, 25)[0])
 	w.drain(t)
 	m := w.destinations[0].Sent()[0].Delivery.Message
-	if len(m.Jobs) != 20 || m.MoreJobs != 5 || len(m.Fields) != 1 {
-		t.Errorf("%d jobs, %d more, fields %v", len(m.Jobs), m.MoreJobs, m.Fields)
+	if len(m.Jobs) != 20 || m.MoreJobs != 5 || len(m.Numbers) != 1 {
+		t.Errorf("%d jobs, %d more, numbers %v", len(m.Jobs), m.MoreJobs, m.Numbers)
 	}
 	for _, j := range m.Jobs {
-		if !strings.HasPrefix(j.Label, "FAILED: crm at ") || !strings.HasPrefix(j.URL, "https://") {
+		if !strings.HasPrefix(j.Label, "FAILED: crm, ") || !strings.HasPrefix(j.URL, "https://") {
 			t.Errorf("the list has %+v", j)
 		}
 	}

@@ -105,6 +105,7 @@ func (t *tick) advance(ctx context.Context, record jobs.Record, job jobs.Job) er
 	present.Missing, present.Vanished, present.Archived = jobs.Missing{}, false, false
 	switch {
 	case verdict == jobs.Changed:
+		transition.Assessment = t.assess(ctx, record, job)
 		entry, err := event.Encode(record.ARN, transition, t.now())
 		if err != nil {
 			return err

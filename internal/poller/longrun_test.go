@@ -557,7 +557,7 @@ func TestArchiveKeepsWhenEachTransitionBeganWasObservedAndPublished(t *testing.T
 	if second.Status != jobs.Succeeded || !second.BeganAt.Equal(ended) || !second.PublishedAt.Equal(w.now) {
 		t.Errorf("second %+v", second)
 	}
-	if h := w.store.Histories("crm"); len(h.Successes["BATCH"].Runs) != 1 || len(h.Runs.Starts) != 1 {
+	if h := w.histories("crm"); len(h.Successes["BATCH"].Runs) != 1 || len(h.Runs.Starts) != 1 {
 		t.Errorf("histories %+v", h)
 	}
 }
@@ -641,7 +641,7 @@ func TestHistoryOfANewlyWatchedWorkflowIsFetchedOnceOverSeveralTicks(t *testing.
 		t.Errorf("fetched %v per tick", fetched)
 	}
 	expect(t, w.published(t))
-	h := w.store.Histories("crm")
+	h := w.histories("crm")
 	if n := len(h.Successes["BATCH"].Runs); n != 47 {
 		t.Errorf("%d successes, want 47 of the newest 50 runs", n)
 	}
@@ -689,7 +689,7 @@ func TestBackfillSkipsWhatIsGoneAndContinuesAfterAFailure(t *testing.T) {
 	w.tick(t)
 	w.store.Fault = nil
 	w.tick(t)
-	h := w.store.Histories("crm")
+	h := w.histories("crm")
 	if n := len(h.Successes["BATCH"].Runs); n != 4 {
 		t.Errorf("%d successes", n)
 	}
@@ -719,7 +719,7 @@ func TestEarlierRunThatCannotBeReadIsGivenUpAfterAnHour(t *testing.T) {
 	if state, _ := w.state(t, "crm"); len(state.Backfill) != 0 {
 		t.Errorf("still to fetch: %v", state.Backfill)
 	}
-	if n := len(w.store.Histories("crm").Successes["BATCH"].Runs); n != 9 {
+	if n := len(w.histories("crm").Successes["BATCH"].Runs); n != 9 {
 		t.Errorf("%d successes", n)
 	}
 }

@@ -42,6 +42,8 @@ type Store interface {
 	Archive(ctx context.Context, r jobs.Record) error
 	// Delete removes r.
 	Delete(ctx context.Context, r jobs.Record) error
+	// Histories reads what a workflow's runs are compared with.
+	Histories(ctx context.Context, workflow string) (jobs.Histories, error)
 	// AddStarts adds start times to a workflow's history.
 	AddStarts(ctx context.Context, workflow string, starts []time.Time) error
 	// Backfill adds runs that finished before the workflow was watched to the

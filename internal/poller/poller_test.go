@@ -41,6 +41,12 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+// histories are what a workflow's runs are compared with.
+func (w *world) histories(workflow string) jobs.Histories {
+	h, _ := w.store.Histories(context.Background(), workflow)
+	return h
+}
+
 // job puts a job into Entity Resolution: started now, and ended now if terminal.
 func (w *world) job(workflow, id string, status jobs.Status) {
 	j, ok := w.source.Get(jobs.Key{Workflow: workflow, Job: id})

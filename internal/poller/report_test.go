@@ -116,7 +116,7 @@ func TestStartTimesThatCannotBeAddedAreReadAgain(t *testing.T) {
 	}
 	w.store.Fault = nil
 	w.tick(t)
-	if h := w.store.Histories("crm"); len(h.Runs.Starts) != 1 {
+	if h := w.histories("crm"); len(h.Runs.Starts) != 1 {
 		t.Errorf("starts %v", h.Runs.Starts)
 	}
 }
@@ -169,7 +169,7 @@ func TestDeletedWorkflowIsForgottenOnceItsJobsHaveVanished(t *testing.T) {
 	if all, err := w.store.Live(t.Context()); err != nil || len(all.Records) != 1 {
 		t.Errorf("left behind: %+v, %v", all.Records, err)
 	}
-	if h := w.store.Histories("crm"); len(h.Runs.Starts) != 0 {
+	if h := w.histories("crm"); len(h.Runs.Starts) != 0 {
 		t.Errorf("left behind: %+v", h)
 	}
 }

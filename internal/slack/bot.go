@@ -23,11 +23,11 @@ type BotOptions struct {
 	APIURL  string // Slack's base URL if not https://slack.com/api/; see CheckAPIURL
 
 	Channel string // channel ID, or name with #
-	Mention string // mrkdwn, for failures; may be empty
+	Mention string // mrkdwn, for messages that are loud; may be empty
 
 	Edit      bool // the card follows the job
 	Thread    bool // the card's thread has a reply per transition
-	Broadcast bool // the channel shows the reply of a failure too
+	Broadcast bool // the channel shows a loud reply too
 
 	Limiter RateLimiter // may be nil
 }
@@ -69,6 +69,9 @@ func (b *Bot) Prepare(ctx context.Context) {
 	}
 }
 
+// Render renders the card in advance: most messages post or edit one.
+func (b *Bot) Render(m message.Message) any { return encoded(RenderCard(m, b.Mention)) }
+
 // Send posts the card at first sight. Later it edits the card, then replies in
 // its thread: an edit can be repeated without harm, so that a delivery whose
 // reply failed can be sent again as a whole. After it has posted a card it sends
@@ -102,24 +105,24 @@ func (b *Bot) deliver(ctx context.Context, api *slackgo.Client, d notify.Deliver
 		return none, b.updateCard(ctx, api, d)
 	}
 	if d.Card == none || !b.Edit && !b.Thread {
-		return b.post(ctx, api, m)
+		return b.post(ctx, api, m, d.Rendered)
 	}
 	if d.Edit && b.Edit {
 		err := b.edit(ctx, api, d.Card, m)
 		if isGone(err) {
-			return b.post(ctx, api, m)
+			return b.post(ctx, api, m, d.Rendered)
 		}
 		if err != nil {
 			return none, err
 		}
 	}
-	broadcast := m.Severity == message.Bad && b.Broadcast
+	broadcast := m.Loud && b.Broadcast
 	if d.Edit && !b.Thread && !broadcast {
 		return none, nil // the edited card shows it
 	}
 	err := b.reply(ctx, api, d.Card, m, broadcast)
 	if isGone(err) {
-		return b.post(ctx, api, m)
+		return b.post(ctx, api, m, d.Rendered)
 	}
 	return none, err
 }
@@ -136,8 +139,8 @@ func (b *Bot) updateCard(ctx context.Context, api *slackgo.Client, d notify.Deli
 }
 
 // post posts the card.
-func (b *Bot) post(ctx context.Context, api *slackgo.Client, m message.Message) (ref notify.MessageRef, err error) {
-	err = sendOrPlain(RenderCard(m, b.Mention), m, b.Mention, func(r Rendered) error {
+func (b *Bot) post(ctx context.Context, api *slackgo.Client, m message.Message, ready any) (ref notify.MessageRef, err error) {
+	err = sendForms(cardForms, ready, m, b.Mention, func(r Rendered) error {
 		if err := wait(ctx, b.Limiter); err != nil {
 			return err
 		}
@@ -153,14 +156,14 @@ func (b *Bot) post(ctx context.Context, api *slackgo.Client, m message.Message) 
 // edit makes the card show m. It mentions nobody: Slack notifies nobody of an
 // edit.
 func (b *Bot) edit(ctx context.Context, api *slackgo.Client, card notify.MessageRef, m message.Message) error {
-	return sendOrPlain(RenderCard(m, ""), m, "", func(r Rendered) error {
+	return sendForms(cardForms, nil, m, "", func(r Rendered) error {
 		_, ts, _, err := api.UpdateMessageContext(ctx, card.Channel, card.TS, messageOptions(r)...)
 		return checkPosted(ts, err)
 	})
 }
 
 func (b *Bot) reply(ctx context.Context, api *slackgo.Client, card notify.MessageRef, m message.Message, broadcast bool) error {
-	return sendOrPlain(RenderReply(m, b.Mention), m, b.Mention, func(r Rendered) error {
+	return sendForms(replyForms, nil, m, b.Mention, func(r Rendered) error {
 		if err := wait(ctx, b.Limiter); err != nil {
 			return err
 		}
@@ -185,10 +188,14 @@ func checkPosted(ts string, err error) error {
 }
 
 func messageOptions(r Rendered) []slackgo.MsgOption {
-	return []slackgo.MsgOption{
+	options := []slackgo.MsgOption{
 		slackgo.MsgOptionText(r.Text, false),
 		slackgo.MsgOptionBlocks(r.Blocks...),
 		slackgo.MsgOptionDisableLinkUnfurl(),
 		slackgo.MsgOptionDisableMediaUnfurl(),
 	}
+	if len(r.Blocks) > 0 {
+		options = append(options, slackgo.MsgOptionDisableMarkdown()) // of the text, which only a push shows
+	}
+	return options
 }

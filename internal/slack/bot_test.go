@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	slackgo "github.com/slack-go/slack"
+
 	"github.com/idmapping/notifier/internal/fake"
 	"github.com/idmapping/notifier/internal/fakecloud/httpfault"
 	fakeslack "github.com/idmapping/notifier/internal/fakecloud/slack"
@@ -28,15 +30,15 @@ const (
 
 // The messages of a job that runs, has succeeded and has failed.
 var (
-	isRunning = message.Message{Headline: "RUNNING: crm", Title: "RUNNING crm", Status: jobs.Running,
-		Fields: []message.Field{{Label: "Status", Value: "RUNNING"}}, Footer: []string{"job 1"}}
-	isGood = message.Message{Headline: "SUCCEEDED: crm", Title: "SUCCEEDED crm", Status: jobs.Succeeded, Severity: message.Good, Terminal: true,
-		Fields: []message.Field{{Label: "Status", Value: "SUCCEEDED"}}, Footer: []string{"job 1"}}
-	isBad = message.Message{Headline: "FAILED: crm", Title: "FAILED crm", Status: jobs.Failed, Severity: message.Bad, Terminal: true,
-		Fields:  []message.Field{{Label: "Status", Value: "FAILED"}},
-		Failure: &message.Failure{Text: "no access", Category: jobs.IAM, Advice: []string{"Grant it."}},
-		Links:   []message.Link{{Label: "Job", URL: "https://console.example.com/job"}}, Footer: []string{"job 1"}}
+	isRunning = message.Message{Word: "RUNNING", Name: "crm", Status: jobs.Running, Lead: lines1("It runs."), Facts: lines1("job 1")}
+	isGood    = message.Message{Word: "SUCCEEDED", Name: "crm", Status: jobs.Succeeded, Severity: message.Good, Terminal: true,
+		Lead: lines1("It is done."), Facts: lines1("job 1")}
+	isBad = message.Message{Word: "FAILED", Name: "crm", Status: jobs.Failed, Severity: message.Bad, Loud: true, Terminal: true,
+		Lead: lines1("Access denied"), Error: &message.Error{Text: "no access", Category: jobs.IAM}, Steps: lines1("Grant it."),
+		Links: []message.Link{{Label: "Job", URL: "https://console.example.com/job"}}, Facts: lines1("job 1")}
 )
+
+func lines1(text string) []message.Line { return []message.Line{message.Plain(text)} }
 
 // workspace is a fake Slack with a bot in one channel.
 type workspace struct {
@@ -146,7 +148,7 @@ func TestFirstDeliveryPostsACardAndReturnsItsReference(t *testing.T) {
 	if want := (notify.MessageRef{Channel: channel, TS: posted[0].TS}); w.card != want || w.posts != 1 {
 		t.Errorf("returned %+v %d times, want %+v once", w.card, w.posts, want)
 	}
-	if posted[0].Text != "RUNNING: crm" || len(posted[0].Blocks) == 0 || posted[0].Blocks[0].Text.Text != "RUNNING: crm" {
+	if header, ok := posted[0].Blocks.BlockSet[0].(*slackgo.HeaderBlock); posted[0].Text != "RUNNING: crm\nIt runs." || !ok || header.Text.Text != "🔵 RUNNING: crm" {
 		t.Errorf("posted %+v", posted[0])
 	}
 }
@@ -162,7 +164,7 @@ func TestLaterDeliveryEditsTheCardAndThenReplies(t *testing.T) {
 		t.Fatalf("Slack received: %s, want %s", got, want)
 	}
 	all := w.Messages()
-	if all[0].Text != "SUCCEEDED: crm" || all[0].Edits != 1 || all[1].ThreadTS != all[0].TS || w.posts != 1 {
+	if all[0].Text != "SUCCEEDED: crm\nIt is done." || all[0].Edits != 1 || all[1].ThreadTS != all[0].TS || w.posts != 1 {
 		t.Errorf("the channel shows %+v, %d cards posted", all, w.posts)
 	}
 }
@@ -245,7 +247,7 @@ func TestEditThreadAndBroadcastAreIndependent(t *testing.T) {
 	}
 }
 
-func TestMentionIsInFailuresOnly(t *testing.T) {
+func TestMentionIsInLoudMessagesOnly(t *testing.T) {
 	for _, m := range []message.Message{isRunning, isGood, isBad} {
 		w := newWorkspace(t, nil)
 		if err := errors.Join(w.send(t, isRunning, true), w.send(t, m, true)); err != nil {
@@ -253,7 +255,7 @@ func TestMentionIsInFailuresOnly(t *testing.T) {
 		}
 		for _, sent := range w.Log() {
 			got := mentions(t, sent)
-			if want := sent.ThreadTS != "" && m.Severity == message.Bad; got != want {
+			if want := sent.ThreadTS != "" && m.Loud; got != want {
 				t.Errorf("%s: %q mentions: %t, want %t (an edit notifies nobody)", m.Status, sent.Text, got, want)
 			}
 		}
@@ -294,24 +296,83 @@ func TestCardThatIsGoneIsPostedAgain(t *testing.T) {
 	}
 }
 
-func TestRefusedBlocksAreSentAgainAsPlainText(t *testing.T) {
+func TestRefusedBlocksAreSentAgainInASimplerForm(t *testing.T) {
 	for _, code := range []string{"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long", "no_text", "invalid_arguments"} {
 		for _, operation := range []string{"chat.postMessage", "chat.update"} {
-			w := newWorkspace(t, func(o *BotOptions) { o.Thread, o.Broadcast = false, false })
-			if operation == "chat.update" {
-				if err := w.send(t, isRunning, true); err != nil {
-					t.Fatal(err)
+			for refused, want := range []string{"card", "simple card", "plain text"} {
+				w := newWorkspace(t, func(o *BotOptions) { o.Thread, o.Broadcast = false, false })
+				if operation == "chat.update" {
+					if err := w.send(t, isRunning, true); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if refused > 0 {
+					w.Inject(httpfault.Fault{Operation: operation, Times: refused, Status: 200, Body: `{"ok":false,"error":"` + code + `"}`})
+				}
+				if err := w.send(t, isBad, true); err != nil {
+					t.Errorf("%s, %s: %v", operation, code, err)
+					continue
+				}
+				if shown := w.Messages()[0]; formOf(shown) != want || !strings.HasPrefix(shown.Text, "FAILED: crm\n") {
+					t.Errorf("%s, %s, refused %d times: the channel shows a %s: %+v", operation, code, refused, formOf(shown), shown)
 				}
 			}
-			w.Inject(httpfault.Fault{Operation: operation, Times: 1, Status: 200, Body: `{"ok":false,"error":"` + code + `"}`})
-			if err := w.send(t, isBad, true); err != nil {
-				t.Errorf("%s, %s: %v", operation, code, err)
-				continue
+		}
+	}
+}
+
+// formOf says in which form a message is shown.
+func formOf(m fakeslack.Message) string {
+	form := "plain text"
+	for _, b := range m.Blocks.BlockSet {
+		if form = "simple card"; b.BlockType() == slackgo.MBTRichText {
+			return "card"
+		}
+	}
+	return form
+}
+
+func TestFollowUpEditsTheCardAndRepliesOnce(t *testing.T) {
+	for _, c := range []struct {
+		thread bool
+		reply  message.Line
+		want   string
+	}{
+		{true, message.Plain("2 failures in a row"), "edit F, reply F"},
+		{true, nil, "edit F"},
+		{false, message.Plain("2 failures in a row"), "edit F"},
+	} {
+		w := newWorkspace(t, func(o *BotOptions) { o.Thread = c.thread })
+		if err := w.send(t, isBad, true); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.bot.FollowUp(t.Context(), w.card, isBad.With(message.FollowUp{Failures: 2}), c.reply); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.did(1); got != c.want {
+			t.Errorf("thread %v, reply %v: Slack received: %s, want %s", c.thread, c.reply, got, c.want)
+		}
+		for _, sent := range w.Log()[1:] {
+			if mentions(t, sent) {
+				t.Errorf("%q mentions someone", sent.Text)
 			}
-			shown := w.Messages()[0]
-			if len(shown.Blocks) != 0 || !strings.HasPrefix(shown.Text, "FAILED: crm\n") || !strings.Contains(shown.Text, "no access") {
-				t.Errorf("%s, %s: the channel shows %+v", operation, code, shown)
-			}
+		}
+	}
+}
+
+func TestFollowUpOfACardThatIsGoneIsDone(t *testing.T) {
+	for _, operation := range []string{"chat.update", "chat.postMessage"} {
+		w := newWorkspace(t, nil)
+		if err := w.send(t, isBad, true); err != nil {
+			t.Fatal(err)
+		}
+		w.Inject(httpfault.Fault{Operation: operation, Times: 1, Status: 200, Body: `{"ok":false,"error":"message_not_found"}`})
+		if err := w.bot.FollowUp(t.Context(), w.card, isBad, message.Plain("again")); err != nil || len(w.Messages()) != 1 {
+			t.Errorf("%s: %v, %d messages", operation, err, len(w.Messages()))
+		}
+		w.Inject(httpfault.Fault{Operation: operation, Status: 500})
+		if reason := reasonOf(t, w.bot.FollowUp(t.Context(), w.card, isBad, message.Plain("again"))); reason != notify.Unavailable {
+			t.Errorf("%s fails: %s", operation, reason)
 		}
 	}
 }
@@ -333,7 +394,7 @@ func TestEditInPlainTextRemovesTheOldBlocks(t *testing.T) {
 	var edits []string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = r.ParseForm()
-		if edits = append(edits, r.Form.Get("blocks")); len(edits) == 1 {
+		if edits = append(edits, r.Form.Get("blocks")); len(edits) <= 2 {
 			_, _ = io.WriteString(w, `{"ok":false,"error":"invalid_blocks"}`)
 			return
 		}
@@ -347,7 +408,7 @@ func TestEditInPlainTextRemovesTheOldBlocks(t *testing.T) {
 		o.APIURL, o.Thread, o.Broadcast = server.URL+"/api/", false, false
 	})
 	w.card = notify.MessageRef{Channel: "C1", TS: "1.2"}
-	if err := w.send(t, isBad, true); err != nil || len(edits) != 2 || edits[1] != "[]" {
+	if err := w.send(t, isBad, true); err != nil || len(edits) != 3 || edits[2] != "[]" {
 		t.Errorf("blocks were sent as %q (%v)", edits, err)
 	}
 }

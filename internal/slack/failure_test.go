@@ -48,8 +48,8 @@ func TestEachWebAPIResponseHasItsReason(t *testing.T) {
 		{"is_archived", say(200, code("is_archived")), notify.Misconfigured, 1, 0},
 		{"missing_scope", say(200, code("missing_scope")), notify.Misconfigured, 1, 0},
 		{"restricted_action", say(200, code("restricted_action")), notify.Misconfigured, 1, 0},
-		{"invalid_blocks, twice", say(200, code("invalid_blocks")), notify.Refused, 2, 0},
-		{"msg_too_long, twice", say(200, code("msg_too_long")), notify.Refused, 2, 0},
+		{"invalid_blocks, three times", say(200, code("invalid_blocks")), notify.Refused, 3, 0},
+		{"msg_too_long, three times", say(200, code("msg_too_long")), notify.Refused, 3, 0},
 		{"ratelimited with 200", say(200, code("ratelimited")), notify.RateLimited, 1, 30 * time.Second},
 		{"429", say(429, code("ratelimited"), "Retry-After", "7"), notify.RateLimited, 1, 7 * time.Second},
 		{"429 without a header", say(429, code("ratelimited")), notify.RateLimited, 1, 30 * time.Second},
@@ -72,7 +72,7 @@ func TestEachWebAPIResponseHasItsReason(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if strings.HasPrefix(c.name, "endless: ") {
-				shorten(t)
+				shortenTimeout(t)
 			}
 			calls := new(atomic.Int32)
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

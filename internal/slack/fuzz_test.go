@@ -11,7 +11,7 @@ import (
 	"github.com/idmapping/notifier/internal/event/eventtest"
 )
 
-func FuzzCard(f *testing.F)   { eventtest.Fuzz(f, inert) }
+func FuzzCard(f *testing.F)   { eventtest.Fuzz(f, outsideInert) }
 func FuzzLimits(f *testing.F) { eventtest.Fuzz(f, withinLimits) }
 
 func FuzzRetryAfter(f *testing.F) {

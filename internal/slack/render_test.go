@@ -24,13 +24,15 @@ const group = "<!subteam^S0DATATEAM>"
 // now is long after every observation: every message is delayed.
 var now = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 
+var settings = message.Settings{RunbookURL: "https://wiki.example.com/id-mapping"}
+
 func composed(t testing.TB, name string) message.Message {
 	t.Helper()
 	e, err := event.Decode(eventtest.Examples()[name])
 	if err != nil {
 		t.Fatal(err)
 	}
-	return message.Compose(e, e.Detail.ObservedAt)
+	return message.Compose(e, e.Detail.ObservedAt, settings)
 }
 
 func asJSON(t testing.TB, r Rendered) []byte {
@@ -63,77 +65,149 @@ func TestCardsAndRepliesMatchGoldenFiles(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			eventtest.Golden(t, name+".card.json", asJSON(t, RenderCard(m, group)))
 			eventtest.Golden(t, name+".reply.json", asJSON(t, RenderReply(m, group)))
+			eventtest.Golden(t, name+".simple.json", asJSON(t, RenderSimple(m, group)))
+			eventtest.Golden(t, name+".plain.txt", []byte(RenderPlain(m, group).Text+"\n"))
 		})
 	}
+}
+
+// forms are a message in every form.
+func forms(m message.Message) map[string]Rendered {
+	return map[string]Rendered{"card": RenderCard(m, group), "reply": RenderReply(m, group), "simple": RenderSimple(m, group), "plain": RenderPlain(m, group)}
 }
 
 func TestEachEventRendersWithinSlacksLimits(t *testing.T) { rapid.Check(t, withinLimits) }
 
 func withinLimits(t *rapid.T) {
-	m := message.Compose(eventtest.Event(t), now)
-	for kind, r := range map[string]Rendered{"card": RenderCard(m, group), "reply": RenderReply(m, group), "plain": RenderPlain(m, group)} {
+	m := message.Compose(eventtest.Event(t), now, settings)
+	for kind, r := range forms(m) {
+		if kind == "simple" {
+			continue // a hostile one gives way to plain text
+		}
 		if err := r.Validate(); err != nil {
 			t.Fatalf("%s: %v", kind, err)
 		}
 	}
 }
 
-func TestTextAndFirstBlockAreTheSameSentence(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		m := message.Compose(eventtest.Event(t), now)
-		for _, r := range []Rendered{RenderCard(m, group), RenderReply(m, group)} {
-			var first *slackgo.TextBlockObject
-			switch b := r.Blocks[0].(type) {
-			case *slackgo.HeaderBlock:
-				first = b.Text
-			case *slackgo.SectionBlock:
-				first = b.Text
+func TestTextIsTheTitleTheLeadAndTheNextStep(t *testing.T) {
+	for name, want := range map[string]string{
+		"success-batch":    "SUCCEEDED: customers-to-liveramp\n78.6% mapped of 12,471,902 records in 1 h 4 min, as usual",
+		"failure-schema":   "FAILED: customers-to-liveramp\nSchema: The column customer_email of the schema mapping does not exist in the table crm.customers\nNext step: Compare the schema mapping with the input's columns and types. A mapping in use cannot change: create a new one.",
+		"check-mapped-low": "SUCCEEDED, BUT CHECK: customers-to-liveramp\n41.2% mapped (5,138,424 of 12,471,902 records), usually 77–80% (last 50 runs)\nNext step: Hold back whatever reads this output.",
+	} {
+		m := composed(t, name)
+		for kind, r := range map[string]Rendered{"card": RenderCard(m, group), "reply": RenderReply(m, group)} {
+			if got := strings.ReplaceAll(r.Text, "\u00A0", " "); got != want {
+				t.Errorf("%s of %s:\n got %s\nwant %s", kind, name, got, want)
 			}
-			if first.Text != r.Text || first.Type != "plain_text" {
-				t.Fatalf("first block %q (%s), text %q", first.Text, first.Type, r.Text)
+		}
+	}
+}
+
+// ours matches the only markup that a message may have: the configured mention,
+// dates, and links to https.
+var ours = regexp.MustCompile(`<!subteam\^S0DATATEAM>|<!date\^-?[0-9]+\^[a-z_{} ]+\|[A-Z0-9][A-Za-z0-9: ]+>|<https://[^<>|]+\|[^<>|]*>`)
+
+// codeParts matches code, in which nothing else is live.
+var codeParts = regexp.MustCompile("(?s)```.*?```|`[^`\n]*`")
+
+var shortcode = regexp.MustCompile(`:[a-zA-Z0-9_+'-]+:`)
+
+func TestTextFromOutsideIsInert(t *testing.T) { rapid.Check(t, outsideInert) }
+
+func outsideInert(t *rapid.T) {
+	m := message.Compose(eventtest.Event(t), now, settings)
+	for kind, r := range forms(m) {
+		for _, text := range texts(r) {
+			left := ours.ReplaceAllString(text, "")
+			if strings.ContainsAny(left, "<>") {
+				t.Fatalf("%s: markup in %q", kind, left)
+			}
+			if code := shortcode.FindString(codeParts.ReplaceAllString(left, "")); code != "" {
+				t.Fatalf("%s: the emoji %s in %q", kind, code, left)
+			}
+			if fences := strings.Count(text, "```"); fences%2 != 0 || fences > 2 {
+				t.Fatalf("%s: %d code fences in %q", kind, fences, text)
+			}
+		}
+		if kind != "plain" || m.Loud {
+			continue
+		}
+		if strings.Contains(r.Text, group) {
+			t.Fatalf("%s: mentioned, and not loud", kind)
+		}
+	}
+	for kind, r := range forms(m) {
+		if mentioned := strings.Contains(strings.Join(texts(r), "\n"), group); mentioned != m.Loud {
+			t.Fatalf("%s: loud is %v, mentioned is %v", kind, m.Loud, mentioned)
+		}
+	}
+}
+
+// What people copy arrives byte for byte.
+func TestCopiedTextIsTheOriginal(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := message.Compose(eventtest.Event(t), now, settings)
+		var shown []string
+		for _, r := range []Rendered{RenderCard(m, ""), RenderReply(m, "")} {
+			for _, b := range r.Blocks {
+				if rich, ok := b.(*slackgo.RichTextBlock); ok {
+					shown = append(shown, richTexts(rich.Elements)...)
+				}
+			}
+		}
+		for _, l := range slices.Concat(m.Lead, m.Trend, m.Steps) {
+			for _, s := range l {
+				if s.Code && s.Text != "" && (m.Loud || slices.Contains([]string{m.Lead[0].Plain(nil)}, l.Plain(nil))) && !slices.Contains(shown, s.Text) {
+					t.Fatalf("%q is not shown as it is", s.Text)
+				}
+			}
+		}
+		if m.Error != nil && len(m.Error.Text) <= maxError && m.Error.Text != "" && !slices.Contains(shown, m.Error.Text) {
+			t.Fatalf("the error %q is not shown as it is", m.Error.Text)
+		}
+		if m.Terminal {
+			for _, o := range m.Outputs[:min(len(m.Outputs), maxOutputs)] {
+				if !slices.Contains(shown, o.Label) {
+					t.Fatalf("the output %q is not shown as it is", o.Label)
+				}
 			}
 		}
 	})
 }
 
-// ours matches the only markup that a message may have: the configured mention
-// and links to https.
-var ours = regexp.MustCompile(`<!subteam\^S0DATATEAM>|<https://[^<>|]+\|[^<>|]*>`)
-
-func TestTextFromOutsideIsInert(t *testing.T) { rapid.Check(t, inert) }
-
-func inert(t *rapid.T) {
-	m := message.Compose(eventtest.Event(t), now)
-	for kind, r := range map[string]Rendered{"card": RenderCard(m, group), "reply": RenderReply(m, group), "plain": RenderPlain(m, group)} {
-		for _, text := range texts(r) {
-			if left := ours.ReplaceAllString(text, ""); strings.ContainsAny(left, "<>") {
-				t.Fatalf("%s: markup in %q", kind, left)
+func richTexts(elements []slackgo.RichTextElement) []string {
+	var all []string
+	spans := func(elements []slackgo.RichTextSectionElement) {
+		for _, e := range elements {
+			if text, ok := e.(*slackgo.RichTextSectionTextElement); ok {
+				all = append(all, text.Text)
 			}
-			body := strings.TrimPrefix(text, fitEscaped(m.Headline, maxHeader)) // plain, or a push's one line
-			if fences := strings.Count(body, "```"); fences%2 != 0 || fences > 2 {
-				t.Fatalf("%s: %d code fences in %q", kind, fences, text)
-			}
-		}
-		if mentioned := strings.Contains(strings.Join(texts(r), "\n"), group); mentioned != (m.Severity == message.Bad) {
-			t.Fatalf("%s of severity %d: mentioned = %v", kind, m.Severity, mentioned)
 		}
 	}
+	for _, e := range elements {
+		switch e := e.(type) {
+		case *slackgo.RichTextSection:
+			spans(e.Elements)
+		case *slackgo.RichTextPreformatted:
+			spans(e.Elements)
+		case *slackgo.RichTextList:
+			all = append(all, richTexts(e.Elements)...)
+		}
+	}
+	return all
 }
 
-// texts lists all texts of a message.
+// texts lists all texts of a message that Slack parses.
 func texts(r Rendered) []string {
 	all := []string{r.Text}
 	for _, b := range r.Blocks {
 		switch b := b.(type) {
-		case *slackgo.HeaderBlock:
-			all = append(all, b.Text.Text)
+		case *slackgo.HeaderBlock: // plain text without emoji: only the three characters mean something
+			all = append(all, "`"+strings.ReplaceAll(b.Text.Text, "`", "'")+"`")
 		case *slackgo.SectionBlock:
-			if b.Text != nil {
-				all = append(all, b.Text.Text)
-			}
-			for _, f := range b.Fields {
-				all = append(all, f.Text)
-			}
+			all = append(all, b.Text.Text)
 		case *slackgo.ContextBlock:
 			for _, e := range b.ContextElements.Elements {
 				all = append(all, e.(*slackgo.TextBlockObject).Text)
@@ -143,25 +217,77 @@ func texts(r Rendered) []string {
 	return all
 }
 
-func TestOutputsBeyondTheLimitAreCounted(t *testing.T) {
-	for n, want := range map[int]string{5: "s3://b/4", 7: "and 2 more"} {
-		var all []message.Link
-		for i := range n {
-			all = append(all, message.Link{Label: fmt.Sprintf("s3://b/%d", i)})
+func TestCodeTableFitsAPhone(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := message.Compose(eventtest.Event(t), now, settings)
+		for _, line := range strings.Split(codeTable(m.Counters), "\n") {
+			if n := characters(line); n > 36 {
+				t.Fatalf("a line of %d characters: %q", n, line)
+			}
 		}
-		lines := strings.Split(outputLines(all), "\n")
-		if last := lines[len(lines)-1]; last != want || len(lines) != 1+min(n, 6) {
-			t.Errorf("%d outputs: %q", n, lines)
+	})
+	for _, c := range []struct {
+		numbers []message.Number
+		want    string
+	}{
+		{[]message.Number{{Label: "Input", Value: "12,480,331"}, {Label: "Mapped", Value: "9,803,117", Share: "78.6%"}}, "Input   12,480,331\nMapped   9,803,117 78.6%"},
+		{[]message.Number{{Label: "Deletes processed", Value: "2,147,483,647", Share: "<0.1%"}}, "Deletes processed  2,147,483,647"},
+		{[]message.Number{{Label: "Deletes processed", Value: "-9,223,372,036,854,775,808"}}, "Deletes processed\n  -9,223,372,036,854,775,808"},
+	} {
+		if got := codeTable(c.numbers); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
+
+func TestTableHasNoEmptyCellAndNoEmptyColumn(t *testing.T) {
+	with := table([]message.Number{{Label: "Input", Value: "1"}, {Label: "Mapped", Value: "1", Share: "100%"}})
+	if cell := with.Rows[1][2].(*slackgo.TableRawTextCell).Text; cell != "–" || len(with.Rows) != 3 || len(with.ColumnSettings) != 3 {
+		t.Errorf("a number without a share has %q in %d rows", cell, len(with.Rows))
+	}
+	if without := table([]message.Number{{Label: "Input", Value: "1"}}); len(without.Rows[0]) != 2 || len(without.ColumnSettings) != 2 {
+		t.Errorf("numbers without shares have %d columns", len(without.Rows[0]))
+	}
+}
+
+func TestOutputsBeyondTheLimitAreNotListed(t *testing.T) {
+	for n, want := range map[int]int{5: 5, 7: 6} {
+		m := message.Message{Word: "SUCCEEDED", Terminal: true}
+		for i := range n {
+			m.Outputs = append(m.Outputs, message.Link{Label: fmt.Sprintf("s3://b/%d", i)})
+		}
+		r := RenderReply(m, "")
+		if rich := r.Blocks[len(r.Blocks)-1].(*slackgo.RichTextBlock); len(rich.Elements) != want {
+			t.Errorf("%d outputs: %d lines", n, len(rich.Elements))
+		}
+	}
+}
+
+func TestEmptyPartsOfAMessageMakeNoBlock(t *testing.T) {
+	m := message.Message{Word: "FAILED", Name: "crm", Severity: message.Bad}
+	for kind, want := range map[string]int{"card": 1, "reply": 1, "simple": 1, "plain": 0} {
+		if r := forms(m)[kind]; r.Validate() != nil || len(r.Blocks) != want || r.Text != "FAILED: crm" {
+			t.Errorf("%s: %d blocks, text %q (%v)", kind, len(r.Blocks), r.Text, r.Validate())
 		}
 	}
 }
 
 func TestPlainMessageHasNoEmptyLine(t *testing.T) {
 	for _, mention := range []string{"", group} {
-		m := message.Message{Headline: "FAILED: crm", Severity: message.Bad, Failure: &message.Failure{Text: "no access"}, Links: []message.Link{{Label: "Open job", URL: "https://x"}}}
-		want := strings.ReplaceAll("FAILED: crm\n"+mention+"\n```no access```\n<https://x|Open job>", "\n\n", "\n")
-		if got := RenderPlain(m, mention).Text; got != want {
+		m := message.Message{Word: "FAILED", Name: "crm", Severity: message.Bad, Loud: true, Lead: []message.Line{message.Plain("no access")},
+			Steps: []message.Line{message.Plain("Look.")}, Retry: message.Plain("It may help."), Links: []message.Link{{Label: "Open job", URL: "https://x"}}}
+		want := strings.ReplaceAll("FAILED: crm\nno access\n"+mention+"\n*Next step*\n1. Look.\nIt may help.\n<https://x|Open job>", "\n\n", "\n")
+		if got := strings.ReplaceAll(RenderPlain(m, mention).Text, "`", ""); got != want {
 			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func BenchmarkRenderCard(b *testing.B) {
+	m := composed(b, "failure-third")
+	for b.Loop() {
+		if _, err := json.Marshal(RenderCard(m, group).Blocks); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
@@ -187,6 +313,8 @@ func TestValidateFindsWhatSlackRefuses(t *testing.T) {
 		"context":  blocks(parts(10, 1)),
 		"element":  blocks(parts(1, 3000)),
 		"blocks":   blocks(slices.Repeat([]slackgo.Block{section(1)}, 50)...),
+		"table":    blocks(table(slices.Repeat([]message.Number{{Label: "x", Value: "1"}}, 99))),
+		"rich":     blocks(rich(preformatted(strings.Repeat("x", 13_000)))),
 		"all text": blocks(section(3000), section(3000), section(3000), section(3000), section(1000)),
 	} {
 		if err := r.Validate(); err != nil {
@@ -209,6 +337,15 @@ func TestValidateFindsWhatSlackRefuses(t *testing.T) {
 		"too much in all":  blocks(section(3000), section(3000), section(3000), section(3000), section(1001)),
 		"too long a text":  {Text: strings.Repeat("x", 40_001)},
 		"an unknown block": blocks(slackgo.NewDividerBlock()),
+		"two tables":       blocks(table([]message.Number{{Label: "x"}}), table([]message.Number{{Label: "x"}})),
+		"a long table":     blocks(table(slices.Repeat([]message.Number{{Label: "x", Value: "1"}}, 100))),
+		"an empty table":   blocks(&slackgo.TableBlock{Type: slackgo.MBTTable}),
+		"an empty row":     blocks(&slackgo.TableBlock{Type: slackgo.MBTTable, Rows: [][]slackgo.TableCell{{}}}),
+		"a wide row":       blocks(&slackgo.TableBlock{Type: slackgo.MBTTable, Rows: [][]slackgo.TableCell{slices.Repeat([]slackgo.TableCell{slackgo.NewTableRawTextCell("x")}, 21)}}),
+		"an empty cell":    blocks(&slackgo.TableBlock{Type: slackgo.MBTTable, Rows: [][]slackgo.TableCell{{slackgo.NewTableRawTextCell("")}}}),
+		"a number cell":    blocks(&slackgo.TableBlock{Type: slackgo.MBTTable, Rows: [][]slackgo.TableCell{{slackgo.NewTableRawNumberCell(1)}}}),
+		"empty rich text":  blocks(rich()),
+		"long rich text":   blocks(rich(preformatted(strings.Repeat("x", 13_001)))),
 		"an image":         blocks(slackgo.NewContextBlock("", slackgo.NewImageBlockElement("https://x", "x"))),
 	} {
 		if r.Validate() == nil {
@@ -222,20 +359,21 @@ func FuzzCode(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		got := codeBlock(s, 1000)
-		if len(got) > 1000 || strings.Count(got, "```") != 2 || strings.ContainsAny(got, "<>") || !strings.HasSuffix(got, "```") {
-			t.Errorf("codeBlock(%q) = %q", s, got)
+		for _, got := range []string{code(s), inert(s), fence(s)} {
+			if left := codeParts.ReplaceAllString(got, ""); strings.ContainsAny(got, "<>") || strings.ContainsAny(left, "*_~:@#") && !strings.Contains(s, "\n") {
+				t.Errorf("%q is %q", s, got)
+			}
 		}
 	})
 }
 
 func TestSummaryDropsJobsThatExceedSlacksLimitsAndCountsThem(t *testing.T) {
 	for length, listed := range map[int]int{100: 20, 350: 20, 900: 9} {
-		m := message.Message{Headline: "LATE: 30", Title: "LATE: 30", MoreJobs: 10}
+		m := message.Message{Word: "LATE", Name: "30", MoreJobs: 10}
 		for range 20 {
 			m.Jobs = append(m.Jobs, message.Link{Label: "FAILED: crm", URL: "https://" + strings.Repeat("x", length-8)})
 		}
-		for kind, r := range map[string]Rendered{"card": RenderCard(m, ""), "plain": RenderPlain(m, "")} {
+		for kind, r := range map[string]Rendered{"card": RenderCard(m, ""), "simple": RenderSimple(m, ""), "plain": RenderPlain(m, "")} {
 			text := strings.Join(texts(r), "\n")
 			if err := r.Validate(); err != nil {
 				t.Errorf("%s of links of %d bytes: %v", kind, length, err)

@@ -2,8 +2,11 @@ package slack
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
+
+	slackgo "github.com/slack-go/slack"
 
 	"github.com/idmapping/notifier/internal/message"
 	"github.com/idmapping/notifier/internal/notify"
@@ -74,14 +77,52 @@ func dryRun(m message.Message, send func() error) error {
 	return nil
 }
 
-// sendOrPlain sends r, a rendering of m, and then m in plain text when Slack
-// refuses the blocks or would: a plain message is better than none.
-func sendOrPlain(r Rendered, m message.Message, mention string, send func(Rendered) error) error {
-	if r.Validate() == nil {
-		err := send(r)
-		if err == nil || kindOf(err) != invalidBlocks {
+// form renders a message, the first with the newest blocks.
+type form func(message.Message, string) Rendered
+
+var (
+	cardForms  = []form{RenderCard, RenderSimple, RenderPlain}
+	replyForms = []form{RenderReply, RenderSimple, RenderPlain}
+)
+
+// sendForms sends m in the first form that Slack accepts: a plain message is better
+// than none. ready is the first form if it was rendered before, see encoded.
+func sendForms(forms []form, ready any, m message.Message, mention string, send func(Rendered) error) error {
+	var err error
+	for i, render := range forms {
+		r, ok := ready.(Rendered)
+		if !ok || i > 0 {
+			r = render(m, mention)
+			if last := i == len(forms)-1; !last && r.Validate() != nil {
+				continue
+			}
+		}
+		if err = send(r); err == nil || kindOf(err) != invalidBlocks {
 			return err
 		}
 	}
-	return send(RenderPlain(m, mention))
+	return err
 }
+
+// encoded is a valid card whose blocks are JSON already, or nil if it is not valid.
+func encoded(r Rendered) any {
+	if r.Validate() != nil {
+		return nil
+	}
+	for i, b := range r.Blocks {
+		raw, err := json.Marshal(b)
+		if err != nil {
+			return nil
+		}
+		r.Blocks[i] = encodedBlock{b, raw}
+	}
+	return r
+}
+
+// encodedBlock is a block with its JSON.
+type encodedBlock struct {
+	slackgo.Block
+	raw []byte
+}
+
+func (b encodedBlock) MarshalJSON() ([]byte, error) { return b.raw, nil }

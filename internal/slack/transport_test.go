@@ -15,9 +15,9 @@ import (
 	"github.com/idmapping/notifier/internal/notify"
 )
 
-// shorten makes a call's timeout short enough for a test of a response that never
+// shortenTimeout makes a call's timeout short enough for a test of a response that never
 // ends.
-func shorten(t *testing.T) {
+func shortenTimeout(t *testing.T) {
 	t.Helper()
 	whole := callTimeout
 	callTimeout = 1500 * time.Millisecond // the request must arrive within it, on a busy machine too
@@ -96,17 +96,17 @@ func TestEachWebhookResponseHasItsReason(t *testing.T) {
 		{"200 nothing", say(200, ""), notify.Unavailable, 1, 0},
 		{"200 JSON, not ok", say(200, `{"ok":false}`), notify.Unavailable, 1, 0},
 		{"200 JSON, an unknown error", say(200, `{"ok":false,"error":"something_new"}`), notify.Unavailable, 1, 0},
-		{"200 JSON, invalid_blocks", say(200, `{"ok":false,"error":"invalid_blocks"}`), notify.Refused, 2, 0},
+		{"200 JSON, invalid_blocks", say(200, `{"ok":false,"error":"invalid_blocks"}`), notify.Refused, 3, 0},
 		{"200 JSON, channel_not_found", say(200, `{"ok":false,"error":"channel_not_found"}`), notify.Misconfigured, 1, 0},
 		{"200 JSON, rate_limited", say(200, `{"ok":false,"error":"rate_limited"}`), notify.RateLimited, 1, 30 * time.Second},
-		{"200 no_text", say(200, "no_text"), notify.Refused, 2, 0},
+		{"200 no_text", say(200, "no_text"), notify.Refused, 3, 0},
 		{"200 ok and 64 KiB of nothing", say(200, "ok"+strings.Repeat(" ", 64<<10-2)), "", 1, 0},
 		{"200 ok and more of it", say(200, "ok"+strings.Repeat(" ", 64<<10-1)), notify.Unavailable, 1, 0},
 		{"200 and 100 MB", flood, notify.Unavailable, 1, 0},
-		{"400 invalid_payload", say(400, "invalid_payload"), notify.Refused, 2, 0},
-		{"400 invalid_blocks", say(400, "invalid_blocks"), notify.Refused, 2, 0},
-		{"400 no_text", say(400, "no_text"), notify.Refused, 2, 0},
-		{"400 another word", say(400, "hello"), notify.Refused, 2, 0},
+		{"400 invalid_payload", say(400, "invalid_payload"), notify.Refused, 3, 0},
+		{"400 invalid_blocks", say(400, "invalid_blocks"), notify.Refused, 3, 0},
+		{"400 no_text", say(400, "no_text"), notify.Refused, 3, 0},
+		{"400 another word", say(400, "hello"), notify.Refused, 3, 0},
 		{"400 user_not_found", say(400, "user_not_found"), notify.Misconfigured, 1, 0},
 		{"401", say(401, ""), notify.Misconfigured, 1, 0},
 		{"403 action_prohibited", say(403, "action_prohibited"), notify.Misconfigured, 1, 0},
@@ -118,7 +118,7 @@ func TestEachWebhookResponseHasItsReason(t *testing.T) {
 		{"405", say(405, ""), notify.Misconfigured, 1, 0},
 		{"408", say(408, ""), notify.Unavailable, 1, 0},
 		{"410 channel_is_archived", say(410, "channel_is_archived"), notify.Misconfigured, 1, 0},
-		{"413", say(413, ""), notify.Refused, 2, 0},
+		{"413", say(413, ""), notify.Refused, 3, 0},
 		{"429 in seconds", say(429, "rate_limited", "Retry-After", "3"), notify.RateLimited, 1, 3 * time.Second},
 		{"429 with a date", say(429, "", "Retry-After", date(2*time.Minute)), notify.RateLimited, 1, 2 * time.Minute},
 		{"429 with a past date", say(429, "", "Retry-After", date(-time.Hour)), notify.RateLimited, 1, 30 * time.Second},
@@ -147,7 +147,7 @@ func TestEachWebhookResponseHasItsReason(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if strings.HasPrefix(c.name, "endless: ") {
-				shorten(t)
+				shortenTimeout(t)
 			}
 			calls := new(atomic.Int32)
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

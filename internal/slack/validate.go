@@ -19,6 +19,8 @@ const (
 	maxTotal         = 13_000
 	maxText          = 40_000
 	maxContextLength = 3000
+	maxTableRows     = 100
+	maxTableColumns  = 20
 )
 
 // Validate says which of Slack's limits the message exceeds. One block beyond a
@@ -33,8 +35,13 @@ func (r Rendered) Validate() error {
 	if len(r.Blocks) > maxBlocks {
 		return fmt.Errorf("%d blocks, %d are allowed", len(r.Blocks), maxBlocks)
 	}
-	total := 0
+	total, tables := 0, 0
 	for i, b := range r.Blocks {
+		if b.BlockType() == slackgo.MBTTable {
+			if tables++; tables > 1 {
+				return fmt.Errorf("block %d is a second table, one is allowed", i)
+			}
+		}
 		n, err := validate(b)
 		if err != nil {
 			return fmt.Errorf("block %d: %w", i, err)
@@ -85,6 +92,17 @@ func validate(b slackgo.Block) (int, error) {
 			total += n
 		}
 		return total, nil
+	case *slackgo.RichTextBlock:
+		n := 0
+		for _, e := range b.Elements {
+			n += richCharacters(e)
+		}
+		if n == 0 {
+			return 0, fmt.Errorf("rich text is empty")
+		}
+		return n, nil
+	case *slackgo.TableBlock:
+		return validateTable(b)
 	default:
 		return 0, fmt.Errorf("%T is not rendered here", b)
 	}
@@ -96,4 +114,53 @@ func checkLength(what string, text *slackgo.TextBlockObject, most int) (int, err
 		return 0, fmt.Errorf("%s has %d characters, 1 to %d are allowed", what, n, most)
 	}
 	return n, nil
+}
+
+// validateTable checks a table's size, and that no cell is empty.
+func validateTable(b *slackgo.TableBlock) (int, error) {
+	if n := len(b.Rows); n == 0 || n > maxTableRows {
+		return 0, fmt.Errorf("table has %d rows, 1 to %d are allowed", n, maxTableRows)
+	}
+	total := 0
+	for _, row := range b.Rows {
+		if n := len(row); n == 0 || n > maxTableColumns {
+			return 0, fmt.Errorf("table has a row of %d cells, 1 to %d are allowed", n, maxTableColumns)
+		}
+		for _, c := range row {
+			cell, ok := c.(*slackgo.TableRawTextCell)
+			if !ok || cell.Text == "" {
+				return 0, fmt.Errorf("table has an empty cell or a %T", c)
+			}
+			total += utf8.RuneCountInString(cell.Text)
+		}
+	}
+	return total, nil
+}
+
+// richCharacters counts the characters that rich text shows.
+func richCharacters(e slackgo.RichTextElement) int {
+	n := 0
+	count := func(elements []slackgo.RichTextSectionElement) {
+		for _, e := range elements {
+			switch e := e.(type) {
+			case *slackgo.RichTextSectionTextElement:
+				n += utf8.RuneCountInString(e.Text)
+			case *slackgo.RichTextSectionLinkElement:
+				n += utf8.RuneCountInString(e.Text) + len(e.URL)
+			case *slackgo.RichTextSectionDateElement:
+				n += len(e.Format)
+			}
+		}
+	}
+	switch e := e.(type) {
+	case *slackgo.RichTextSection:
+		count(e.Elements)
+	case *slackgo.RichTextPreformatted:
+		count(e.Elements)
+	case *slackgo.RichTextList:
+		for _, item := range e.Elements {
+			n += richCharacters(item)
+		}
+	}
+	return n
 }

@@ -7,6 +7,7 @@ import (
 
 	slackgo "github.com/slack-go/slack"
 
+	"github.com/idmapping/notifier/internal/message"
 	"github.com/idmapping/notifier/internal/notify"
 )
 
@@ -21,7 +22,7 @@ type Webhook struct {
 type WebhookOptions struct {
 	URL     Secret // https://hooks.slack.com/services/…: anyone who knows it can post
 	Refresh Secret // the same, read again: it may have been rotated
-	Mention string // mrkdwn, for failures; may be empty
+	Mention string // mrkdwn, for messages that are loud; may be empty
 
 	Limiter       RateLimiter // may be nil
 	AllowLoopback bool        // accept http on a loopback address, for tests
@@ -42,6 +43,9 @@ func (w *Webhook) Prepare(ctx context.Context) {
 	}
 }
 
+// Render renders the message in advance.
+func (w *Webhook) Render(m message.Message) any { return encoded(RenderCard(m, w.Mention)) }
+
 // Send posts the delivery's message. It returns no reference: a webhook's answer
 // has none. Its error is a *notify.Failure.
 func (w *Webhook) Send(ctx context.Context, d notify.Delivery) (notify.MessageRef, error) {
@@ -60,7 +64,7 @@ func (w *Webhook) post(ctx context.Context, address string, d notify.Delivery) e
 		})
 	}
 	no := false
-	return sendOrPlain(RenderCard(d.Message, w.Mention), d.Message, w.Mention, func(r Rendered) error {
+	return sendForms(cardForms, d.Rendered, d.Message, w.Mention, func(r Rendered) error {
 		if err := wait(ctx, w.Limiter); err != nil {
 			return err
 		}

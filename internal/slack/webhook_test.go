@@ -39,8 +39,8 @@ func TestWebhookPostsOneMessagePerDelivery(t *testing.T) {
 	for i, want := range []struct {
 		text    string
 		mention bool
-	}{{"RUNNING: crm", false}, {"FAILED: crm", true}} {
-		if all[i].Text != want.text || len(all[i].Blocks) < 2 || mentions(t, all[i]) != want.mention {
+	}{{"RUNNING: crm\nIt runs.", false}, {"FAILED: crm\nAccess denied\nNext step: Grant it.", true}} {
+		if all[i].Text != want.text || len(all[i].Blocks.BlockSet) < 2 || mentions(t, all[i]) != want.mention {
 			t.Errorf("message %d is %+v", i, all[i])
 		}
 	}
@@ -50,11 +50,11 @@ func TestMessageThatAWebhookRefusesIsSentAgainAsPlainText(t *testing.T) {
 	for _, code := range []string{"invalid_payload", "invalid_blocks", "no_text"} {
 		s := &fakeslack.Server{}
 		server := httptest.NewServer(s)
-		s.Inject(httpfault.Fault{Times: 1, Status: 400, Body: code})
+		s.Inject(httpfault.Fault{Times: 2, Status: 400, Body: code})
 		u := func(context.Context) (string, error) { return server.URL + fakeslack.WebhookPath, nil }
 		if _, err := NewWebhook(WebhookOptions{URL: u, Refresh: u, AllowLoopback: true}).Send(t.Context(), notify.Delivery{Message: isBad}); err != nil {
 			t.Errorf("%s: %v", code, err)
-		} else if got := s.Messages()[0]; len(got.Blocks) != 0 || !strings.HasPrefix(got.Text, "FAILED: crm\n") || !strings.Contains(got.Text, "no access") {
+		} else if got := s.Messages()[0]; len(got.Blocks.BlockSet) != 0 || !strings.HasPrefix(got.Text, "FAILED: crm\n") || !strings.Contains(got.Text, "Grant it.") {
 			t.Errorf("%s: the channel shows %+v", code, got)
 		}
 		server.Close()
@@ -68,7 +68,7 @@ func TestPlainMessageOfAWebhookHasNoBlocks(t *testing.T) {
 		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 			t.Error(err)
 		}
-		if bodies = append(bodies, body); len(bodies) == 1 {
+		if bodies = append(bodies, body); len(bodies) <= 2 {
 			http.Error(w, "invalid_blocks", http.StatusBadRequest)
 			return
 		}
@@ -76,10 +76,10 @@ func TestPlainMessageOfAWebhookHasNoBlocks(t *testing.T) {
 	}))
 	defer server.Close()
 	u := func(context.Context) (string, error) { return server.URL, nil }
-	if _, err := NewWebhook(WebhookOptions{URL: u, Refresh: u, AllowLoopback: true}).Send(t.Context(), notify.Delivery{Message: isBad}); err != nil || len(bodies) != 2 {
+	if _, err := NewWebhook(WebhookOptions{URL: u, Refresh: u, AllowLoopback: true}).Send(t.Context(), notify.Delivery{Message: isBad}); err != nil || len(bodies) != 3 {
 		t.Fatalf("%d messages (%v)", len(bodies), err)
 	}
-	for i, want := range []bool{true, false} {
+	for i, want := range []bool{true, true, false} {
 		if _, got := bodies[i]["blocks"]; got != want {
 			t.Errorf("message %d has blocks: %v, want %v", i, got, want)
 		}

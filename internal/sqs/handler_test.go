@@ -41,7 +41,7 @@ func TestHandlerTurnsAnEventIntoMessagesAndTheResultIntoAPartialBatchResponse(t 
 		t.Errorf("received %+v from %s", b.messages, b.queueARN)
 	}
 	got, err := json.Marshal(response)
-	if want := `{"batchItemFailures":[{"itemIdentifier":"2"},{"itemIdentifier":"1"}],"sent":1,"canaries":2,"duplicates":3,"summarized":7,"retried":4,"misconfigured":5,"deadLettered":6}`; err != nil || string(got) != want {
+	if want := `{"batchItemFailures":[{"itemIdentifier":"2"},{"itemIdentifier":"1"}],"sent":1,"canaries":2,"duplicates":3,"summarized":7,"followUps":0,"retried":4,"misconfigured":5,"deadLettered":6}`; err != nil || string(got) != want {
 		t.Errorf("the response is %s (%v)\nwant %s", got, err, want)
 	}
 }

@@ -158,6 +158,10 @@ func (s storeOf) Delete(ctx context.Context, r jobs.Record) error {
 	return s.call(ctx, "Delete "+r.Job.Key.String(), func() error { return s.store.Delete(ctx, r) })
 }
 
+func (s storeOf) Histories(ctx context.Context, workflow string) (jobs.Histories, error) {
+	return get(ctx, s.invocation, "Histories "+workflow, func() (jobs.Histories, error) { return s.store.Histories(ctx, workflow) })
+}
+
 func (s storeOf) AddStarts(ctx context.Context, workflow string, starts []time.Time) error {
 	return s.call(ctx, "AddStarts "+workflow, func() error { return s.store.AddStarts(ctx, workflow, starts) })
 }

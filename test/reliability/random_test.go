@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -341,7 +340,7 @@ func (h *history) check() error {
 			if gap := time.Second; n == 0 && i > 0 && sent.At.Sub(times[i-1].At) < gap {
 				return fmt.Errorf("I5: two messages to %s within %v", place.Name, sent.At.Sub(times[i-1].At))
 			}
-			if strings.HasPrefix(m.Headline, string(jobs.Vanished)) {
+			if m.Word == string(jobs.Vanished) {
 				continue // "not found" was among the faults, for long enough
 			}
 			if m.Jobs != nil {
@@ -357,7 +356,7 @@ func (h *history) check() error {
 				continue
 			}
 			if m.WorkflowName == "" {
-				notices[m.JobID+" "+m.Fields[1].Value+" to "+place.Name]++
+				notices[m.JobID+" "+m.Trend[0].Plain(nil)+" to "+place.Name]++
 				continue // "misconfigured" was
 			}
 			key := jobs.Key{Workflow: m.WorkflowName, Job: m.JobID}

@@ -37,7 +37,7 @@ func (r *real) purge() {
 func (r *real) notices() map[string]int {
 	n := map[string]int{}
 	for _, e := range r.Proxy.Emails() {
-		if strings.HasPrefix(e.Subject, "[DELIVERY FAILING] Slack channel "+fakecloud.SlackChannel+": Slack: channel_not_found") {
+		if strings.HasPrefix(e.Subject, "[NOT DELIVERED] Slack ") {
 			n[e.To[0]]++
 		}
 	}
@@ -113,7 +113,7 @@ func manualCanary(r *real) {
 	}
 	seen := 0
 	for _, m := range r.Slack.Log() {
-		if strings.HasPrefix(m.Text, "TEST: ") {
+		if strings.HasPrefix(m.Text, "TEST\n") {
 			seen++
 		}
 	}

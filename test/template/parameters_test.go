@@ -61,6 +61,8 @@ func TestPatternsAcceptValidAndRejectMispastedValues(t *testing.T) {
 			[]string{"a@example.com;b@example.com", "a@example.com,", "A <a@example.com>", strings.Repeat("a@b,", 50) + "a@b"}},
 		"EmailStatuses":     {[]string{"", "FAILED,SUCCEEDED", "+PAUSED"}, []string{"Failed", "SUCEEDED"}},
 		"AlarmEmail":        {[]string{"", "oncall@example.com"}, []string{"a@example.com,b@example.com", "oncall"}},
+		"RunbookUrl":        {[]string{"", "https://wiki.example.com/id-mapping?x=1#y"}, []string{"http://wiki.example.com", "wiki", "https://a b", "https://a|b"}},
+		"TimeZone":          {[]string{"UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+1"}, []string{"", "berlin", "Europe Berlin", "../etc"}},
 		"Environment":       {[]string{"", "prod", "eu-west.staging_2"}, []string{"prod eu", "<prod>", strings.Repeat("a", 33)}},
 		"ExistingJobsTable": {[]string{"", "idmapping-notifier-JobsTable-1ABC"}, []string{"ab", "arn:aws:dynamodb:us-east-1:111122223333:table/jobs"}},
 	}
@@ -218,7 +220,7 @@ func TestSettingsHoldTheirParameters(t *testing.T) {
 	parameters := map[string]string{
 		"WorkflowInclude": "a*", "WorkflowExclude": "ab*", "EventBusName": "central", "RetentionDays": "10", "RequestsPerSecond": "0.5",
 		"SlackStatuses": "FAILED", "SlackMention": "here", "SlackEdit": "false", "SlackThread": "false", "SlackBroadcast": "false",
-		"EmailStatuses": "SUCCEEDED", "Environment": "prod",
+		"EmailStatuses": "SUCCEEDED", "Environment": "prod", "Signals": "false", "RunbookUrl": "https://wiki.example.com/x", "TimeZone": "Europe/Berlin",
 	}
 	maps.Copy(parameters, toSlackAndEmail)
 	s := deploy(t, "us-east-1", parameters)
@@ -235,6 +237,7 @@ func TestSettingsHoldTheirParameters(t *testing.T) {
 			"SLACK_CHANNEL": "#data-jobs", "SLACK_TOKEN_PARAMETER": "/idmapping/slack-token", "SLACK_WEBHOOK_PARAMETER": "",
 			"SLACK_STATUSES": "FAILED", "SLACK_MENTION": "here", "SLACK_EDIT": "false", "SLACK_THREAD": "false", "SLACK_BROADCAST": "false",
 			"EMAIL_FROM": "notifier@example.com", "EMAIL_TO": "a@example.com,b@example.com", "EMAIL_STATUSES": "SUCCEEDED",
+			"SIGNALS": "false", "RUNBOOK_URL": "https://wiki.example.com/x", "TIME_ZONE": "Europe/Berlin",
 		},
 	} {
 		maps.Copy(want, map[string]any{"STACK_NAME": "notifier", "GOGC": "400", "GOMEMLIMIT": "96MiB"})

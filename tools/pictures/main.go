@@ -1,55 +1,40 @@
-// Pictures renders docs/pictures from the example events with the product's own
-// code, so that the docs match the product. It needs chromium.
+// Pictures draws docs/pictures: every kind of message from the example events, with
+// the product's own code. It needs chromium.
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"html"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
-	"github.com/idmapping/notifier/internal/email"
-	"github.com/idmapping/notifier/internal/event"
-	"github.com/idmapping/notifier/internal/fakecloud/inbox"
 	"github.com/idmapping/notifier/internal/fakecloud/sam"
-	fakeslack "github.com/idmapping/notifier/internal/fakecloud/slack"
-	"github.com/idmapping/notifier/internal/message"
-	"github.com/idmapping/notifier/internal/message/messagetest"
-	"github.com/idmapping/notifier/internal/slack"
 )
 
 func main() {
 	browser := flag.String("chromium", "chromium", "the browser's executable")
+	only := flag.String("only", "", "draw only pictures whose name contains this")
 	flag.Parse()
-	if err := run(*browser); err != nil {
+	if err := run(*browser, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "pictures:", err)
 		os.Exit(1)
 	}
 }
 
-// picture is one file of docs/pictures, in CSS pixels.
-type picture struct {
-	name          string
-	width, height int
-	page          func(root string) (string, error)
-}
-
-var pictures = []picture{
-	{"card-failed", 640, 700, card("failure-iam", "<!subteam^S0DATATEAM>")},
-	{"card-succeeded", 640, 735, card("success-batch", "")},
-	{"card-broken", 640, 340, notice("notice-email")},
-	{"thread", 700, 762, thread},
-	{"email-failed", 640, 985, mail("failure-iam")},
-	{"email-succeeded", 640, 1310, mail("success-batch")},
-}
-
-func run(browser string) error {
+func run(browser, only string) error {
 	path, err := exec.LookPath(browser)
 	if err != nil {
 		return fmt.Errorf("%s is missing: install chromium, or name it with -chromium: %w", browser, err)
@@ -58,107 +43,172 @@ func run(browser string) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range pictures {
-		page, err := p.page(root)
-		if err != nil {
-			return fmt.Errorf("rendering %s: %w", p.name, err)
+	dir := filepath.Join(root, "docs", "pictures")
+	all, err := pictures()
+	if err != nil {
+		return err
+	}
+	sources, err := readSources(dir)
+	if err != nil {
+		return err
+	}
+	for i, p := range all {
+		if !strings.Contains(p.name, only) {
+			continue
 		}
-		if err := capture(path, page, filepath.Join(root, "docs", "pictures", p.name+".png"), p.width, p.height); err != nil {
+		if err := p.capture(path, filepath.Join(dir, p.name+".png")); err != nil {
 			return fmt.Errorf("capturing %s: %w", p.name, err)
 		}
-		fmt.Println("docs/pictures/" + p.name + ".png")
+		sources[p.name] = p.source()
+		fmt.Printf("%d of %d  docs/pictures/%s.png\n", i+1, len(all), p.name)
 	}
-	return nil
+	return writeSources(dir, all, sources)
 }
 
-func capture(browser, page, to string, width, height int) error {
+// picture is one file of docs/pictures.
+type picture struct {
+	name  string
+	width int // CSS pixels
+	page  string
+}
+
+// source identifies what a picture was drawn from.
+func (p picture) source() string {
+	sum := sha256.Sum256([]byte(p.page))
+	return hex.EncodeToString(sum[:8])
+}
+
+// sourcesFile has the source of each picture, by name, so that a test finds those
+// that are out of date without drawing them.
+const sourcesFile = "sources.json"
+
+func readSources(dir string) (map[string]string, error) {
+	sources := make(map[string]string)
+	body, err := os.ReadFile(filepath.Join(dir, sourcesFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return sources, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return sources, json.Unmarshal(body, &sources)
+}
+
+// writeSources writes the sources, and removes pictures that are drawn no more.
+func writeSources(dir string, all []picture, sources map[string]string) error {
+	drawn := make(map[string]string)
+	for _, p := range all {
+		if source, ok := sources[p.name]; ok {
+			drawn[p.name] = source
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.png"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if _, ok := drawn[strings.TrimSuffix(filepath.Base(file), ".png")]; !ok {
+			if err := os.Remove(file); err != nil {
+				return err
+			}
+		}
+	}
+	body, err := json.MarshalIndent(drawn, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, sourcesFile), append(body, '\n'), 0o644)
+}
+
+// maxHeight is the height of the browser's window, in CSS pixels; what is empty
+// below a page is cut off.
+const maxHeight = 3600
+
+func (p picture) capture(browser, to string) error {
 	dir, err := os.MkdirTemp("", "pictures-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	file := filepath.Join(dir, "page.html")
-	if err := os.WriteFile(file, []byte(page), 0o600); err != nil {
+	file, shot := filepath.Join(dir, "page.html"), filepath.Join(dir, "shot.png")
+	if err := os.WriteFile(file, []byte(p.page), 0o600); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+filepath.Join(dir, "profile"),
-		"--force-device-scale-factor=1.5", fmt.Sprintf("--window-size=%d,%d", width, height), "--screenshot="+to, "file://"+file)
+		fmt.Sprintf("--window-size=%d,%d", p.width, maxHeight), "--screenshot="+shot, "file://"+file)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
-	if _, err := os.Stat(to); err != nil {
+	body, err := os.ReadFile(shot)
+	if err != nil {
 		return errors.New("the browser wrote no file")
 	}
-	return nil
-}
-
-func compose(root, name string) (message.Message, error) {
-	body, err := os.ReadFile(filepath.Join(root, "internal", "event", "testdata", name+".json"))
+	whole, err := png.Decode(bytes.NewReader(body))
 	if err != nil {
-		return message.Message{}, err
+		return err
 	}
-	e, err := event.Decode(body)
-	return message.Compose(e, e.Detail.ObservedAt), err
+	var out bytes.Buffer
+	encoder := png.Encoder{CompressionLevel: png.BestCompression}
+	if err := encoder.Encode(&out, trimmed(whole)); err != nil {
+		return err
+	}
+	return os.WriteFile(to, out.Bytes(), 0o644)
 }
 
-// posted returns a rendering as a message in the channel.
-func posted(r slack.Rendered, m fakeslack.Message) (fakeslack.Message, error) {
-	m.Channel, m.Text = "C", r.Text
-	blocks, err := json.Marshal(r.Blocks)
-	if err != nil {
-		return m, err
+// trimmed is the picture without the empty rows at its end, in as few colors as it
+// has.
+func trimmed(whole image.Image) image.Image {
+	bounds := whole.Bounds()
+	background := whole.At(bounds.Min.X, bounds.Max.Y-1)
+	last := bounds.Max.Y - 1
+	for last > bounds.Min.Y && uniform(whole, last, background) {
+		last--
 	}
-	return m, json.Unmarshal(blocks, &m.Blocks)
-}
-
-var morning = time.Date(2026, 11, 23, 2, 14, 0, 0, time.UTC)
-
-func card(name, mention string) func(string) (string, error) {
-	return func(root string) (string, error) {
-		m, err := compose(root, name)
-		if err != nil {
-			return "", err
+	bounds.Max.Y = min(last+12, bounds.Max.Y)
+	colors := make(map[color.Color]bool)
+	var palette color.Palette
+	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
+		for x := bounds.Min.X; x < bounds.Max.X; x++ {
+			if c := rounded(whole.At(x, y)); !colors[c] {
+				colors[c] = true
+				palette = append(palette, c)
+			}
 		}
-		p, err := posted(slack.RenderCard(m, mention), fakeslack.Message{At: morning, TS: "1"})
-		return inbox.Page(name, "") + inbox.Slack([]fakeslack.Message{p}), err
 	}
-}
-
-func notice(name string) func(string) (string, error) {
-	return func(string) (string, error) {
-		p, err := posted(slack.RenderCard(messagetest.Notices()[name], ""), fakeslack.Message{At: morning, TS: "1"})
-		return inbox.Page(name, "") + inbox.Slack([]fakeslack.Message{p}), err
+	if len(palette) > 256 {
+		cut := image.NewRGBA(bounds)
+		draw.Draw(cut, bounds, whole, bounds.Min, draw.Src)
+		return cut
 	}
-}
-
-// thread is the card of a finished job with the replies in its thread.
-func thread(root string) (string, error) {
-	failed, err := compose(root, "failure-iam")
-	if err != nil {
-		return "", err
+	index := make(map[color.Color]uint8)
+	for i, c := range palette {
+		index[c] = uint8(i)
 	}
-	running, err := compose(root, "running")
-	if err != nil {
-		return "", err
-	}
-	root1, err1 := posted(slack.RenderCard(failed, ""), fakeslack.Message{At: morning.Add(-15 * time.Minute), TS: "1", Edits: 2})
-	root1.Blocks = root1.Blocks[:2] // the picture of the card shows the rest
-	first, err2 := posted(slack.RenderReply(running, ""), fakeslack.Message{At: morning.Add(-14 * time.Minute), TS: "2", ThreadTS: "1"})
-	last, err3 := posted(slack.RenderReply(failed, "<!subteam^S0DATATEAM>"), fakeslack.Message{At: morning, TS: "3", ThreadTS: "1", Broadcast: true})
-	page := inbox.Slack([]fakeslack.Message{root1, first, last})
-	return inbox.Page("thread", "") + page, errors.Join(err1, err2, err3)
-}
-
-func mail(name string) func(string) (string, error) {
-	return func(root string) (string, error) {
-		m, err := compose(root, name)
-		if err != nil {
-			return "", err
+	cut := image.NewPaletted(bounds, palette)
+	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
+		for x := bounds.Min.X; x < bounds.Max.X; x++ {
+			cut.SetColorIndex(x, y, index[rounded(whole.At(x, y))])
 		}
-		_, body, _ := email.Render(m)
-		return `<!DOCTYPE html><meta charset="utf-8"><body style="margin:0"><iframe style="border:0;width:100%;height:100vh" srcdoc="` + html.EscapeString(body) + `"></iframe>`, nil
 	}
+	return cut
+}
+
+// rounded is a color with four bits a channel: text is drawn in many shades that
+// nobody tells apart.
+func rounded(c color.Color) color.Color {
+	r, g, b, _ := c.RGBA()
+	step := func(v uint32) uint8 { return uint8((v>>8 + 8) / 17 * 17 & 0xFF) }
+	return color.RGBA{step(min(r, 0xF7FF)), step(min(g, 0xF7FF)), step(min(b, 0xF7FF)), 0xFF}
+}
+
+func uniform(m image.Image, y int, c color.Color) bool {
+	for x := m.Bounds().Min.X; x < m.Bounds().Max.X; x++ {
+		if m.At(x, y) != c {
+			return false
+		}
+	}
+	return true
 }

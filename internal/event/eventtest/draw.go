@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"pgregory.net/rapid"
@@ -98,6 +99,14 @@ func drawDetail(t *rapid.T, text *rapid.Generator[string]) event.Detail {
 	}
 	if rapid.Bool().Draw(t, "has error") {
 		d.Error = &event.Error{Message: draw("error"), Category: jobs.Category(draw("category"))}
+		if rapid.Bool().Draw(t, "known category") {
+			d.Error.Category = rapid.SampledFrom([]jobs.Category{jobs.IAM, jobs.KMS, jobs.S3, jobs.Glue, jobs.Schema, jobs.Quota, jobs.Provider, jobs.Internal}).Draw(t, "category")
+		}
+		d.Error.Role, d.Error.Action, d.Error.Resource = draw("role"), draw("action"), draw("resource")
+	}
+	d.Environment = draw("environment")
+	if rapid.Bool().Draw(t, "assessed") {
+		d.Assessment = drawAssessment(t, draw)
 	}
 	for range rapid.SampledFrom([]int{0, 1, 10}).Draw(t, "outputs") {
 		path := draw("path")
@@ -114,6 +123,38 @@ func drawDetail(t *rapid.T, text *rapid.Generator[string]) event.Detail {
 		d.Metrics[c] = rapid.Int64().Draw(t, string(c))
 	}
 	return d
+}
+
+// drawAssessment draws an assessment with any numbers and texts.
+func drawAssessment(t *rapid.T, draw func(string) string) event.Assessment {
+	number := func() float64 {
+		return rapid.OneOf(rapid.Float64Range(0, 1), rapid.Float64Range(-1e12, 1e12)).Draw(t, "number")
+	}
+	runs := rapid.IntRange(-1, 60).Draw(t, "runs")
+	measures := []jobs.Measure{jobs.MeasureDuration, jobs.MeasureInput, jobs.MeasureMappedRate, jobs.MeasureNotProcessedRate, jobs.MeasureRemovedRate, jobs.Measure(draw("measure"))}
+	at := time.Date(2026, 11, 23, 2, 0, 12, 0, time.UTC)
+	value := number()
+	a := event.Assessment{EarlierRuns: &runs, LastSuccess: &event.LastSuccess{JobID: draw("last success"), EndTime: at},
+		ExpectedEnd: &event.ExpectedEnd{At: at, Earliest: at, Latest: at.Add(time.Duration(runs) * time.Hour), Runs: runs}, WaitsFor: &event.WaitsFor{WorkflowName: draw("other workflow"), JobID: draw("other job")}}
+	for _, measure := range measures {
+		a.Comparison = append(a.Comparison, event.Compared{Measure: measure, Value: number(), Low: number(), High: number(), Runs: runs,
+			Word: rapid.SampledFrom([]jobs.Word{jobs.WordBelow, jobs.WordUsual, jobs.WordAbove, jobs.Word(draw("word"))}).Draw(t, "word")})
+	}
+	codes := []jobs.FindingCode{jobs.ZeroInput, jobs.ZeroProcessed, jobs.InputLow, jobs.ZeroMapped, jobs.MappedLow, jobs.NotProcessedHigh, jobs.RemovedHigh, jobs.FindingCode(draw("code"))}
+	for range rapid.IntRange(0, 4).Draw(t, "findings") {
+		f := event.Finding{Code: rapid.SampledFrom(codes).Draw(t, "code"), Measure: rapid.SampledFrom(measures).Draw(t, "measure"), Again: rapid.Bool().Draw(t, "again")}
+		if rapid.Bool().Draw(t, "has a range") {
+			f.Value, f.Low, f.High, f.Runs = &value, &value, &value, runs
+		}
+		a.Findings = append(a.Findings, f)
+	}
+	if rapid.Bool().Draw(t, "streak") {
+		a.Streak = &event.Streak{Failures: runs, SameCategory: rapid.Bool().Draw(t, "same"), Since: at, FirstJobID: draw("first job"), Repeated: rapid.Bool().Draw(t, "repeated")}
+	}
+	if rapid.Bool().Draw(t, "recovery") {
+		a.Recovery = &event.Recovery{Failures: runs, Since: at, FirstJobID: draw("first job"), LastJobID: draw("last job")}
+	}
+	return a
 }
 
 // utf8Text draws text as JSON can carry it.

@@ -3,6 +3,7 @@ package eventtest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -76,10 +77,74 @@ func Examples() map[string][]byte {
 
 const role = "arn:aws:iam::" + Account + ":role/EntityResolutionRole"
 
+// denied is an error as Spark reports one of S3's.
+const denied = `User: arn:aws:sts::123456789012:assumed-role/EntityResolutionRole/entityresolution is not authorized to perform: s3:GetObject on resource: "arn:aws:s3:::acme-crm-export/2026-11-23/part-00000.parquet" because no identity-based policy allows the s3:GetObject action (Service: S3, Status Code: 403, Request ID: 7K2JQW4ZC0H3V5XE)`
+
+// start is when the example run starts.
+var start = time.Date(2026, 11, 23, 2, 0, 12, 0, time.UTC)
+
+// earlierJob is the ID of the n-th run before the example run.
+func earlierJob(n int) string { return fmt.Sprintf("7b4d0c1e5a6f4e8d8c2b0a1b2c3d4e%02x", n) }
+
+// checks change the counters of a success so that it has a finding.
+var checks = map[string]func(jobs.Metrics){
+	"check-zero-input": func(m jobs.Metrics) {
+		clear(m)
+		m[jobs.InputRecords], m[jobs.TotalRecordsProcessed], m[jobs.TotalMappedRecords] = 0, 0, 0
+	},
+	"check-zero-processed": func(m jobs.Metrics) {
+		n := m[jobs.InputRecords]
+		clear(m)
+		m[jobs.InputRecords], m[jobs.RecordsNotProcessed], m[jobs.TotalRecordsProcessed], m[jobs.TotalMappedRecords] = n, n, 0, 0
+	},
+	"check-input-low": func(m jobs.Metrics) {
+		clear(m)
+		m[jobs.InputRecords], m[jobs.TotalRecordsProcessed], m[jobs.RecordsNotProcessed] = 3_104_882, 3_102_640, 2_242
+		m[jobs.TotalMappedRecords], m[jobs.NewMappedRecords], m[jobs.MappedRecordsRemoved] = 2_438_675, 41_220, 310
+	},
+	"check-zero-mapped": func(m jobs.Metrics) {
+		for _, counter := range []jobs.Counter{jobs.TotalMappedRecords, jobs.TotalMappedSourceRecords, jobs.TotalMappedTargetRecords,
+			jobs.NewMappedRecords, jobs.NewMappedSourceRecords, jobs.NewMappedTargetRecords, jobs.MappedRecordsRemoved, jobs.MappedSourceRecordsRemoved, jobs.MappedTargetRecordsRemoved} {
+			m[counter] = 0
+		}
+	},
+	"check-mapped-low": func(m jobs.Metrics) {
+		m[jobs.TotalMappedRecords], m[jobs.TotalMappedSourceRecords], m[jobs.TotalMappedTargetRecords] = 5_138_424, 5_138_424, 4_691_030
+		m[jobs.NewMappedRecords], m[jobs.NewMappedSourceRecords], m[jobs.NewMappedTargetRecords] = 12_007, 12_007, 10_998
+	},
+	"check-not-processed-high": func(m jobs.Metrics) {
+		m[jobs.RecordsNotProcessed], m[jobs.TotalRecordsProcessed] = 886_104, 11_594_227
+		m[jobs.TotalMappedRecords], m[jobs.TotalMappedSourceRecords], m[jobs.TotalMappedTargetRecords] = 9_113_062, 9_113_062, 8_320_114
+	},
+	"check-removed-high": func(m jobs.Metrics) {
+		m[jobs.MappedRecordsRemoved], m[jobs.MappedSourceRecordsRemoved], m[jobs.MappedTargetRecordsRemoved] = 4_241_380, 4_241_380, 3_874_002
+	},
+}
+
+// history are fifty earlier runs of the example workflow, as usual.
+func history() jobs.Histories {
+	h := jobs.Histories{}
+	for n := 1; n <= 51; n++ {
+		spread := int64(n*7919%51) - 25 // -25 to 25, in no order
+		begin := start.AddDate(0, 0, -n)
+		input, mapped := 12_391_004+spread*11_000, 7851+spread*5
+		processed := input - input*(7+spread/5)/10_000
+		h.Add(jobs.Record{Job: jobs.Job{Key: jobs.Key{Workflow: "customers-to-liveramp", Job: earlierJob(n)}, Type: "BATCH", Status: jobs.Succeeded,
+			StartTime: begin, EndTime: begin.Add(time.Duration(3840+spread*14) * time.Second),
+			Metrics: jobs.Metrics{jobs.InputRecords: input, jobs.TotalRecordsProcessed: processed, jobs.RecordsNotProcessed: input - processed,
+				jobs.TotalMappedRecords: processed * mapped / 10_000, jobs.MappedRecordsRemoved: 1_000 + spread*20}}})
+	}
+	return h
+}
+
+// compared is how a success of the example workflow compares with its history.
+func compared(j jobs.Job) jobs.Assessment {
+	return history().Assess(jobs.Record{Job: j}, true, j.EndTime)
+}
+
 // exampleEntries returns at least one entry of each kind, by name.
 func exampleEntries() map[string]jobs.Entry {
 	key := jobs.Key{Workflow: "customers-to-liveramp", Job: "8c5e1d2f6b7a4f0e9d3c1a2b3c4d5e6f"}
-	start := time.Date(2026, 11, 23, 2, 0, 12, 0, time.UTC)
 	outputs := func(workflow string) []jobs.Output {
 		return []jobs.Output{{S3Path: "s3://acme-id-mapping/" + workflow + "/", RoleArn: role,
 			KMSArn: "arn:aws:kms:" + Region + ":" + Account + ":key/1234abcd-12ab-34cd-56ef-1234567890ab"}}
@@ -95,16 +160,19 @@ func exampleEntries() map[string]jobs.Entry {
 		return j
 	}
 	all := make(map[string]jobs.Entry)
-	add := func(name string, j jobs.Job, previous jobs.Status, skipped ...jobs.Status) {
+	assessed := func(name string, j jobs.Job, previous jobs.Status, a jobs.Assessment, skipped ...jobs.Status) {
 		observed := j.EndTime.Add(41 * time.Second)
 		if j.EndTime.IsZero() {
 			observed = start.Add(33 * time.Second)
 		}
-		entry, err := event.Encode(WorkflowARN(j.Workflow), jobs.Transition{Job: j, Previous: previous, Skipped: skipped}, observed)
+		entry, err := event.Encode(WorkflowARN(j.Workflow), jobs.Transition{Job: j, Previous: previous, Skipped: skipped, Assessment: a}, observed)
 		if err != nil {
 			panic(err)
 		}
 		all[name] = entry
+	}
+	add := func(name string, j jobs.Job, previous jobs.Status, skipped ...jobs.Status) {
+		assessed(name, j, previous, jobs.Assessment{}, skipped...)
 	}
 	failed := func(text string) jobs.Job {
 		j := job(jobs.Failed, 14)
@@ -119,7 +187,25 @@ func exampleEntries() map[string]jobs.Entry {
 		jobs.UniqueRecordsLoaded: 12_322_410, jobs.NewMappedRecords: 214_902, jobs.NewMappedSourceRecords: 214_902, jobs.NewMappedTargetRecords: 190_018,
 		jobs.NewUniqueRecordsLoaded: 301_776, jobs.MappedRecordsRemoved: 1_204, jobs.MappedSourceRecordsRemoved: 1_204, jobs.MappedTargetRecordsRemoved: 988,
 	}
-	add("success-batch", success, jobs.Running)
+	assessed("success-batch", success, jobs.Running, compared(success))
+	few := 2
+	assessed("success-without-history", success, jobs.Running, jobs.Assessment{EarlierRuns: &few})
+	slow := success
+	slow.EndTime = start.Add(2*time.Hour + 41*time.Minute + 20*time.Second)
+	assessed("success-slow", slow, jobs.Running, compared(slow))
+	recovered := compared(success)
+	recovered.Recovery = &jobs.Recovery{Failures: 3, Since: start.Add(-72 * time.Hour).Add(14 * time.Minute),
+		FirstJobID: earlierJob(3), LastJobID: earlierJob(1)}
+	assessed("recovered", success, jobs.Running, recovered)
+	for name, change := range checks {
+		j := success
+		j.Metrics = maps.Clone(success.Metrics)
+		change(j.Metrics)
+		if name == "check-input-low" || name == "check-zero-input" {
+			j.EndTime = start.Add(18*time.Minute + 7*time.Second)
+		}
+		assessed(name, j, jobs.Running, compared(j))
+	}
 
 	incremental := job(jobs.Succeeded, 3)
 	incremental.Type, incremental.Key = "INCREMENTAL", jobs.Key{Workflow: "nightly-incremental", Job: "c1a2b3c4d5e647f889a0b1c2d3e4f506"}
@@ -132,12 +218,30 @@ func exampleEntries() map[string]jobs.Entry {
 	deletions.Metrics = jobs.Metrics{jobs.DeleteRecordsProcessed: 312, jobs.MappedRecordsRemoved: 298}
 	add("success-delete-only", deletions, jobs.Running)
 
-	add("failure-iam", failed(`User: arn:aws:sts::123456789012:assumed-role/EntityResolutionRole/entityresolution is not authorized to perform: s3:GetObject on resource: "arn:aws:s3:::acme-crm-export/2026-11-23/part-00000.parquet" because no identity-based policy allows the s3:GetObject action (Service: S3, Status Code: 403, Request ID: 7K2JQW4ZC0H3V5XE)`), jobs.Running)
-	add("failure-kms", failed("The ciphertext refers to a customer managed key that does not exist, does not exist in this region, or you are not allowed to access. (Service: Kms, Status Code: 400, Error Code: AccessDeniedException)"), jobs.Running)
-	add("failure-glue", failed("Error Category: RESOURCE_NOT_FOUND_ERROR; Failed Line Number: 212; An error occurred while calling o118.getCatalogSource.\nEntity Not Found (Service: AWSGlue; Status Code: 400; Error Code: EntityNotFoundException; Request ID: 2f0c3a9e)\n\tat com.amazonaws.services.glue.DynamicFrame.<init>(DynamicFrame.scala:89)"), jobs.Running)
-	add("failure-silent", failed(""), jobs.Running)
+	first := jobs.Assessment{Usual: compared(failed(denied)).Usual, LastSuccess: &jobs.FinishedRun{RunRef: jobs.RunRef{Job: earlierJob(1), Start: start.Add(-24 * time.Hour)}, End: start.Add(-23 * time.Hour).Add(3 * time.Minute)},
+		Streak: &jobs.Streak{Failures: 1, SameCategory: true, Since: start.Add(14*time.Minute + 7*time.Second), FirstJobID: key.Job}}
+	failure := func(name, text string) { assessed(name, failed(text), jobs.Running, first) }
+	again := first
+	again.LastSuccess = &jobs.FinishedRun{RunRef: jobs.RunRef{Job: earlierJob(3), Start: start.Add(-72 * time.Hour)}, End: start.Add(-71 * time.Hour).Add(3 * time.Minute)}
+	again.Streak = &jobs.Streak{Failures: 3, SameCategory: true, Since: start.Add(-48 * time.Hour).Add(14 * time.Minute), FirstJobID: earlierJob(2)}
+	assessed("failure-third", failed(denied), jobs.Running, again)
+	again.Streak = &jobs.Streak{Failures: 2, SameCategory: true, Since: start.Add(-2 * time.Hour), FirstJobID: earlierJob(1), Repeated: true}
+	again.LastSuccess = &jobs.FinishedRun{RunRef: jobs.RunRef{Job: earlierJob(2), Start: start.Add(-24 * time.Hour)}, End: start.Add(-23 * time.Hour).Add(3 * time.Minute)}
+	assessed("failure-repeated", failed(denied), jobs.Running, again)
+	failure("failure-iam", denied)
+	failure("failure-s3", "The specified bucket does not exist: acme-crm-exports (Service: Amazon S3; Status Code: 404; Error Code: NoSuchBucket; Request ID: 7K2JQW4ZC0H3V5XE)")
+	failure("failure-schema", "The column customer_email of the schema mapping does not exist in the table crm.customers")
+	failure("failure-quota", "Rate exceeded (Service: AWSGlue; Status Code: 400; Error Code: ThrottlingException)")
+	failure("failure-provider", "LiveRamp job failed with statusCode 403: the subscription to the data set is not active")
+	failure("failure-internal", "Internal service exception. Please try again.")
+	failure("failure-other", "The workflow stopped before it could write its results")
+	failure("failure-kms", "The ciphertext refers to a customer managed key that does not exist, does not exist in this region, or you are not allowed to access. (Service: Kms, Status Code: 400, Error Code: AccessDeniedException)")
+	failure("failure-glue", "Error Category: RESOURCE_NOT_FOUND_ERROR; Failed Line Number: 212; An error occurred while calling o118.getCatalogSource.\nEntity Not Found (Service: AWSGlue; Status Code: 400; Error Code: EntityNotFoundException; Request ID: 2f0c3a9e)\n\tat com.amazonaws.services.glue.DynamicFrame.<init>(DynamicFrame.scala:89)")
+	failure("failure-silent", "")
 	add("queued", job(jobs.Queued, 0), "")
-	add("running", job(jobs.Running, 0), jobs.Queued)
+	assessed("queued-behind", job(jobs.Queued, 0), "", jobs.Assessment{WaitsFor: &jobs.Key{Workflow: "nightly-incremental", Job: "c1a2b3c4d5e647f889a0b1c2d3e4f506"}})
+	add("running", job(jobs.Running, 0), "")
+	assessed("running-expected", job(jobs.Running, 0), "", compared(job(jobs.Running, 0)))
 	add("unknown-status", job("PAUSED", 0), jobs.Running)
 	add("unknown-status-ended", job("STOPPED", 9), "STOPPED")
 

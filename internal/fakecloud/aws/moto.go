@@ -38,7 +38,8 @@ type Moto struct {
 // serializable (DynamoDB Developer Guide, "Transaction isolation levels"); moto
 // serves requests in threads and checks conditions without a lock. For each event
 // and target it builds eight parsers of JSON paths, which takes a tenth of a
-// second: here it keeps them.
+// second: here it keeps them. A pattern can name the keys of objects in an array
+// (github.com/aws/event-ruler, "JSON Array Matching"), which moto cannot.
 const motoServer = `import sys, threading
 from moto.dynamodb.responses import DynamoHandler
 call, lock = DynamoHandler.call_action, threading.Lock()
@@ -50,6 +51,17 @@ import functools, jsonpath_ng.ext
 jsonpath_ng.ext.parse = functools.cache(jsonpath_ng.ext.parse)
 from moto.events.utils import EventTemplateParser as parser
 parser.DEFAULT_EVENT_INPUT_TEMPLATE = parser.DEFAULT_EVENT_INPUT_TEMPLATE.replace("{", '{"account": "<account>", ', 1)
+from moto.events.models import EventPattern
+flatten = EventPattern._flatten_dict
+def with_arrays(node, prefix="", result=None):
+    result = flatten(node, prefix, result)
+    for key, value in list(result.items()):
+        for element in value if isinstance(value, list) else ():
+            if isinstance(element, dict):
+                for k, v in flatten(element, key).items():
+                    result.setdefault(k, []).append(v)
+    return result
+EventPattern._flatten_dict = staticmethod(with_arrays)
 from moto.server import main
 main(sys.argv[1:])`
 

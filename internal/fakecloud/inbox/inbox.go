@@ -6,7 +6,11 @@ import (
 	"html"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
+	"time"
+
+	slackgo "github.com/slack-go/slack"
 
 	"github.com/idmapping/notifier/internal/fakecloud/aws"
 	"github.com/idmapping/notifier/internal/fakecloud/slack"
@@ -70,6 +74,8 @@ main.two{display:grid;grid-template-columns:minmax(0,1fr) minmax(0,1fr);gap:24px
 .avatar{width:36px;height:36px;border-radius:6px;background:#4a154b;color:#fff;font-weight:700;display:grid;place-items:center;font-size:13px}
 .who b{font-weight:900}.app{font-size:10px;background:#ddd;border-radius:2px;padding:1px 3px;margin:0 6px;color:#616061}.when{color:#616061;font-size:12px}
 .header{font-size:18px;font-weight:900;margin:4px 0 8px;line-height:1.3}.section{margin:6px 0}.fields{display:grid;grid-template-columns:1fr 1fr;gap:8px 16px;margin:6px 0}
+.rich{margin:4px 0}ol.rich{padding-left:24px}table.grid{border-collapse:collapse;margin:8px 0;font-size:14px}table.grid td{border:1px solid #ddd;padding:4px 10px}table.grid tr:first-child td{font-weight:700;background:#f8f8f8}
+.replies{color:#1264a3;font-size:13px;font-weight:700;margin:6px 0}
 .context{color:#616061;font-size:13px;margin:8px 0 0}.also{color:#616061;font-size:12px}
 pre.code{background:#f8f8f8;border:1px solid #ddd;border-radius:4px;padding:8px;font:12px/1.5 Monaco,Menlo,Consolas,"DejaVu Sans Mono",monospace;white-space:pre-wrap;word-break:break-word;margin:4px 0}
 code{background:#f8f8f8;border:1px solid #ddd;border-radius:3px;padding:1px 3px;font-size:12px;color:#e01e5a}a{color:#1264a3;text-decoration:none}.mention{background:#fdf0cd;color:#1264a3;border-radius:3px;padding:0 2px}
@@ -107,6 +113,43 @@ func Slack(messages []slack.Message) string {
 	return b.String()
 }
 
+// Channel renders what a channel shows: each card with the number of its replies,
+// and the replies that were also sent to the channel as messages of their own.
+func Channel(messages []slack.Message) string {
+	var b strings.Builder
+	for _, m := range messages {
+		switch {
+		case m.ThreadTS == "":
+			n := 0
+			for _, reply := range messages {
+				if reply.ThreadTS == m.TS {
+					n++
+				}
+			}
+			below := ""
+			if n > 0 {
+				below = fmt.Sprintf(`<div class="replies">%d replies</div>`, n)
+			}
+			b.WriteString(renderMessage(m, below))
+		case m.Broadcast:
+			b.WriteString(renderMessage(m, `<div class="also">replied to a thread</div>`))
+		}
+	}
+	return b.String()
+}
+
+// Thread renders a card and the replies in its thread.
+func Thread(messages []slack.Message, ts string) string {
+	var b strings.Builder
+	b.WriteString(`<h1 style="padding:0 12px">Thread</h1>`)
+	for _, m := range messages {
+		if m.TS == ts || m.ThreadTS == ts {
+			b.WriteString(renderMessage(m, ""))
+		}
+	}
+	return b.String()
+}
+
 func renderMessage(m slack.Message, below string) string {
 	var b strings.Builder
 	edited := ""
@@ -115,24 +158,26 @@ func renderMessage(m slack.Message, below string) string {
 	}
 	fmt.Fprintf(&b, `<div class="msg"><div class="avatar">ID</div><div><div class="who"><b>ID mapping</b><span class="app">APP</span><span class="when">%s</span>%s</div>`,
 		m.At.Format("15:04"), edited)
-	if len(m.Blocks) == 0 {
+	if len(m.Blocks.BlockSet) == 0 {
 		fmt.Fprintf(&b, `<div class="section">%s</div>`, mrkdwnHTML(m.Text))
 	}
-	for _, block := range m.Blocks {
+	for _, block := range m.Blocks.BlockSet {
 		b.WriteString(renderBlock(block))
 	}
 	b.WriteString(below + `</div></div>`)
 	return b.String()
 }
 
-func renderBlock(block slack.Block) string {
+// renderBlock draws one block as Slack does. It panics on a type that it does not
+// know: a picture without the block would look as if nothing was missing.
+func renderBlock(block slackgo.Block) string {
 	var b strings.Builder
-	switch block.Type {
-	case "header":
-		fmt.Fprintf(&b, `<div class="header">%s</div>`, textHTML(*block.Text))
-	case "section":
+	switch block := block.(type) {
+	case *slackgo.HeaderBlock:
+		fmt.Fprintf(&b, `<div class="header">%s</div>`, textHTML(block.Text))
+	case *slackgo.SectionBlock:
 		if block.Text != nil {
-			fmt.Fprintf(&b, `<div class="section">%s</div>`, textHTML(*block.Text))
+			fmt.Fprintf(&b, `<div class="section">%s</div>`, textHTML(block.Text))
 		}
 		if len(block.Fields) > 0 {
 			b.WriteString(`<div class="fields">`)
@@ -141,22 +186,96 @@ func renderBlock(block slack.Block) string {
 			}
 			b.WriteString(`</div>`)
 		}
-	case "context":
+	case *slackgo.ContextBlock:
 		b.WriteString(`<div class="context">`)
-		for _, e := range block.Elements {
-			b.WriteString(textHTML(e) + " ")
+		for _, e := range block.ContextElements.Elements {
+			b.WriteString(textHTML(e.(*slackgo.TextBlockObject)) + " ")
 		}
 		b.WriteString(`</div>`)
+	case *slackgo.RichTextBlock:
+		for _, e := range block.Elements {
+			b.WriteString(richHTML(e))
+		}
+	case *slackgo.TableBlock:
+		b.WriteString(tableHTML(block))
+	default:
+		panic(fmt.Sprintf("inbox: %T cannot be drawn", block))
 	}
 	return b.String()
 }
 
-func textHTML(t slack.BlockText) string {
+func richHTML(e slackgo.RichTextElement) string {
+	switch e := e.(type) {
+	case *slackgo.RichTextSection:
+		return `<div class="rich">` + spansHTML(e.Elements) + `</div>`
+	case *slackgo.RichTextPreformatted:
+		return `<pre class="code">` + spansHTML(e.Elements) + `</pre>`
+	case *slackgo.RichTextList:
+		var b strings.Builder
+		for _, item := range e.Elements {
+			b.WriteString("<li>" + richHTML(item) + "</li>")
+		}
+		return `<ol class="rich">` + b.String() + `</ol>`
+	default:
+		panic(fmt.Sprintf("inbox: %T cannot be drawn", e))
+	}
+}
+
+func spansHTML(elements []slackgo.RichTextSectionElement) string {
+	var b strings.Builder
+	for _, e := range elements {
+		switch e := e.(type) {
+		case *slackgo.RichTextSectionTextElement:
+			text := html.EscapeString(e.Text)
+			if e.Style != nil && e.Style.Code {
+				text = "<code>" + text + "</code>"
+			}
+			if e.Style != nil && e.Style.Bold {
+				text = "<b>" + text + "</b>"
+			}
+			b.WriteString(text)
+		case *slackgo.RichTextSectionLinkElement:
+			fmt.Fprintf(&b, `<a href="%s">%s</a>`, html.EscapeString(e.URL), html.EscapeString(e.Text))
+		case *slackgo.RichTextSectionDateElement:
+			b.WriteString(dateHTML(e.Timestamp.Time(), e.Format))
+		default:
+			panic(fmt.Sprintf("inbox: %T cannot be drawn", e))
+		}
+	}
+	return b.String()
+}
+
+// dateHTML shows a time as Slack does to a reader in UTC.
+func dateHTML(at time.Time, format string) string {
+	return strings.NewReplacer("{date_short_pretty}", at.UTC().Format("Jan 2, 2006"), "{time}", at.UTC().Format("3:04 PM")).Replace(format)
+}
+
+func tableHTML(table *slackgo.TableBlock) string {
+	var b strings.Builder
+	b.WriteString(`<table class="grid">`)
+	for _, row := range table.Rows {
+		b.WriteString("<tr>")
+		for i, cell := range row {
+			align := slackgo.ColumnAlignmentLeft
+			if i < len(table.ColumnSettings) {
+				align = table.ColumnSettings[i].Align
+			}
+			fmt.Fprintf(&b, `<td align="%s">%s</td>`, align, html.EscapeString(cell.(*slackgo.TableRawTextCell).Text))
+		}
+		b.WriteString("</tr>")
+	}
+	return b.String() + "</table>"
+}
+
+func textHTML(t *slackgo.TextBlockObject) string {
 	if t.Type == "plain_text" {
 		return strings.ReplaceAll(html.EscapeString(html.UnescapeString(t.Text)), "\n", "<br>")
 	}
 	return mrkdwnHTML(t.Text)
 }
+
+// handles are the names that a workspace shows for IDs.
+var handles = map[string]string{"S0DATATEAM": "data-oncall"}
 
 var (
 	codeBlock = regexp.MustCompile("(?s)```(.*?)```")
@@ -164,7 +283,7 @@ var (
 	bold      = regexp.MustCompile(`\*([^*\n]+)\*`)
 	slackLink = regexp.MustCompile(`<(https?://[^|>]+)\|([^>]*)>`)
 	mention   = regexp.MustCompile(`<(![a-z]+|@[A-Z0-9]+|!subteam\^[A-Z0-9]+)>`)
-	emoji     = strings.NewReplacer(":x:", "❌", ":white_check_mark:", "✅", ":large_blue_circle:", "🔵")
+	slackDate = regexp.MustCompile(`<!date\^(\d+)\^([^|>]*)\|[^>]*>`)
 )
 
 // mrkdwnHTML renders the part of mrkdwn that the product uses. Entities stay:
@@ -175,15 +294,24 @@ func mrkdwnHTML(s string) string {
 		blocks = append(blocks, `<pre class="code">`+noTags(strings.Trim(m[3:len(m)-3], "\n"))+`</pre>`)
 		return fmt.Sprintf("\x00%d\x00", len(blocks)-1)
 	})
+	s = slackDate.ReplaceAllStringFunc(s, func(m string) string {
+		parts := slackDate.FindStringSubmatch(m)
+		seconds, _ := strconv.ParseInt(parts[1], 10, 64) // digits
+		return dateHTML(time.Unix(seconds, 0), parts[2])
+	})
 	s = slackLink.ReplaceAllString(s, "\x01a href=\"$1\"\x02$2\x01/a\x02")
 	s = mention.ReplaceAllStringFunc(s, func(m string) string {
-		return "\x01span class=\"mention\"\x02@" + strings.TrimPrefix(strings.Trim(m, "<>!@"), "subteam^") + "\x01/span\x02"
+		name := strings.TrimPrefix(strings.Trim(m, "<>!@"), "subteam^")
+		if handle, ok := handles[name]; ok {
+			name = handle
+		}
+		return "\x01span class=\"mention\"\x02@" + name + "\x01/span\x02"
 	})
 	s = noTags(s)
 	s = strings.NewReplacer("\x01", "<", "\x02", ">").Replace(s)
 	s = codeSpan.ReplaceAllString(s, "<code>$1</code>")
 	s = bold.ReplaceAllString(s, "<b>$1</b>")
-	s = strings.ReplaceAll(emoji.Replace(s), "\n", "<br>")
+	s = strings.ReplaceAll(s, "\n", "<br>")
 	for i, block := range blocks {
 		s = strings.ReplaceAll(s, fmt.Sprintf("\x00%d\x00", i), block)
 	}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	slackgo "github.com/slack-go/slack"
+
 	"github.com/idmapping/notifier/internal/fakecloud/httpfault"
 )
 
@@ -45,21 +47,7 @@ type Message struct {
 	Broadcast bool   // a reply that was also sent to the channel
 	Edits     int
 	Text      string
-	Blocks    []Block
-}
-
-// Block is a Block Kit block of a type that the product uses.
-type Block struct {
-	Type     string      `json:"type"`
-	Text     *BlockText  `json:"text,omitempty"`
-	Fields   []BlockText `json:"fields,omitempty"`
-	Elements []BlockText `json:"elements,omitempty"`
-}
-
-// BlockText is a text object.
-type BlockText struct {
-	Type string `json:"type"`
-	Text string `json:"text"`
+	Blocks    slackgo.Blocks
 }
 
 // WebhookPath is the path of the incoming webhook.
@@ -225,8 +213,8 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
 	}
 	m := Message{Channel: "webhook", At: time.Now()}
 	var in struct {
-		Text   string  `json:"text"`
-		Blocks []Block `json:"blocks"`
+		Text   string         `json:"text"`
+		Blocks slackgo.Blocks `json:"blocks"`
 	}
 	if json.NewDecoder(r.Body).Decode(&in) != nil {
 		respond(http.StatusBadRequest, "invalid_payload")
@@ -251,57 +239,127 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
 // invalid returns Slack's error for a message that exceeds a limit ("Block Kit"
 // reference; chat.postMessage, Errors), or an empty string.
 func (m Message) invalid() string {
-	if m.Text == "" && len(m.Blocks) == 0 {
+	blocks := m.Blocks.BlockSet
+	if m.Text == "" && len(blocks) == 0 {
 		return "no_text"
 	}
 	if len([]rune(m.Text)) > 40_000 {
 		return "msg_too_long"
 	}
-	if len(m.Blocks) > 50 {
+	if len(blocks) > 50 {
 		return "invalid_blocks"
 	}
-	total := 0
-	tooLong := func(text string, limit int) bool {
-		n := len([]rune(text))
-		total += n
-		return n == 0 || n > limit
-	}
-	for _, b := range m.Blocks {
-		switch b.Type {
-		case "header":
-			if b.Text == nil || b.Text.Type != "plain_text" || tooLong(b.Text.Text, 150) {
-				return "invalid_blocks"
-			}
-		case "section":
-			if b.Text == nil && len(b.Fields) == 0 || len(b.Fields) > 10 || b.Text != nil && tooLong(b.Text.Text, 3000) {
-				return "invalid_blocks"
-			}
-			if slices.ContainsFunc(b.Fields, func(f BlockText) bool { return tooLong(f.Text, 2000) }) {
-				return "invalid_blocks"
-			}
-		case "context":
-			if len(b.Elements) == 0 || len(b.Elements) > 10 || slices.ContainsFunc(b.Elements, func(e BlockText) bool { return tooLong(e.Text, 3000) }) {
-				return "invalid_blocks"
-			}
-		case "divider":
-		default:
+	var c counter
+	for _, b := range blocks {
+		if !c.accepts(b) {
 			return "invalid_blocks"
 		}
 	}
-	if total > 13_200 {
+	if c.tables > 1 {
+		return "invalid_attachments" // only_one_table_allowed
+	}
+	if c.total > 13_200 {
 		return "msg_blocks_too_long"
 	}
 	return ""
 }
 
-// MentionsJob reports whether the message's context blocks name the job.
-func (m Message) MentionsJob(id string) bool {
-	for _, b := range m.Blocks {
-		for _, e := range b.Elements {
-			if strings.Contains(e.Text, "job "+id) {
-				return true
+// counter counts what a message's blocks hold.
+type counter struct{ total, tables int }
+
+// fits counts a text, and reports whether it has 1 to limit characters.
+func (c *counter) fits(text string, limit int) bool {
+	n := len([]rune(text))
+	c.total += n
+	return n > 0 && n <= limit
+}
+
+func (c *counter) accepts(b slackgo.Block) bool {
+	switch b := b.(type) {
+	case *slackgo.HeaderBlock:
+		return b.Text != nil && b.Text.Type == "plain_text" && c.fits(b.Text.Text, 150)
+	case *slackgo.SectionBlock:
+		if b.Text == nil && len(b.Fields) == 0 || len(b.Fields) > 10 || b.Text != nil && !c.fits(b.Text.Text, 3000) {
+			return false
+		}
+		return !slices.ContainsFunc(b.Fields, func(f *slackgo.TextBlockObject) bool { return !c.fits(f.Text, 2000) })
+	case *slackgo.ContextBlock:
+		n := len(b.ContextElements.Elements)
+		return n > 0 && n <= 10 && !slices.ContainsFunc(b.ContextElements.Elements, func(e slackgo.MixedElement) bool {
+			text, ok := e.(*slackgo.TextBlockObject)
+			return !ok || !c.fits(text.Text, 3000)
+		})
+	case *slackgo.RichTextBlock:
+		return len(b.Elements) > 0 && !slices.ContainsFunc(b.Elements, func(e slackgo.RichTextElement) bool { return !c.acceptsRich(e) })
+	case *slackgo.TableBlock:
+		c.tables++
+		return c.acceptsTable(b)
+	case *slackgo.DividerBlock:
+		return true
+	default:
+		return false
+	}
+}
+
+func (c *counter) acceptsTable(b *slackgo.TableBlock) bool {
+	if len(b.Rows) == 0 || len(b.Rows) > 100 {
+		return false
+	}
+	for _, row := range b.Rows {
+		if len(row) == 0 || len(row) > 20 {
+			return false
+		}
+		for _, cell := range row {
+			if text, ok := cell.(*slackgo.TableRawTextCell); !ok || !c.fits(text.Text, 3000) {
+				return false
 			}
 		}
 	}
+	return true
+}
+
+func (c *counter) acceptsRich(e slackgo.RichTextElement) bool {
+	switch e := e.(type) {
+	case *slackgo.RichTextSection:
+		return !slices.ContainsFunc(e.Elements, func(e slackgo.RichTextSectionElement) bool { return !c.acceptsSpan(e) })
+	case *slackgo.RichTextPreformatted:
+		return !slices.ContainsFunc(e.Elements, func(e slackgo.RichTextSectionElement) bool { return !c.acceptsSpan(e) })
+	case *slackgo.RichTextList:
+		return !slices.ContainsFunc(e.Elements, func(e slackgo.RichTextElement) bool { return !c.acceptsRich(e) })
+	default:
+		return false
+	}
+}
+
+func (c *counter) acceptsSpan(e slackgo.RichTextSectionElement) bool {
+	switch e := e.(type) {
+	case *slackgo.RichTextSectionTextElement:
+		return c.fits(e.Text, 13_000)
+	case *slackgo.RichTextSectionLinkElement:
+		return e.URL != "" && c.fits(e.Text, 3000)
+	case *slackgo.RichTextSectionDateElement:
+		return c.fits(e.Format, 100) && e.Fallback != nil
+	default:
+		return false
+	}
+}
+
+// MentionsJob reports whether the message's blocks name the job.
+func (m Message) MentionsJob(id string) bool {
+	raw, err := json.Marshal(m.Blocks)
+	for rest := string(raw); err == nil; {
+		_, after, found := strings.Cut(rest, id)
+		if !found {
+			return false
+		}
+		if after == "" || !isIDCharacter(after[0]) {
+			return true
+		}
+		rest = after
+	}
 	return false
+}
+
+func isIDCharacter(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-'
 }

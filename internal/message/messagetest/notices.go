@@ -23,9 +23,9 @@ func Notices() map[string]message.Message {
 	canary := event.Event{DetailType: event.Canary, Account: eventtest.Account, Region: eventtest.Region,
 		Detail: event.Detail{TransitionID: "0123456789abcdef", ObservedAt: noon, Visible: true}}
 	return map[string]message.Message{
-		"notice-broken":  message.ComposeBroken([]message.Broken{broken("slack:#data-jobs", "Slack: channel_not_found")}, eventtest.Account, eventtest.Region),
-		"notice-email":   message.ComposeBroken([]message.Broken{broken("email:a•••@example.com", "SES: MessageRejected")}, eventtest.Account, eventtest.Region),
-		"notice-hostile": message.ComposeBroken(many, eventtest.Hostile, eventtest.Hostile),
-		"notice-canary":  message.Compose(canary, noon),
+		"notice-broken":  message.ComposeBroken([]message.Broken{broken("slack:#data-jobs", "Slack: channel_not_found")}, eventtest.Account, eventtest.Region, "", message.Settings{}),
+		"notice-email":   message.ComposeBroken([]message.Broken{broken("email:a•••@example.com", "SES: MessageRejected")}, eventtest.Account, eventtest.Region, "", message.Settings{}),
+		"notice-hostile": message.ComposeBroken(many, eventtest.Hostile, eventtest.Hostile, eventtest.Hostile, message.Settings{}),
+		"notice-canary":  message.Compose(canary, noon, message.Settings{}),
 	}
 }

@@ -1,0 +1,47 @@
+package poller
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/idmapping/notifier/internal/jobs"
+)
+
+// assess compares a run with earlier ones, once when it starts and once when it
+// finishes. Where the histories cannot be read, the transition goes without: it
+// must not wait for them.
+func (t *tick) assess(ctx context.Context, record jobs.Record, job jobs.Job) jobs.Assessment {
+	if job.Status == jobs.Queued {
+		return jobs.Assessment{WaitsFor: t.running(job.Key)}
+	}
+	if job.Status != jobs.Running && !job.Terminal() {
+		return jobs.Assessment{}
+	}
+	histories, err := t.Store.Histories(ctx, job.Workflow)
+	if err != nil {
+		t.problem(fmt.Errorf("comparing job %s with earlier runs: %w", job.Key, err))
+		t.log().Warn("histories not read", "workflow", job.Workflow, "job", job.Job, "error", err.Error())
+		return jobs.Assessment{}
+	}
+	// Runs that finished and whose events are not all published yet.
+	for _, r := range t.sorted(func(r jobs.Record) bool {
+		return r.Job.Workflow == job.Workflow && r.Job.Key != job.Key && r.Job.Terminal() && !r.Archived && r.Unreadable == nil
+	}) {
+		histories.Add(r)
+	}
+	state := t.state(job.Workflow)
+	complete := state.Version > 0 && state.Unreadable == nil && !state.Watermark.IsZero() && len(state.Backfill) == 0
+	record.Job = job
+	return histories.Assess(record, complete, t.now())
+}
+
+// running is the job that a QUEUED one waits for, if this tick knows it: one ID
+// mapping job runs at a time in an account and region.
+func (t *tick) running(queued jobs.Key) *jobs.Key {
+	for _, r := range t.sorted(func(r jobs.Record) bool {
+		return r.Open() && r.Unreadable == nil && r.Job.Status == jobs.Running && r.Job.Key != queued
+	}) {
+		return &r.Job.Key
+	}
+	return nil
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"html"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/idmapping/notifier/internal/email"
+	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/event/eventtest"
+	"github.com/idmapping/notifier/internal/fakecloud/inbox"
+	fakeslack "github.com/idmapping/notifier/internal/fakecloud/slack"
+	"github.com/idmapping/notifier/internal/message"
+	"github.com/idmapping/notifier/internal/message/messagetest"
+	"github.com/idmapping/notifier/internal/slack"
+)
+
+const (
+	phone, desktop, mail = 390, 640, 375 // CSS pixels
+	caption              = "Drawn by this repository from the JSON that is sent. Slack's own fonts and folding differ."
+	mention              = "<!subteam^S0DATATEAM>"
+)
+
+// settings are those of the stack in the pictures.
+var settings = message.Settings{RunbookURL: "https://wiki.example.com/id-mapping"}
+
+// notDrawn are examples that show nothing more than another one.
+var notDrawn = []string{"bare", "hostile", "late", "success-incremental", "notice-hostile", "notice-broken"}
+
+// messages are all kinds of messages by name.
+func messages() (map[string]message.Message, error) {
+	all := make(map[string]message.Message)
+	for name, body := range eventtest.Examples() {
+		e, err := event.Decode(body)
+		if err != nil {
+			return nil, err
+		}
+		e.Detail.Environment = "prod"
+		all[name] = message.Compose(e, e.Detail.ObservedAt, settings)
+	}
+	maps.Copy(all, messagetest.Notices())
+	failed := all["failure-iam"]
+	at := time.Date(2026, 11, 23, 6, 10, 0, 0, time.UTC)
+	all["failure-counted"] = failed.With(message.FollowUp{Failures: 3, Latest: at})
+	all["failure-fixed"] = failed.With(message.FollowUp{Failures: 3, Fixed: at})
+	for _, name := range notDrawn {
+		delete(all, name)
+	}
+	return all, nil
+}
+
+// pictures are all pictures, in the order of their names.
+func pictures() ([]picture, error) {
+	all, err := messages()
+	if err != nil {
+		return nil, err
+	}
+	var drawn []picture
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		card, err := cards(all[name])
+		if err != nil {
+			return nil, fmt.Errorf("drawing %s: %w", name, err)
+		}
+		drawn = append(drawn, picture{"slack-" + name, phone + desktop + 40, card})
+		if !strings.HasPrefix(name, "failure-counted") && name != "failure-fixed" { // cards only
+			drawn = append(drawn, picture{"email-" + name, 2*mail + 40, emails(all[name])})
+		}
+	}
+	channel, err := channel(all)
+	return append(drawn, picture{"channel", desktop + desktop + 40, channel}), err
+}
+
+// posted returns a rendering as a message in the channel.
+func posted(r slack.Rendered, m fakeslack.Message) (fakeslack.Message, error) {
+	m.Channel, m.Text = "C", r.Text
+	if err := r.Validate(); err != nil {
+		return m, err
+	}
+	blocks, err := json.Marshal(r.Blocks)
+	if err != nil {
+		return m, err
+	}
+	return m, json.Unmarshal(blocks, &m.Blocks)
+}
+
+var morning = time.Date(2026, 11, 23, 3, 5, 0, 0, time.UTC)
+
+// sheet is a page of columns, each with its width and a title.
+func sheet(title string, columns ...string) string {
+	return inbox.Page(title, "") + `<div style="display:flex;gap:16px;padding:8px 8px 0;align-items:flex-start">` + strings.Join(columns, "") +
+		`</div><div style="color:#616061;font-size:12px;padding:4px 12px">` + caption + `</div>`
+}
+
+func column(width int, content string) string {
+	return fmt.Sprintf(`<div style="width:%dpx;flex:none;border:1px solid #ddd;border-radius:8px;overflow:hidden">%s</div>`, width, content)
+}
+
+// cards is a message's card on a phone and on a desktop.
+func cards(m message.Message) (string, error) {
+	p, err := posted(slack.RenderCard(m, mention), fakeslack.Message{At: morning, TS: "1"})
+	if err != nil {
+		return "", err
+	}
+	card := inbox.Slack([]fakeslack.Message{p})
+	return sheet(m.Title(), column(phone, card), column(desktop, card)), nil
+}
+
+// emails is a message's email on a phone, light and dark: the dark one has the
+// styles that a mail program uses whose reader prefers dark.
+func emails(m message.Message) string {
+	_, body, _ := email.Render(m, email.Reason("data-oncall@example.com", "idmapping"))
+	frame := func(body string) string {
+		return fmt.Sprintf(`<iframe style="border:0;width:%dpx;height:400px;flex:none" onload="this.style.height=this.contentDocument.documentElement.scrollHeight+'px'" srcdoc="%s"></iframe>`, mail, html.EscapeString(body))
+	}
+	dark := strings.ReplaceAll(body, "@media (prefers-color-scheme:dark)", "@media all")
+	return `<!DOCTYPE html><meta charset="utf-8"><body style="margin:0;display:flex;gap:16px;background:#f3f4f6">` + frame(body) + frame(dark)
+}
+
+// channel is what a channel shows of a failure, its repetition and the recovery,
+// and the thread of the failure.
+func channel(all map[string]message.Message) (string, error) {
+	var problems []error
+	post := func(r slack.Rendered, m fakeslack.Message) fakeslack.Message {
+		p, err := posted(r, m)
+		if err != nil {
+			problems = append(problems, err)
+		}
+		return p
+	}
+	card := post(slack.RenderCard(all["failure-fixed"], ""), fakeslack.Message{At: morning, TS: "1", Edits: 3})
+	running := post(slack.RenderReply(all["running-expected"], ""), fakeslack.Message{At: morning.Add(time.Minute), TS: "2", ThreadTS: "1"})
+	failed := post(slack.RenderReply(all["failure-iam"], mention), fakeslack.Message{At: morning.Add(14 * time.Minute), TS: "3", ThreadTS: "1", Broadcast: true})
+	recovered := post(slack.RenderCard(all["recovered"], mention), fakeslack.Message{At: morning.Add(3 * time.Hour), TS: "4"})
+	messages := []fakeslack.Message{card, running, failed, recovered}
+	if len(problems) > 0 {
+		return "", problems[0]
+	}
+	return sheet("channel", column(desktop, inbox.Channel(messages)), column(desktop, inbox.Thread(messages, "1"))), nil
+}
