@@ -153,7 +153,7 @@ func (r *real) emailed(key jobs.Key, status jobs.Status) bool {
 
 // patience is how long a test waits for what must become true. It promises
 // nothing: it only ends a test that would not end, on however busy a machine.
-const patience = 40 * time.Second
+const patience = 10 * time.Minute
 
 // await waits until done returns true; what describes that.
 func (r *real) await(what string, done func() bool) {
