@@ -29,7 +29,6 @@ func composeSummary(e event.Event, now time.Time, zone *time.Location) Message {
 		if len(counts) < maxStatuses {
 			named += n
 			counts = append(counts, fmt.Sprintf("%s %s", Grouped(int64(n)), word))
-			m.Numbers = append(m.Numbers, Number{Label: word, Value: Grouped(int64(n))})
 		}
 	}
 	if others := total - named; others > 0 {

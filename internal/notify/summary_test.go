@@ -111,8 +111,8 @@ func TestSummaryListsOnlyWhatTheChannelSends(t *testing.T) {
 	w.queue.Put(backlog(t, 25, 25)[0])
 	w.drain(t)
 	m := w.destinations[0].Sent()[0].Delivery.Message
-	if len(m.Jobs) != 20 || m.MoreJobs != 5 || len(m.Numbers) != 1 {
-		t.Errorf("%d jobs, %d more, numbers %v", len(m.Jobs), m.MoreJobs, m.Numbers)
+	if len(m.Jobs) != 20 || m.MoreJobs != 5 || m.Lead[0].Plain(nil) != "25 FAILED" {
+		t.Errorf("%d jobs, %d more, lead %q", len(m.Jobs), m.MoreJobs, m.Lead[0].Plain(nil))
 	}
 	for _, j := range m.Jobs {
 		if !strings.HasPrefix(j.Label, "FAILED: crm, ") || !strings.HasPrefix(j.URL, "https://") {

@@ -77,8 +77,8 @@ main.two{display:grid;grid-template-columns:minmax(0,1fr) minmax(0,1fr);gap:24px
 .rich{margin:4px 0}ol.rich{padding-left:24px}table.grid{border-collapse:collapse;margin:8px 0;font-size:14px}table.grid td{border:1px solid #ddd;padding:4px 10px}table.grid tr:first-child td{font-weight:700;background:#f8f8f8}
 .replies{color:#1264a3;font-size:13px;font-weight:700;margin:6px 0}
 .context{color:#616061;font-size:13px;margin:8px 0 0}.also{color:#616061;font-size:12px}
-pre.code{background:#f8f8f8;border:1px solid #ddd;border-radius:4px;padding:8px;font:12px/1.5 Monaco,Menlo,Consolas,"DejaVu Sans Mono",monospace;white-space:pre-wrap;word-break:break-word;margin:4px 0}
-code{background:#f8f8f8;border:1px solid #ddd;border-radius:3px;padding:1px 3px;font-size:12px;color:#e01e5a}a{color:#1264a3;text-decoration:none}.mention{background:#fdf0cd;color:#1264a3;border-radius:3px;padding:0 2px}
+pre.code{overflow-wrap:anywhere;background:#f8f8f8;border:1px solid #ddd;border-radius:4px;padding:8px;font:12px/1.5 Monaco,Menlo,Consolas,"DejaVu Sans Mono",monospace;white-space:pre-wrap;word-break:break-word;margin:4px 0}
+code{overflow-wrap:anywhere;background:#f8f8f8;border:1px solid #ddd;border-radius:3px;padding:1px 3px;font-size:12px;color:#e01e5a}a{color:#1264a3;text-decoration:none}.mention{background:#fdf0cd;color:#1264a3;border-radius:3px;padding:0 2px}
 .mail{border:1px solid #ddd;border-radius:8px;margin:0 0 16px;overflow:hidden}.subject{font-weight:700;padding:10px 12px 0}.meta{color:#616061;font-size:12px;padding:0 12px 8px}
 iframe{width:100%;height:560px;border:0;border-top:1px solid #ddd}details{padding:8px 12px}details pre{white-space:pre-wrap;font-size:12px}
 `
