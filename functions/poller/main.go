@@ -2,6 +2,7 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/idmapping/notifier/internal/entityresolution"
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/eventbridge"
+	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/poller"
 )
 
@@ -41,6 +43,8 @@ func newPoller() (*poller.Poller, error) {
 	rate := env.Float("REQUESTS_PER_SECOND", entityresolution.DefaultRate)
 	watched, err := poller.NewFilter(env.Text("WORKFLOW_INCLUDE"), env.Text("WORKFLOW_EXCLUDE"))
 	env.Wrong(err)
+	overdue, err := overdueRule(env.Text("OVERDUE_AFTER"))
+	env.Wrong(err)
 	cfg, err := awsenv.Config()
 	env.Wrong(err)
 	if err := env.Err(); err != nil {
@@ -51,7 +55,20 @@ func newPoller() (*poller.Poller, error) {
 		Store:     dynamodb.Jobs{Client: awsdynamodb.NewFromConfig(cfg), Table: table, Retention: retention},
 		Publisher: eventbridge.New(cfg, bus, event.Publisher{Stack: stack, Environment: env.Text("ENVIRONMENT")}),
 		Watched:   watched,
+		Overdue:   overdue,
 		Version:   version,
 		Metrics:   emf.Writer{Out: os.Stdout, Stack: stack}.Put,
 	}, nil
+}
+
+// overdueRule reads when jobs are overdue: empty is learned, off never.
+func overdueRule(setting string) (jobs.OverdueRule, error) {
+	if setting == "" || setting == "off" {
+		return jobs.OverdueRule{Off: setting == "off"}, nil
+	}
+	after, err := time.ParseDuration(setting)
+	if err != nil || after < time.Minute {
+		return jobs.OverdueRule{}, fmt.Errorf("OverdueAfter: %.40q is not a duration of a minute or more: give one such as 90m or 4h, off, or nothing to learn it from earlier runs", setting)
+	}
+	return jobs.OverdueRule{After: after}, nil
 }

@@ -148,7 +148,8 @@ func persistently(o *dynamodb.Options) { o.RetryMaxAttempts = 5 }
 
 // ClaimCard takes the right to edit the card of an earlier failure until the given
 // time. It returns *notify.Claimed while another claimant holds an unexpired
-// claim, and the zero Card where there is nothing to edit.
+// claim or the failure is attempted and not sent yet, and the zero Card where there
+// is nothing to edit.
 func (s Deliveries) ClaimCard(ctx context.Context, k notify.Key, claimant string, order int, until time.Time) (notify.Card, error) {
 	now := s.now()
 	out, err := s.Client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
@@ -169,7 +170,9 @@ func (s Deliveries) ClaimCard(ctx context.Context, k notify.Key, claimant string
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
 	if failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
-		if cardOf(failed.Item).Ref == (notify.MessageRef{}) || num(failed.Item, "followUp") >= int64(order) {
+		failure := string(jobs.Failed)
+		waits := str(failed.Item, "attempted") == failure && str(failed.Item, "progress") != failure
+		if !waits && (cardOf(failed.Item).Ref == (notify.MessageRef{}) || num(failed.Item, "followUp") >= int64(order)) {
 			return notify.Card{}, nil
 		}
 		return notify.Card{}, &notify.Claimed{Until: time.UnixMilli(num(failed.Item, "claimUntil")).UTC()}

@@ -19,6 +19,7 @@ type Assessment struct {
 	Streak      *Streak                `json:"streak,omitempty"`
 	LastSuccess *LastSuccess           `json:"lastSuccess,omitempty"` // the newest before a failure, of any job type
 	Recovery    *Recovery              `json:"recovery,omitempty"`
+	Overdue     *OverdueSince          `json:"overdue,omitempty"`  // of a terminal status of a job that was reported overdue
 	WaitsFor    *WaitsFor              `json:"waitsFor,omitempty"` // of a QUEUED job, where it is known
 }
 
@@ -62,8 +63,8 @@ type ExpectedEnd struct {
 // Streak is an unbroken run of failures, up to and including this one.
 type Streak struct {
 	Failures     int       `json:"failures"`
-	SameCategory bool      `json:"sameCategory"` // all of them have this one's category
-	Since        time.Time `json:"since"`        // end of the first, UTC
+	SameCategory bool      `json:"sameCategory"`   // all of them have this one's category
+	Since        time.Time `json:"since,omitzero"` // end of the first, UTC
 	FirstJobID   string    `json:"firstJobId"`
 	Repeated     bool      `json:"repeated"` // for the same reason as the one before; see jobs.History.Streak
 }
@@ -71,15 +72,20 @@ type Streak struct {
 // LastSuccess names the newest earlier success.
 type LastSuccess struct {
 	JobID   string    `json:"jobId"`
-	EndTime time.Time `json:"endTime"` // UTC
+	EndTime time.Time `json:"endTime,omitzero"` // UTC
 }
 
 // Recovery is the unbroken run of failures that a success ends.
 type Recovery struct {
 	Failures   int       `json:"failures"`
-	Since      time.Time `json:"since"` // end of the first, UTC
+	Since      time.Time `json:"since,omitzero"` // end of the first, UTC
 	FirstJobID string    `json:"firstJobId"`
 	LastJobID  string    `json:"lastJobId"`
+}
+
+// OverdueSince is when a job became overdue, UTC.
+type OverdueSince struct {
+	Since time.Time `json:"since"`
 }
 
 // WaitsFor names the RUNNING job that a QUEUED one waits for.
@@ -124,6 +130,9 @@ func assessmentOf(a jobs.Assessment) Assessment {
 	}
 	if r := a.Recovery; r != nil {
 		out.Recovery = &Recovery{r.Failures, seconds(r.Since), r.FirstJobID, r.LastJobID}
+	}
+	if !a.OverdueSince.IsZero() {
+		out.Overdue = &OverdueSince{seconds(a.OverdueSince)}
 	}
 	if w := a.WaitsFor; w != nil {
 		out.WaitsFor = &WaitsFor{w.Workflow, w.Job}

@@ -51,7 +51,7 @@ func read(body []byte) (Event, error) {
 	if source := SourceOf(envelope.DetailType); envelope.Source != source {
 		return Event{}, fmt.Errorf("source is %.100q, not %q", envelope.Source, source)
 	}
-	if !slices.Contains([]string{StateChange, Vanished, Summary, Canary}, envelope.DetailType) {
+	if !slices.Contains([]string{StateChange, Vanished, Overdue, Summary, Canary}, envelope.DetailType) {
 		return Event{}, fmt.Errorf("detail-type %.100q is unknown", envelope.DetailType)
 	}
 	e := Event{

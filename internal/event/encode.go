@@ -24,13 +24,27 @@ const (
 //
 // It fails only when workflowARN is not the ARN of the job's workflow.
 func Encode(workflowARN string, t jobs.Transition, observed time.Time) (jobs.Entry, error) {
-	return encode(StateChange, workflowARN, t, observed)
+	return encode(StateChange, workflowARN, t, observed, nil)
 }
 
 // EncodeVanished returns the entry that announces that Entity Resolution no
 // longer shows a job. Its detail has the job's last known status.
 func EncodeVanished(workflowARN string, last jobs.Job, observed time.Time) (jobs.Entry, error) {
-	return encode(Vanished, workflowARN, jobs.Transition{Job: last}, observed)
+	return encode(Vanished, workflowARN, jobs.Transition{Job: last}, observed, nil)
+}
+
+// maxWaiting bounds the list of jobs that wait behind an overdue one.
+const maxWaiting = 20
+
+// EncodeOverdue returns the entry that announces that an open job takes far longer
+// than usual. since is when it became overdue, waiting are the QUEUED jobs behind it.
+func EncodeOverdue(workflowARN string, job jobs.Job, a jobs.Assessment, since time.Time, waiting []jobs.Key, observed time.Time) (jobs.Entry, error) {
+	return encode(Overdue, workflowARN, jobs.Transition{Job: job, Assessment: a}, observed, func(d *Detail) {
+		d.Since = seconds(since)
+		for _, k := range waiting[:min(len(waiting), maxWaiting)] {
+			d.Waiting = append(d.Waiting, WaitsFor{k.Workflow, k.Job})
+		}
+	})
 }
 
 // EncodeCanary returns the entry of a canary that is sent now. visible is
@@ -78,7 +92,7 @@ func addKey(detail, key string, value []byte) string {
 	return `{"` + key + `":` + string(value) + separator + rest
 }
 
-func encode(detailType, workflowARN string, t jobs.Transition, observed time.Time) (jobs.Entry, error) {
+func encode(detailType, workflowARN string, t jobs.Transition, observed time.Time, more func(*Detail)) (jobs.Entry, error) {
 	job := Trim(t.Job)
 	workflow, err := parseWorkflow(workflowARN, job.Workflow)
 	if err != nil {
@@ -101,6 +115,9 @@ func encode(detailType, workflowARN string, t jobs.Transition, observed time.Tim
 		Error:          jobError(job),
 		Outputs:        job.Outputs,
 		Assessment:     assessmentOf(t.Assessment),
+	}
+	if more != nil {
+		more(&detail)
 	}
 	detail.TransitionID = TransitionID(workflow, job.Key, transitionWord(detailType, detail))
 	if d, ok := job.Duration(); ok && job.Terminal() {
@@ -129,7 +146,7 @@ func stateBegan(detailType string, job jobs.Job, observed time.Time) time.Time {
 	if job.Stage() == jobs.Terminal {
 		at = job.EndTime
 	}
-	if detailType == Vanished || at.IsZero() {
+	if detailType != StateChange || at.IsZero() {
 		return observed
 	}
 	return at

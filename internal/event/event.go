@@ -17,6 +17,7 @@ const Source = "idmapping.notifier"
 const (
 	StateChange = "ID Mapping Job State Change"
 	Vanished    = "ID Mapping Job Vanished"
+	Overdue     = "ID Mapping Job Overdue"
 	Summary     = "ID Mapping Jobs Summary" // late terminal statuses together; see EncodeSummary
 )
 
@@ -63,6 +64,9 @@ type Detail struct {
 	Outputs        []jobs.Output `json:"outputs,omitempty"`
 	Links          *Links        `json:"links,omitempty"`
 	Backlog        *Backlog      `json:"backlog,omitempty"` // see AddBacklog
+	// Of an overdue job: since when, and which QUEUED jobs wait behind it.
+	Since   time.Time  `json:"since,omitzero"`
+	Waiting []WaitsFor `json:"waiting,omitempty"`
 	Assessment
 
 	// Of a summary, which has no job of its own; WorkflowARN is its first job's.

@@ -168,6 +168,8 @@ func roundTrip(s *jsonschema.Schema) func(*rapid.T) {
 		entry, err := event.Encode(eventtest.WorkflowARN(j.Workflow), transition, observed)
 		if rapid.Bool().Draw(t, "vanished") {
 			entry, err = event.EncodeVanished(eventtest.WorkflowARN(j.Workflow), j, observed)
+		} else if rapid.Bool().Draw(t, "overdue") {
+			entry, err = event.EncodeOverdue(eventtest.WorkflowARN(j.Workflow), j, transition.Assessment, noon, slices.Repeat([]jobs.Key{{Workflow: "w", Job: "1"}}, 30), observed)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -200,18 +202,24 @@ func TestTransitionIDNeverChanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	overdue, err := event.EncodeOverdue(crmARN, jobs.Job{Key: crmKey, Status: jobs.Running}, jobs.Assessment{}, noon, nil, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		name, got, word string
 	}{
 		{"first sight", encode(t, jobs.Transition{Job: jobs.Job{Status: jobs.Failed}}).ID, "FAILED"},
 		{"another observation", encode(t, jobs.Transition{Job: jobs.Job{Status: jobs.Failed, Error: "x"}, Previous: jobs.Running}).ID, "FAILED"},
 		{"vanished", vanished.ID, "VANISHED"},
+		{"overdue", overdue.ID, "OVERDUE"},
 		{"unknown status", encode(t, stopped(jobs.Running)).ID, "STOPPED"},
 		{"end of an unknown status", encode(t, stopped("STOPPED")).ID, "STOPPED ENDED"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			want := map[string]string{
 				"FAILED":        "55d9a595d50654c396751689b74bb767021c71236d10de2354638fb4d47230aa",
+				"OVERDUE":       "cb072308c37c4108867a18f1d46bbebeb4bba8610c168dfc176991508fbd323a",
 				"VANISHED":      "3dbd795aff2fa255a538366ea1a49e7f0240052f672745c3f8247e4fa393c8c7",
 				"STOPPED":       "47c1c3aefbbd55abd24389e21b8c81bd9bdee96a197b8896c7dd3c7861aa7bdf",
 				"STOPPED ENDED": "8d0a3153fdac9559c04c5c48238511fb3793bd4c582ecc01a19d3e0fd1619079",
@@ -454,6 +462,7 @@ func TestDecodeRefusesForeignEventsAndSaysWhy(t *testing.T) {
 		{"the end of another status", detail(ended, "previousStatus", "RUNNING"), forged},
 		{"an end without a previous status", change(t, ended, func(_, d map[string]any) { delete(d, "previousStatus") }), forged},
 		{"a vanished job as a state change", envelope(vanished, "detail-type", event.StateChange), forged},
+		{"a state change as an overdue job", envelope(running, "detail-type", event.Overdue), forged},
 		{"a state change as a vanished job", envelope(running, "detail-type", event.Vanished), forged},
 		{"a canary without an ID", detail(canary, "transitionId", ""), forged},
 		{"a canary of another time", detail(canary, "observedAt", noon), forged},

@@ -30,8 +30,11 @@ func TransitionID(workflow arn.ARN, job jobs.Key, word string) string {
 // transitionWord is the last part of a transition's hash, a function of what the
 // event itself contains, so that a subscriber can verify it.
 func transitionWord(detailType string, d Detail) string {
-	if detailType == Vanished {
+	switch detailType {
+	case Vanished:
 		return string(jobs.Vanished)
+	case Overdue:
+		return string(jobs.Overdue)
 	}
 	if d.PreviousStatus == d.Status {
 		return string(d.Status) + endedSuffix

@@ -175,6 +175,12 @@ func kinds(t *testing.T) map[string]jobs.Entry {
 		assess(workflow+" succeeded with two findings", workflow, jobs.Succeeded, jobs.Assessment{Findings: []jobs.Finding{
 			{Code: jobs.InputLow, Measure: jobs.MeasureInput, Again: true}, {Code: jobs.MappedLow, Measure: jobs.MeasureMappedRate}}})
 		assess(workflow+" succeeded with a finding again", workflow, jobs.Succeeded, jobs.Assessment{Findings: []jobs.Finding{{Code: jobs.InputLow, Measure: jobs.MeasureInput, Again: true}}})
+		stuck := jobs.Job{Key: jobs.Key{Workflow: workflow, Job: workflow + " overdue"}, Status: jobs.Running, StartTime: noon}
+		entry, err := event.EncodeOverdue(fakeentityresolution.WorkflowARN(workflow), stuck, jobs.Assessment{}, noon, nil, noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[stuck.Job] = entry
 		for _, status := range []jobs.Status{jobs.Running, jobs.Failed} {
 			name := fmt.Sprintf("%s vanished while %s", workflow, status)
 			entry, err := event.EncodeVanished(fakeentityresolution.WorkflowARN(workflow), jobs.Job{Key: jobs.Key{Workflow: workflow, Job: name}, Status: status}, noon)
@@ -190,11 +196,12 @@ func kinds(t *testing.T) map[string]jobs.Entry {
 // matched reports, per rule in docs/rules, which events of kinds it must match.
 var matched = map[string]func(name string) bool{
 	"failures.json":      func(name string) bool { return strings.Contains(name, " failed") },
+	"overdue.json":       func(name string) bool { return strings.HasSuffix(name, " overdue") },
 	"findings.json":      func(name string) bool { return strings.Contains(name, " finding") },
 	"third-failure.json": func(name string) bool { return strings.HasSuffix(name, " failed 3 in a row") },
 	"recovered.json":     func(name string) bool { return strings.HasSuffix(name, " after failures") },
 	"wake-someone.json": func(name string) bool {
-		return strings.Contains(name, " failed") && !strings.HasSuffix(name, " failed 4 in a row") || strings.HasSuffix(name, " two findings") || strings.Contains(name, " vanished")
+		return strings.Contains(name, " failed") && !strings.HasSuffix(name, " failed 4 in a row") || strings.HasSuffix(name, " two findings") || strings.Contains(name, " vanished") || strings.HasSuffix(name, " overdue")
 	},
 	"low-mapped-rate.json": func(name string) bool {
 		return strings.HasSuffix(name, "succeeded 0%") || strings.HasSuffix(name, "succeeded 49%")

@@ -144,6 +144,17 @@ func DeliveriesContract(t *testing.T, open func(now func() time.Time) Deliveries
 		must(t, store.Release(ctx, k, "other"))
 		equal(t, "card after a release", claimCard("third", 3), want)
 	})
+	t.Run("the card of a failure that is attempted and not sent waits", func(t *testing.T) {
+		k := notify.Key{Job: job, Destination: "slack:waiting"}
+		failure := notify.Progress{Status: jobs.Failed, Stage: jobs.Terminal, ObservedAt: at}
+		_, err := store.Claim(ctx, k, "failed", "me", failure, until)
+		must(t, err)
+		must(t, store.Release(ctx, k, "me"))
+		_, err = store.ClaimCard(ctx, k, "other", 2, until)
+		if _, ok := errors.AsType[*notify.Claimed](err); !ok {
+			t.Fatalf("ClaimCard = %v, want claimed", err)
+		}
+	})
 	t.Run("slots are an interval apart, and none after the latest time is reserved", func(t *testing.T) {
 		destination := "limit of " + job
 		latest := at.Add(2 * time.Second)

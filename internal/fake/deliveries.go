@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/notify"
 )
 
@@ -81,6 +82,8 @@ func (s *Deliveries) ClaimCard(_ context.Context, k notify.Key, claimant string,
 	fault := s.write("ClaimCard", func() {
 		it := s.items[k]
 		switch {
+		case it != nil && it.attempted.Status == jobs.Failed && it.progress.Status != jobs.Failed:
+			err = &notify.Claimed{Until: it.until}
 		case it == nil || it.card == (notify.MessageRef{}) || it.body == "" || it.followUp >= order:
 		case it.claimant != "" && it.claimant != claimant && !it.until.Before(s.now()):
 			err = &notify.Claimed{Until: it.until}

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -19,6 +20,8 @@ type Assessment struct {
 	LastSuccess *FinishedRun // the newest before a failure
 	Recovery    *Recovery    // of a success
 	WaitsFor    *Key         // the RUNNING job that a QUEUED one waits for
+	// OverdueSince is set on a terminal status of a job that was reported overdue.
+	OverdueSince time.Time
 }
 
 // Assess compares the run r, as now observed, with the earlier runs of its
@@ -56,10 +59,18 @@ func (h Histories) Assess(r Record, complete bool, observed time.Time) Assessmen
 	return a
 }
 
-// clock is from when the duration of a job counts that is observed RUNNING now for
-// the first time.
+// AssessOpen compares the open run r with the earlier runs of its workflow.
+func (h Histories) AssessOpen(r Record, observed time.Time) Assessment {
+	successes := h.Successes[r.Job.Type]
+	return Assessment{Usual: successes.Usual(r.Job.Ref()), ExpectedEnd: successes.ExpectedEnd(r.Job.Ref(), r.Job.Status, r.clock(observed))}
+}
+
+// clock is from when the duration of an open job counts that is observed now.
 func (r Record) clock(observed time.Time) time.Time {
 	queued := func(m Milestone) bool { return m.Status == Queued }
+	if r.Job.Status == Queued {
+		return cmp.Or(r.Job.StartTime, observed) // its clock runs from the request
+	}
 	if r.runningSince().IsZero() && slices.ContainsFunc(r.Timeline, queued) || r.Clock().IsZero() {
 		return observed
 	}

@@ -55,3 +55,23 @@ func (r Range) overdueLimit() int64 {
 	}
 	return r.High * 4
 }
+
+// OverdueRule says when jobs are overdue. The zero rule learns it from earlier runs.
+type OverdueRule struct {
+	Off   bool
+	After time.Duration // since the start, whatever is usual; 0 is learned
+}
+
+// At is when the job r becomes overdue, by Entity Resolution's clock, UTC; zero if
+// never. observed is the time of the observation.
+func (o OverdueRule) At(h Histories, r Record, observed time.Time) time.Time {
+	clock := r.clock(observed)
+	switch {
+	case o.Off || !r.Job.Status.Known() || r.Job.Terminal():
+		return time.Time{}
+	case o.After > 0:
+		return clock.Add(o.After)
+	default:
+		return h.Successes[r.Job.Type].OverdueAt(r.Job.Ref(), clock)
+	}
+}

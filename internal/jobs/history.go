@@ -107,7 +107,7 @@ func (h History) Add(j Job) History {
 			h.Omitted = Omitted{}
 		}
 	case Failed:
-		if h.LastSuccess == nil || run.Compare(h.LastSuccess.RunRef) > 0 {
+		if (h.LastSuccess == nil || run.Compare(h.LastSuccess.RunRef) > 0) && h.failureAt(run.RunRef) < 0 {
 			h = h.addFailure(FailedRun{run, causeOf(j.Error)})
 		}
 	}

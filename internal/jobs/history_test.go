@@ -54,7 +54,7 @@ func TestFailuresAreThoseSinceTheLastSuccess(t *testing.T) {
 	if got := ids(h); !slices.Equal(got, []string{"run-0000", "run-0001", "run-0003"}) || h.LastSuccess != nil {
 		t.Fatalf("failures %v, last success %v", got, h.LastSuccess)
 	}
-	if f := h.Failures[0]; f.Cause != (Cause{Category: S3}) || !f.End.Equal(noon.Add(10*time.Minute)) {
+	if f := h.Failures[0]; f.Category != S3 || f.Message == "" || !f.End.Equal(noon.Add(10*time.Minute)) {
 		t.Errorf("failure %+v", f)
 	}
 	h = h.Add(run(2, Succeeded)) // observed after a later failure

@@ -28,6 +28,10 @@ const (
 // Resolution no longer shows. The API never returns it.
 const Vanished Status = "VANISHED"
 
+// Overdue takes the place of a status in a transition ID, for a job that runs far
+// longer than usual. The API never returns it.
+const Overdue Status = "OVERDUE"
+
 // Known reports whether s is one of the documented statuses.
 func (s Status) Known() bool {
 	return s == Queued || s == Running || s.Terminal()

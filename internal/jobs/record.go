@@ -22,6 +22,11 @@ type Record struct {
 	// Timeline is when each transition began, was observed and was published.
 	Timeline []Milestone `json:"timeline,omitempty"`
 
+	// OverdueAt is when the job becomes overdue, by Entity Resolution's clock, UTC;
+	// zero while that is not known. OverdueSince is set once it was reported.
+	OverdueAt    time.Time `json:"overdueAt,omitzero"`
+	OverdueSince time.Time `json:"overdueSince,omitzero"`
+
 	Missing  Missing `json:"missing,omitzero"`
 	Vanished bool    `json:"vanished,omitempty"` // reported as vanished; no longer followed
 	// Tracked is set for a job that was requested by its ID: it is followed to

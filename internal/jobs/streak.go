@@ -38,7 +38,7 @@ type Cause struct {
 	Category Category `json:"category"`
 	Action   string   `json:"action,omitempty"`
 	Resource string   `json:"resource,omitempty"`
-	Message  string   `json:"message,omitempty"` // of Other: without IDs and numbers
+	Message  string   `json:"message,omitempty"` // without IDs and numbers, where the message names neither
 }
 
 // maxCause bounds a value of a cause in bytes: a history keeps 50 of them.
@@ -47,7 +47,7 @@ const maxCause = 300
 func causeOf(message string) Cause {
 	named := NamedIn(message)
 	c := Cause{Category: Categorize(message), Action: named.Action, Resource: shortened(named.Resource)}
-	if c.Category == Other {
+	if c.Action == "" && c.Resource == "" {
 		c.Message = shortened(withoutNumbers(message))
 	}
 	return c

@@ -55,7 +55,7 @@ func TestFailureIsRepeatedWhileItsCauseStaysAndTheLoudOneIsRecent(t *testing.T) 
 		{"the cause changes back and forth", []failure{{0, deniedRead}, {1, deniedWrite}, {2, deniedRead}, {3, deniedWrite}, {4, deniedWrite}}, "LLLLr"},
 		{"other messages that differ in an ID", []failure{{0, "Boom in run 7f3a, request 2f0c-3a9e, at 02:00"}, {1, "Boom in run 12, request 77aa-0000, at 04:13"}}, "Lr"},
 		{"other messages that differ in a word", []failure{{0, "Boom in run 1"}, {1, "Bang in run 1"}}, "LL"},
-		{"words of a known category do not count", []failure{{0, "the s3 bucket x"}, {1, "that s3 bucket y"}}, "Lr"},
+		{"messages of a known category that name nothing", []failure{{0, "the s3 bucket x"}, {1, "the s3 bucket x"}, {2, "that s3 bucket y"}}, "LrL"},
 		{"no message at all", []failure{{0, ""}, {1, ""}}, "Lr"},
 	} {
 		var h History

@@ -8,8 +8,8 @@ import (
 const (
 	// window is how many of the newest earlier runs make a usual range.
 	window = 50
-	// minRuns is how many values a range needs.
-	minRuns = 5
+	// MinRuns is how many values a range needs.
+	MinRuns = 5
 	// trim sets how many outliers a range leaves out: one in so many values, at
 	// each end.
 	trim = 20
@@ -138,7 +138,7 @@ func (s Successes) before(run RunRef) []SuccessRun {
 // of an even number of values is the lower one.
 func rangeOf(values []int64) (Range, bool) {
 	n := len(values)
-	if n < minRuns {
+	if n < MinRuns {
 		return Range{}, false
 	}
 	slices.Sort(values)

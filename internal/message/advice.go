@@ -1,6 +1,7 @@
 package message
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/idmapping/notifier/internal/event"
@@ -26,7 +27,11 @@ func failureSteps(d event.Detail, region string) ([]Line, Line) {
 	if d.Error != nil {
 		category = d.Error.Category
 	}
-	steps, retry := newAdvice(d).steps(category)
+	a := newAdvice(d)
+	steps, retry := a.steps(category)
+	if retry == retryNo && a.action == "" && isTransient(a.text) {
+		retry = retryMay
+	}
 	again := "Run it again: %s"
 	if retry == retryNo {
 		again = "Then run it again: %s"
@@ -51,6 +56,13 @@ const (
 	retryNo            // it fails again until the cause is fixed
 	retryMay           // such causes usually go away
 )
+
+// isTransient reports whether an error, in lower case, tells of a call that failed on
+// its way or in the service, whatever it was made for.
+func isTransient(text string) bool {
+	return slices.ContainsFunc([]string{"timed out", "timeout", "connection reset", "connection refused", "try again", "internal server error", "service unavailable", "internal error"},
+		func(part string) bool { return strings.Contains(text, part) })
+}
 
 // line is the sentence that people read, or nil when nothing is known.
 func (r retry) line() Line {

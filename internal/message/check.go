@@ -55,7 +55,7 @@ func findingBrief(f event.Finding, n jobs.Metrics) string {
 	case jobs.RemovedHigh:
 		return value + " removed"
 	default:
-		return oneLine(string(f.Code))
+		return truncate(oneLine(string(f.Code)), maxWord)
 	}
 }
 
@@ -82,8 +82,8 @@ func findingLine(f event.Finding, d event.Detail) Line {
 		what = value + " of the input not processed (" + Grouped(n[jobs.RecordsNotProcessed]) + " records)"
 	case jobs.RemovedHigh:
 		what = value + " of the mapped records removed (" + Grouped(n[jobs.MappedRecordsRemoved]) + " records)"
-	default:
-		what = oneLine(string(f.Code))
+	default: // of a later version
+		return Line{{Text: truncate(oneLine(string(f.Code)), maxWord), Outside: true}}
 	}
 	l := Line{{Text: what, Bold: true}}
 	if f.Low != nil && f.High != nil {
@@ -108,7 +108,7 @@ func checkSteps(code jobs.FindingCode) []Line {
 		return []Line{hold, Plain("Compare today's input with the last good run: columns, key fields and their format, number of rows."),
 			Plain("Check that the target still has its records.")}
 	case jobs.NotProcessedHigh:
-		return []Line{{{Text: "Look in the "}, {Text: "error/", Code: true}, {Text: " folder of the output for the rejected records."}},
+		return []Line{hold, {{Text: "Look in the "}, {Text: "error/", Code: true}, {Text: " folder of the output for the rejected records."}},
 			Plain("Check the unique IDs: empty, repeated, or longer than 38 characters."),
 			Plain("Check the schema mapping for reserved names such as EmailAddress, MatchID or Source.")}
 	case jobs.RemovedHigh:

@@ -70,10 +70,12 @@ func composeJob(e event.Event, now time.Time) Message {
 	switch {
 	case e.DetailType == event.Vanished:
 		m.vanished(d)
+	case e.DetailType == event.Overdue:
+		m.overdue(d)
 	case d.Status == jobs.Queued:
 		m.queued(d)
 	case d.Status == jobs.Running:
-		m.running(d)
+		m.running(d, now)
 	case d.Status == jobs.Succeeded:
 		m.succeeded(d)
 	case d.Status == jobs.Failed:
@@ -81,6 +83,7 @@ func composeJob(e event.Event, now time.Time) Message {
 	default:
 		m.unknown(d)
 	}
+	m.Trend = append(m.Trend, overdueLine(d)...)
 	return m
 }
 
@@ -95,8 +98,11 @@ func accountAndRegion(e event.Event) (account, region string) {
 
 // Word returns the status as the API spells it, or VANISHED.
 func Word(e event.Event) string {
-	if e.DetailType == event.Vanished {
+	switch e.DetailType {
+	case event.Vanished:
 		return string(jobs.Vanished)
+	case event.Overdue:
+		return string(jobs.Overdue)
 	}
 	return truncate(oneLine(string(e.Detail.Status)), maxWord)
 }
@@ -110,10 +116,14 @@ func (m *Message) queued(d event.Detail) {
 	m.linkJob(d, false)
 }
 
-func (m *Message) running(d event.Detail) {
+func (m *Message) running(d event.Detail, now time.Time) {
 	m.linkJob(d, false)
-	m.Lead = []Line{{{Text: "Started "}, {Time: d.StartTime}}}
-	if d.StartTime.IsZero() {
+	began := d.StartTime
+	if d.PreviousStatus == jobs.Queued { // the start time may be when it was queued
+		began = d.ObservedAt
+	}
+	m.Lead = []Line{{{Text: "Started "}, {Time: began}}}
+	if began.IsZero() {
 		m.Lead = []Line{{{Text: "Started"}}}
 	}
 	end := d.ExpectedEnd
@@ -125,8 +135,18 @@ func (m *Message) running(d event.Detail) {
 	about := Duration(roundedSeconds(end.At.Sub(start)))
 	m.brief = "usually " + about
 	m.Lead[0] = append(m.Lead[0], Span{Text: ", usually done in about " + about})
+	usual := end.At.Sub(start)
+	at, latest := roundedTime(end.At, usual), end.Latest.Add(step(usual)-1).Truncate(step(usual))
+	clock := latest.Sub(now) < 12*time.Hour
+	expected := Line{{Text: "Expected end: about "}, {Time: at, Clock: clock}}
+	switch {
+	case now.After(end.Latest): // this message was delayed
+		expected = Plain("Takes longer than usual")
+	case latest.After(at):
+		expected = append(expected, Span{Text: ", at the latest "}, Span{Time: latest, Clock: clock})
+	}
 	m.Trend = []Line{
-		{{Text: "Expected end: about "}, {Time: roundedTime(end.At, end.At.Sub(start)), Clock: true}, {Text: ", at the latest "}, {Time: end.Latest, Clock: true}},
+		expected,
 		Plain(fmt.Sprintf("Usually takes %s (%s)", durationRange(end.Earliest.Sub(start).Seconds(), end.Latest.Sub(start).Seconds()), lastRuns(end.Runs))),
 	}
 }
@@ -234,8 +254,8 @@ func jobFacts(m Message, d event.Detail) []Line {
 	switch {
 	case !d.StartTime.IsZero() && !d.EndTime.IsZero():
 		ran := Line{{Time: d.StartTime, Open: true}, {Text: " – "}, {Time: d.EndTime, Clock: d.EndTime.Sub(d.StartTime) < 12*time.Hour}}
-		if d.Duration != nil {
-			ran = append(ran, Span{Text: " (" + Duration(*d.Duration) + ")"})
+		if took := duration(d); took != nil {
+			ran = append(ran, Span{Text: " (" + Duration(*took) + ")"})
 		}
 		all = append(all, ran)
 	case !d.StartTime.IsZero() && d.Status != jobs.Running: // its lead says it

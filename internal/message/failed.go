@@ -29,14 +29,18 @@ func streakLines(d event.Detail) []Line {
 		l = Line{{Text: "First failure"}}
 	default:
 		l = Line{{Text: ordinal(s.Failures) + " failure in a row", Bold: true}}
-		if s.SameCategory {
+		// Two errors of category OTHER need not have anything in common.
+		if s.Repeated || s.SameCategory && d.Error != nil && d.Error.Category != jobs.Other {
 			l = append(l, Span{Text: ", same cause"})
 		}
 	}
-	if d.LastSuccess != nil {
-		return []Line{append(l, Span{Text: "; last success "}, Span{Time: d.LastSuccess.EndTime})}
+	switch last := d.LastSuccess; {
+	case last == nil:
+		l = append(l, Span{Text: "; no earlier success is known"})
+	case !last.EndTime.IsZero():
+		l = append(l, Span{Text: "; last success "}, Span{Time: last.EndTime})
 	}
-	return []Line{append(l, Span{Text: "; no earlier success is known"})}
+	return []Line{l}
 }
 
 // shortCause is the cause in a few words, for an email's subject.

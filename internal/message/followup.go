@@ -21,7 +21,7 @@ func (f FollowUp) Line() Line {
 // interrupts nobody.
 func (m Message) With(f FollowUp) Message {
 	m.Loud = false
-	m.Trend = append([]Line{f.Line()}, m.Trend...)
+	m.Trend = []Line{f.Line()}
 	if !f.Fixed.IsZero() {
 		m.Severity, m.Word = Good, m.Word+", FIXED"
 		m.Steps, m.Retry = nil, nil

@@ -7,6 +7,7 @@
 package message
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -31,6 +32,7 @@ func (s Severity) Icon() string { return [...]string{"🔵", "✅", "⚠️", "�
 // to the small print.
 type Message struct {
 	Severity Severity
+	Icon     string      // before the title in Slack; empty is the severity's
 	Status   jobs.Status // as Entity Resolution spells it; empty where there is no job
 	Terminal bool        // the job has finished
 	// Loud is set when the message should interrupt: Slack broadcasts its reply
@@ -81,6 +83,9 @@ type Message struct {
 	Account      string
 	Region       string
 }
+
+// Symbol returns the emoji that stands before the title.
+func (m Message) Symbol() string { return cmp.Or(m.Icon, m.Severity.Icon()) }
 
 // Line is one line of text.
 type Line []Span

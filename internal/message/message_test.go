@@ -72,10 +72,12 @@ func TestLeadAndTrendAnswerTheReadersQuestions(t *testing.T) {
 		"failure-third":           {"Access denied: EntityResolutionRole may not s3:GetObject on s3://acme-crm-export/2026-11-23/part-00000.parquet", "3rd failure in a row, same cause; last success Fri 20 Nov 03:03 UTC"},
 		"queued":                  {"Only one ID mapping job runs at a time in an account and region.", ""},
 		"queued-behind":           {"Waits for nightly-incremental, job c1a2b3c4: only one ID mapping job runs at a time.", ""},
-		"running":                 {"Started Mon 23 Nov 02:00 UTC", "No usual range yet"},
-		"running-expected":        {"Started Mon 23 Nov 02:00 UTC, usually done in about 1 h 5 min", "Expected end: about 03:05 UTC, at the latest 03:09 UTC\nUsually takes 58 min to 1 h 10 min (last 50 runs)"},
+		"running":                 {"Started Mon 23 Nov 02:00 UTC", "No usual range yet: 2 earlier runs"},
+		"running-expected":        {"Started Mon 23 Nov 02:00 UTC, usually done in about 1 h 5 min", "Expected end: about 03:05 UTC, at the latest 03:10 UTC\nUsually takes 58 min to 1 h 10 min (last 50 runs)"},
 		"vanished":                {"Job 8c5e1d2f6b7a4f0e9d3c1a2b3c4d5e6f disappeared from Entity Resolution while RUNNING.", "Someone may have deleted the job or its workflow. You will not hear about it again unless it comes back."},
-		"bare":                    {"The job has finished.", "No usual range yet"},
+		"overdue":                 {"Still RUNNING after 2 h 55 min", "Usually 58 min to 1 h 10 min (last 50 runs)\n2 jobs waiting behind it: orders-to-ids, nightly-incremental"},
+		"success-overdue":         {"78.6% mapped of 12,471,902 records in 4 h 12 min", "Took 4 h 12 min, usually 58 min to 1 h 10 min (last 50 runs)\nAs usual: 77–80% mapped, 12.1 M to 12.6 M input records (last 50 runs)\nIt was overdue since Mon 23 Nov 04:55 UTC: it ended 1 h 17 min later"},
+		"bare":                    {"The job has finished.", ""},
 		"summary":                 {"8 FAILED, 16 SUCCEEDED", ""},
 	} {
 		m := compose(t, eventtest.Examples()[name])
@@ -108,7 +110,7 @@ func TestSubjectNamesTheStatusTheWorkflowAndTheCause(t *testing.T) {
 }
 
 func TestMessageIsLoudUnlessItRepeats(t *testing.T) {
-	for name, want := range map[string]bool{"failure-iam": true, "failure-third": true, "failure-repeated": false, "recovered": true, "check-mapped-low": true,
+	for name, want := range map[string]bool{"failure-iam": true, "failure-third": true, "failure-repeated": false, "recovered": true, "overdue": true, "check-mapped-low": true,
 		"success-batch": false, "success-slow": false, "running": false, "queued": false, "vanished": true, "unknown-status-ended": false} {
 		if got := compose(t, eventtest.Examples()[name]).Loud; got != want {
 			t.Errorf("%s: loud is %v", name, got)

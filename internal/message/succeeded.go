@@ -24,7 +24,11 @@ func (m *Message) succeeded(d event.Detail) {
 	if r := d.Recovery; r != nil {
 		m.Word, m.Loud, m.Streak = "RECOVERED", true, true
 		m.brief = "success after " + plural(r.Failures, "failure")
-		m.Trend = append([]Line{{{Text: "First success after " + plural(r.Failures, "failure") + ", since "}, {Time: r.Since}}}, m.Trend...)
+		first := Plain("First success after " + plural(r.Failures, "failure"))
+		if !r.Since.IsZero() {
+			first = append(first, Span{Text: ", since "}, Span{Time: r.Since})
+		}
+		m.Trend = append([]Line{first}, m.Trend...)
 	}
 	if len(d.Findings) > 0 {
 		m.check(d)
@@ -42,15 +46,28 @@ func result(d event.Detail) Line {
 	} else if n, ok := d.Metrics[jobs.InputRecords]; ok {
 		l = Line{{Text: Grouped(n) + " input records", Bold: true}}
 	}
+	took := duration(d)
 	switch {
-	case d.Duration == nil && len(l) == 0:
+	case took == nil && len(l) == 0:
 		return Plain("The job has finished.")
-	case d.Duration == nil:
+	case took == nil:
 		return l
 	case len(l) == 0:
-		return Line{{Text: "Done in "}, {Text: Duration(*d.Duration), Bold: true}}
+		return Line{{Text: "Done in "}, {Text: Duration(*took), Bold: true}}
 	}
-	return append(l, Span{Text: " in "}, Span{Text: Duration(*d.Duration), Bold: true})
+	return append(l, Span{Text: " in "}, Span{Text: Duration(*took), Bold: true})
+}
+
+// duration is how long a run took in seconds, or nil: without the time that it
+// waited as QUEUED, where the publisher knows it.
+func duration(d event.Detail) *int64 {
+	for _, c := range d.Comparison {
+		if c.Measure == jobs.MeasureDuration {
+			took := int64(c.Value)
+			return &took
+		}
+	}
+	return d.Duration
 }
 
 // usualLines say how a success compares with earlier runs: what differs in a line
@@ -96,10 +113,8 @@ func asUsual(d event.Detail) bool {
 // noRange says that too few earlier runs are known to compare with.
 func noRange(d event.Detail) []Line {
 	switch n := d.EarlierRuns; {
-	case len(d.Usual) > 0 || d.JobType == "DELETE_ONLY":
+	case n == nil || *n >= jobs.MinRuns || len(d.Usual) > 0 || d.JobType == "DELETE_ONLY":
 		return nil
-	case n == nil:
-		return []Line{Plain("No usual range yet")}
 	default:
 		return []Line{Plain("No usual range yet: " + plural(*n, "earlier run"))}
 	}

@@ -53,13 +53,13 @@ func (n *Notifier) Handle(ctx context.Context, queueARN string, messages []Recei
 			failed = append(failed, it.ID)
 		}
 	}
+	b.announceOutages(workCtx)
 	for _, it := range b.runFollowUps(workCtx) {
 		if !slices.Contains(failed, it.ID) {
 			b.postpone(workCtx, it, backoff(it.ReceiveCount))
 			failed = append(failed, it.ID)
 		}
 	}
-	b.announceOutages(workCtx)
 	if n.Metrics != nil {
 		n.Metrics(b.report.Values())
 	}

@@ -23,8 +23,8 @@ type Filter struct {
 
 // Matches reports whether the channel delivers e. It always delivers a vanished
 // job, whose terminal status will never come, a canary and an outage notice, and,
-// unless NoSignals, a success that has a finding or ends a run of failures, except
-// one of many late ones. It delivers a summary of more late statuses than it sends
+// unless NoSignals, an overdue job and a success that has a finding or ends a run of
+// failures, except one of many late ones. It delivers a summary of more late statuses than it sends
 // one by one.
 func (f Filter) Matches(e event.Event) bool {
 	switch e.DetailType {
@@ -32,6 +32,8 @@ func (f Filter) Matches(e event.Event) bool {
 		return true
 	case event.Summary:
 		return f.summarizes(e.Detail.Statuses)
+	case event.Overdue:
+		return f.has(e.Detail.Status, false) || !f.NoSignals
 	default:
 		return f.has(e.Detail.Status, e.Detail.Terminal()) || !f.NoSignals && e.Detail.Backlog == nil && signals(e.Detail)
 	}

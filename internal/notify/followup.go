@@ -59,7 +59,7 @@ func followUps(n notification) []followUp {
 	switch {
 	case d.Status == jobs.Failed && d.Streak != nil && d.Streak.Repeated:
 		return []followUp{{n, d.Streak.FirstJobID, d.Streak.Failures, message.FollowUp{Failures: d.Streak.Failures, Latest: d.EndTime}}}
-	case d.Status == jobs.Succeeded && d.Recovery != nil:
+	case d.Status == jobs.Succeeded && d.Recovery != nil && len(d.Findings) == 0: // a run to check fixes nothing
 		var all []followUp
 		for _, job := range slices.Compact([]string{d.Recovery.FirstJobID, d.Recovery.LastJobID}) {
 			all = append(all, followUp{n, job, fixed, message.FollowUp{Failures: d.Recovery.Failures, Fixed: d.EndTime}})
@@ -74,7 +74,12 @@ func followUps(n notification) []followUp {
 func (b *batch) runFollowUps(ctx context.Context) []item {
 	var again []item
 	for _, f := range b.followUps {
-		err := b.isolated(func() error { return b.followUp(ctx, f) })
+		err := b.isolated(func() error {
+			if failure := b.suspended[f.to.ID()]; failure != nil {
+				return failure
+			}
+			return b.followUp(ctx, f)
+		})
 		if err == nil {
 			continue
 		}

@@ -166,6 +166,72 @@ func TestFollowUpWhoseCallsFailIsRepeatedAtMostOnce(t *testing.T) {
 	}
 }
 
+func TestFollowUpWaitsForTheMessageOfItsFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := cardKeeper()
+		down := true
+		d.Fault = func(op string, _ notify.Delivery) error {
+			if down {
+				return &notify.Failure{Reason: notify.Unavailable, Err: errors.New("503")}
+			}
+			return nil
+		}
+		w.queue.Put(repeatedFailure(1))
+		w.deliver(t)
+		down = false
+		w.queue.Put(recovery("1", "1"))
+		w.deliver(t)
+		expect(t, received(d), "9 SUCCEEDED")
+		w.drain(t)
+		expect(t, received(d), "9 SUCCEEDED", "1 FAILED")
+		expect(t, edits(d), "2: Fixed by a later run: Mon 23 Nov 12:09 UTC; ")
+	})
+}
+
+func TestSuccessToCheckFixesNothing(t *testing.T) {
+	w, d := cardKeeper()
+	w.queue.Put(repeatedFailure(1))
+	w.queue.Put(assessed("9", jobs.Succeeded, 9, jobs.Assessment{Recovery: &jobs.Recovery{Failures: 1, Since: noon, FirstJobID: "1", LastJobID: "1"},
+		Findings: []jobs.Finding{{Code: jobs.ZeroMapped, Measure: jobs.MeasureMappedRate}}}))
+	w.deliver(t)
+	if len(d.Sent()) != 2 || len(d.FollowUps()) != 0 {
+		t.Errorf("%d messages, %v", len(d.Sent()), edits(d))
+	}
+}
+
+// overdueEvent is an event that a running job is overdue.
+func overdueEvent(job string, minute int) string {
+	j := jobs.Job{Key: jobs.Key{Workflow: "crm", Job: job}, Status: jobs.Running, StartTime: noon}
+	at := noon.Add(time.Duration(minute) * time.Minute)
+	entry, err := event.EncodeOverdue(fake.ARN("crm"), j, jobs.Assessment{}, at, nil, at)
+	if err != nil {
+		panic(err)
+	}
+	return wrap(entry)
+}
+
+func TestOverdueJobUpdatesItsCardOnceAndNeverAfterItsEnd(t *testing.T) {
+	w := newWorld(0, "a", "b")
+	w.queue.Put(body("1", jobs.Running, 0))
+	w.queue.Put(overdueEvent("1", 5))
+	w.queue.Put(overdueEvent("1", 5))
+	w.deliver(t)
+	w.queue.Put(body("1", jobs.Succeeded, 6))
+	w.deliver(t)
+	w.queue.Put(overdueEvent("1", 5)) // delivered once more
+	w.queue.Put(body("2", jobs.Succeeded, 7))
+	w.deliver(t)
+	w.queue.Put(overdueEvent("2", 5)) // late
+	w.deliver(t)
+	for _, d := range w.destinations {
+		var words []string
+		for _, sent := range d.Sent() {
+			words = append(words, sent.Delivery.Message.JobID+" "+sent.Delivery.Message.Word)
+		}
+		expect(t, words, "1 RUNNING", "1 OVERDUE", "1 SUCCEEDED", "2 SUCCEEDED")
+	}
+}
+
 func TestSignalsAreSentWhateverTheStatuses(t *testing.T) {
 	finding := jobs.Assessment{Findings: []jobs.Finding{{Code: jobs.ZeroMapped, Measure: jobs.MeasureMappedRate}}}
 	for _, c := range []struct {
@@ -176,6 +242,8 @@ func TestSignalsAreSentWhateverTheStatuses(t *testing.T) {
 		{"a success", assessed("1", jobs.Succeeded, 1, jobs.Assessment{}), false, 0},
 		{"a success with a finding", assessed("1", jobs.Succeeded, 1, finding), false, 1},
 		{"a recovery", recovery("1", "1"), false, 1},
+		{"an overdue job", overdueEvent("1", 1), false, 1},
+		{"an overdue job, without signals", overdueEvent("1", 1), true, 0},
 		{"a success with a finding, without signals", assessed("1", jobs.Succeeded, 1, finding), true, 0},
 		{"a failure, without signals", repeatedFailure(1), true, 1},
 	} {

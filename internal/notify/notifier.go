@@ -76,7 +76,7 @@ type Deliveries interface {
 	// given time, and returns the card. Where no card with its event is known, or
 	// the card shows a follow-up of that order or a higher one, it claims nothing
 	// and returns the zero Card. It returns *Claimed while another claimant holds
-	// an unexpired claim.
+	// an unexpired claim, and while the failure itself is attempted and not sent.
 	ClaimCard(ctx context.Context, k Key, claimant string, order int, until time.Time) (Card, error)
 	// RecordFollowUp notes the order of the follow-up that a card shows, and gives
 	// the claim back.

@@ -3,6 +3,7 @@ package poller
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/idmapping/notifier/internal/jobs"
 )
@@ -10,18 +11,30 @@ import (
 // assess compares a run with earlier ones, once when it starts and once when it
 // finishes. Where the histories cannot be read, the transition goes without: it
 // must not wait for them.
-func (t *tick) assess(ctx context.Context, record jobs.Record, job jobs.Job) jobs.Assessment {
-	if job.Status == jobs.Queued {
-		return jobs.Assessment{WaitsFor: t.running(job.Key)}
-	}
-	if job.Status != jobs.Running && !job.Terminal() {
-		return jobs.Assessment{}
-	}
-	histories, err := t.Store.Histories(ctx, job.Workflow)
+func (t *tick) assess(ctx context.Context, record jobs.Record, job jobs.Job) (a jobs.Assessment, overdueAt time.Time) {
+	record.Job = job
+	histories, complete, err := t.histories(ctx, job)
 	if err != nil {
 		t.problem(fmt.Errorf("comparing job %s with earlier runs: %w", job.Key, err))
 		t.log().Warn("histories not read", "workflow", job.Workflow, "job", job.Job, "error", err.Error())
-		return jobs.Assessment{}
+	} else if job.Status == jobs.Running || job.Terminal() {
+		a = histories.Assess(record, complete, t.now())
+	}
+	if job.Terminal() {
+		a.OverdueSince = record.OverdueSince
+		return a, record.OverdueAt
+	}
+	if job.Status == jobs.Queued {
+		a.WaitsFor = t.running(job.Key)
+	}
+	return a, t.Overdue.At(histories, record, t.now())
+}
+
+// histories are what a job is compared with, and whether they are complete.
+func (t *tick) histories(ctx context.Context, job jobs.Job) (jobs.Histories, bool, error) {
+	histories, err := t.Store.Histories(ctx, job.Workflow)
+	if err != nil {
+		return jobs.Histories{}, false, err
 	}
 	// Runs that finished and whose events are not all published yet.
 	for _, r := range t.sorted(func(r jobs.Record) bool {
@@ -31,8 +44,7 @@ func (t *tick) assess(ctx context.Context, record jobs.Record, job jobs.Job) job
 	}
 	state := t.state(job.Workflow)
 	complete := state.Version > 0 && state.Unreadable == nil && !state.Watermark.IsZero() && len(state.Backfill) == 0
-	record.Job = job
-	return histories.Assess(record, complete, t.now())
+	return histories, complete, nil
 }
 
 // running is the job that a QUEUED one waits for, if this tick knows it: one ID

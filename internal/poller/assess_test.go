@@ -131,6 +131,24 @@ func TestFailuresInARowAreCountedAndEnded(t *testing.T) {
 	}
 }
 
+func TestRunsOfOneTickAreComparedInTheirOrder(t *testing.T) {
+	for range 20 { // jobs are read in a random order
+		w := watched(t, 6)
+		w.now = w.now.Add(3 * time.Hour)
+		for _, id := range []string{"b", "a"} { // a is the newer one
+			w.job("crm", id, jobs.Queued)
+		}
+		w.tick(t)
+		w.now = w.now.Add(time.Hour)
+		w.run("b", jobs.Failed, 2*time.Minute, 0)
+		w.run("a", jobs.Succeeded, time.Minute, 800)
+		w.tick(t)
+		if a := w.assessed(t, "a"); a.Recovery == nil || a.Recovery.Failures != 1 || a.Recovery.FirstJobID != "b" {
+			t.Fatalf("the recovery: %+v", a.Recovery)
+		}
+	}
+}
+
 func TestQueuedJobNamesTheRunningOne(t *testing.T) {
 	w := watched(t, 6)
 	w.job("ads", "first", jobs.Running)

@@ -81,8 +81,10 @@ func (t *tick) publishLate(ctx context.Context, records []jobs.Record) {
 			return
 		}
 	}
-	inWorkflows(records, func(record jobs.Record) {
-		t.note(record.Job.Workflow, t.isolate(record.Job.Workflow, func() error { t.emptyOutbox(ctx, record, backlog); return nil }))
+	inWorkflows(records, func(records []jobs.Record) {
+		for _, record := range records {
+			t.note(record.Job.Workflow, t.isolate(record.Job.Workflow, func() error { t.emptyOutbox(ctx, record, backlog); return nil }))
+		}
 	})
 }
 
@@ -114,16 +116,12 @@ func mark(entry jobs.Entry, backlog *event.Backlog) jobs.Entry {
 	return entry
 }
 
-// inWorkflows runs work for every record: in order within a workflow, whose
-// histories all of them write, and with bounded concurrency between workflows.
-func inWorkflows(records []jobs.Record, work func(jobs.Record)) {
+// inWorkflows runs work for the records of each workflow, whose histories all of them
+// write, with bounded concurrency.
+func inWorkflows(records []jobs.Record, work func([]jobs.Record)) {
 	byWorkflow := make(map[string][]jobs.Record)
 	for _, record := range records {
 		byWorkflow[record.Job.Workflow] = append(byWorkflow[record.Job.Workflow], record)
 	}
-	each(slices.Collect(maps.Values(byWorkflow)), func(records []jobs.Record) {
-		for _, record := range records {
-			work(record)
-		}
-	})
+	each(slices.Collect(maps.Values(byWorkflow)), work)
 }

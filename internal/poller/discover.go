@@ -96,7 +96,9 @@ func (s *sweep) read(ctx context.Context) error {
 		if err := s.watch(ctx, page); err != nil {
 			return err
 		}
-		for _, row := range slices.Backward(page.Rows) { // oldest first, as things happened
+		// Oldest first, as things happened: a run is compared with those before it. The
+		// API does not document the order of its rows.
+		for _, row := range slices.SortedFunc(slices.Values(page.Rows), func(a, b jobs.Job) int { return a.Ref().Compare(b.Ref()) }) {
 			s.handle(ctx, row)
 		}
 		if page.Unreadable > 0 {

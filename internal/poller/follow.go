@@ -16,29 +16,57 @@ import (
 // that a terminal status takes one tick to detect, however long the lists are.
 func (t *tick) follow(ctx context.Context, match func(jobs.Record) bool) {
 	records := t.sorted(func(r jobs.Record) bool { return match(r) && !r.Archived })
-	// No job is always the last one, and so the one that is never read while ticks
-	// are throttled.
-	rand.Shuffle(len(records), func(i, j int) { records[i], records[j] = records[j], records[i] })
-	inWorkflows(records, func(record jobs.Record) {
-		workflow := record.Job.Workflow
-		t.note(workflow, t.isolate(workflow, func() error { return t.followOne(ctx, record) }))
+	inWorkflows(records, func(records []jobs.Record) {
+		workflow := records[0].Job.Workflow
+		t.note(workflow, t.isolate(workflow, func() error { t.readAhead(records); return nil }))
+		slices.SortFunc(records, func(a, b jobs.Record) int { return t.ref(a).Compare(t.ref(b)) })
+		for _, record := range records {
+			t.note(workflow, t.isolate(workflow, func() error { return t.followOne(ctx, record) }))
+		}
 	})
+}
+
+// readAhead reads the jobs to follow in any order, before they are compared in their
+// own: no job is always the last one, and so the one that is never read while ticks
+// are throttled.
+func (t *tick) readAhead(records []jobs.Record) {
+	for _, i := range rand.Perm(len(records)) {
+		if r := records[i]; t.follows(r) {
+			job, err := t.get(r.Job.Key)
+			t.mu.Lock()
+			t.read[r.Job.Key] = observation{job, err}
+			t.mu.Unlock()
+		}
+	}
+}
+
+// ref is the run of a record, with its start as it was read: that of a QUEUED job may
+// not be known before.
+func (t *tick) ref(r jobs.Record) jobs.RunRef {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if ahead, known := t.read[r.Job.Key]; known && ahead.err == nil {
+		return ahead.job.Ref()
+	}
+	return r.Job.Ref()
+}
+
+// follows reports whether the first pass reads the job of a record. While the filter
+// excludes its workflow it does not: the job is followed again when the workflow is
+// included again.
+func (t *tick) follows(r jobs.Record) bool {
+	return r.Unreadable == nil && r.Open() && (r.Tracked || t.Watched.Has(r.Job.Workflow))
 }
 
 func (t *tick) followOne(ctx context.Context, record jobs.Record) error {
 	switch {
 	case record.Unreadable != nil:
 		return record.Unreadable
-	case !record.Open():
-		t.publish(ctx, record)
-		return nil
-	case !record.Tracked && !t.Watched.Has(record.Job.Workflow):
-		// The filter excludes the workflow now. Events recorded before are still
-		// published, and the job is followed again when the workflow is included again.
-		t.publish(ctx, record)
-		return nil
-	default:
+	case t.follows(record):
 		return t.observe(ctx, record, nil)
+	default:
+		t.publish(ctx, record)
+		return nil
 	}
 }
 
@@ -91,7 +119,20 @@ func (t *tick) unreadable(err error) bool {
 	return (errors.Is(err, jobs.ErrUnavailable) || errors.Is(err, jobs.ErrRejected)) && !t.stopped(err)
 }
 
+// observation is what a read of a job returned.
+type observation struct {
+	job jobs.Job
+	err error
+}
+
 func (t *tick) get(key jobs.Key) (jobs.Job, error) {
+	t.mu.Lock()
+	ahead, known := t.read[key]
+	delete(t.read, key)
+	t.mu.Unlock()
+	if known {
+		return ahead.job, ahead.err
+	}
 	if err := t.checkBudget(); err != nil {
 		return jobs.Job{}, err
 	}
@@ -101,16 +142,18 @@ func (t *tick) get(key jobs.Key) (jobs.Job, error) {
 // advance compares an observation with the record and stores what has changed.
 func (t *tick) advance(ctx context.Context, record jobs.Record, job jobs.Job) error {
 	verdict, transition := record.Advance(job)
+	t.saw(job.Key)
 	present := record
 	present.Missing, present.Vanished, present.Archived = jobs.Missing{}, false, false
 	switch {
 	case verdict == jobs.Changed:
-		transition.Assessment = t.assess(ctx, record, job)
+		var overdueAt time.Time
+		transition.Assessment, overdueAt = t.assess(ctx, record, job)
 		entry, err := event.Encode(record.ARN, transition, t.now())
 		if err != nil {
 			return err
 		}
-		present.Job = event.Trim(job)
+		present.Job, present.OverdueAt = event.Trim(job), overdueAt
 		return t.save(ctx, present.Append(entry, job.Status))
 	case verdict == jobs.Regressed:
 		t.count(func(r *Report) { r.Regressions++ })
@@ -243,4 +286,11 @@ func (t *tick) drop(ctx context.Context, record jobs.Record) error {
 
 func (t *tick) problem(err error) {
 	t.count(func(r *Report) { r.Problems = append(r.Problems, err.Error()) })
+}
+
+// saw notes that this tick has read a job.
+func (t *tick) saw(key jobs.Key) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.seen[key] = true
 }

@@ -58,7 +58,10 @@ func (t *tick) backfillOne(ctx context.Context, state jobs.WorkflowState, fetch 
 		return fmt.Errorf("adding earlier runs to its history: %w", err)
 	}
 	t.count(func(r *Report) { r.Backfilled += len(runs) })
-	_, err := t.saveState(ctx, state.Fetched(fetched))
+	saved, err := t.saveState(ctx, state.Fetched(fetched))
+	if err == nil && len(saved.Backfill) == 0 {
+		err = t.recomputeOverdue(ctx, state.Workflow)
+	}
 	return err
 }
 

@@ -64,12 +64,14 @@ type Publisher interface {
 	Publish(ctx context.Context, entries []jobs.Entry) []error
 }
 
-// Poller runs ticks. All fields but Version, Metrics, Log and Now are required.
+// Poller runs ticks. All fields but Overdue, Version, Metrics, Log and Now
+// are required.
 type Poller struct {
 	Source    Source
 	Store     Store
 	Publisher Publisher
 	Watched   Filter
+	Overdue   jobs.OverdueRule
 	Version   string                   // of the function, for the report
 	Metrics   func(map[string]float64) // called once a tick
 	Log       *slog.Logger

@@ -44,7 +44,9 @@ type tick struct {
 	mu      sync.Mutex // guards what follows
 	states  map[string]jobs.WorkflowState
 	records map[jobs.Key]jobs.Record
-	failed  map[string]error // first error of each workflow
+	failed  map[string]error         // first error of each workflow
+	seen    map[jobs.Key]bool        // jobs that this tick has read
+	read    map[jobs.Key]observation // read and not compared yet
 	report  Report
 }
 
@@ -55,7 +57,7 @@ func (p *Poller) begin(ctx context.Context) (*tick, context.CancelFunc, error) {
 		return nil, nil, fmt.Errorf("reading the live partition of the jobs table: %w", err)
 	}
 	t := &tick{Poller: p, filter: live.Filter, clock: p.now(), targets: make(map[string]bool),
-		states: live.Workflows, records: live.Records, failed: make(map[string]error)}
+		states: live.Workflows, records: live.Records, failed: make(map[string]error), seen: make(map[jobs.Key]bool), read: make(map[jobs.Key]observation)}
 	if t.states == nil {
 		t.states = make(map[string]jobs.WorkflowState)
 	}
@@ -85,6 +87,9 @@ func (p *Poller) Sweep(ctx context.Context) (Report, error) {
 	listed := t.listWorkflows()
 	if listed {
 		t.discover(ctx)
+	}
+	if listed {
+		t.reportOverdue(ctx)
 	}
 	t.publishBacklog(ctx)
 	if listed {

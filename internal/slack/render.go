@@ -3,6 +3,7 @@
 package slack
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -20,10 +21,13 @@ type Rendered struct {
 }
 
 const (
-	maxHeader  = 150  // characters (Slack: "Block Kit", header block)
-	maxTop     = 600  // characters of Text
-	maxOutputs = 5    // of a reply
-	maxError   = 2900 // bytes of an error
+	maxHeader  = 150 // characters (Slack: "Block Kit", header block)
+	maxTop     = 600 // characters of Text
+	maxOutputs = 5   // of a reply
+	// Longer labels and links of outputs together pass the limit on all blocks.
+	maxOutputLabel = 300  // characters
+	maxOutputURL   = 500  // bytes
+	maxError       = 4096 // bytes of an error, as many as an event has
 	// maxSection is the most bytes in a section. Slack accepts 3,000 characters.
 	maxSection = 2900
 	// maxJobSections keeps a summary below the limit on all blocks together.
@@ -65,7 +69,7 @@ func RenderCard(m message.Message, mention string) Rendered {
 // has.
 func RenderReply(m message.Message, mention string) Rendered {
 	r := Rendered{Text: topText(m), Blocks: make([]slackgo.Block, 0, 8)}
-	title := section(textElement(m.Severity.Icon()+" ", nil), textElement(m.Title(), &boldStyle))
+	title := section(textElement(m.Symbol()+" ", nil), textElement(m.Title(), &boldStyle))
 	r.add(rich(append([]slackgo.RichTextElement{title}, lines(m.Lead, m.Trend)...)...))
 	r.addMention(m, mention)
 	if m.Loud {
@@ -74,7 +78,7 @@ func RenderReply(m message.Message, mention string) Rendered {
 	if m.Severity >= message.Check {
 		r.addLinks(m.Links)
 	}
-	if m.Error != nil {
+	if m.Error != nil && m.Error.Text != "" {
 		r.add(rich(preformatted(truncateMiddle(m.Error.Text, maxError))))
 	}
 	if m.Terminal && len(m.Counters) > 0 {
@@ -96,10 +100,10 @@ func RenderSimple(m message.Message, mention string) Rendered {
 	for _, l := range append(m.Lead[:len(m.Lead):len(m.Lead)], m.Trend...) {
 		body = append(body, mrkdwn(l))
 	}
-	r.addSection(strings.Join(body, "\n"))
+	r.addSection(joinFitting(body, "\n"))
 	r.addMention(m, mention)
-	r.addSection(strings.Join(mrkdwnSteps(m), "\n"))
-	r.addSection(linkLine(m.Links))
+	r.addSection(joinFitting(mrkdwnSteps(m), "\n"))
+	r.addSection(joinFitting(mrkdwnLinks(m.Links), between))
 	if len(m.Numbers) > 0 {
 		r.addSection(fence(codeTable(m.Numbers)))
 	}
@@ -112,12 +116,12 @@ func RenderSimple(m message.Message, mention string) Rendered {
 
 // RenderPlain renders the card without blocks, for when Slack refuses them all.
 func RenderPlain(m message.Message, mention string) Rendered {
-	title := escape(m.Word)
+	title := inert(m.Word)
 	if m.Name != "" {
 		title += ": " + inert(m.Name)
 	}
 	if m.Environment != "" {
-		title = inert(m.Environment) + " " + title
+		title = "[" + inert(m.Environment) + "] " + title
 	}
 	text := []string{title}
 	for _, l := range append(m.Lead[:len(m.Lead):len(m.Lead)], m.Trend...) {
@@ -129,7 +133,7 @@ func RenderPlain(m message.Message, mention string) Rendered {
 	text = append(text, mrkdwnSteps(m)...)
 	text = append(text, jobLists(m)...)
 	if len(m.Links) > 0 {
-		text = append(text, linkLine(m.Links))
+		text = append(text, strings.Join(mrkdwnLinks(m.Links), between))
 	}
 	return Rendered{Text: strings.Join(text, "\n")}
 }
@@ -139,7 +143,7 @@ func header(m message.Message) string {
 	name, environment := m.Name, m.Environment
 	for room := maxHeader; room > 0; room -= 10 {
 		m.Name, m.Environment = shorten(name, room), shorten(environment, room)
-		if whole := escape(m.Severity.Icon() + " " + m.Title()); characters(whole) <= maxHeader {
+		if whole := escape(m.Symbol() + " " + m.Title()); characters(whole) <= maxHeader {
 			return whole
 		}
 	}
@@ -217,8 +221,8 @@ func (r *Rendered) addOutputs(outputs []message.Link) {
 			elements = append(elements, section(textElement("and more", nil)))
 			break
 		}
-		parts := []slackgo.RichTextSectionElement{textElement("Output: ", nil), textElement(o.Label, &codeStyle)}
-		if o.URL != "" {
+		parts := []slackgo.RichTextSectionElement{textElement("Output: ", nil), textElement(shorten(o.Label, maxOutputLabel), &codeStyle)}
+		if o.URL != "" && len(o.URL) <= maxOutputURL {
 			parts = append(parts, textElement(" ", nil), slackgo.NewRichTextSectionLinkElement(o.URL, "Open in S3", nil))
 		}
 		elements = append(elements, section(parts...))
@@ -235,8 +239,8 @@ func (r *Rendered) addContext(m message.Message) {
 	if facts := factLine(m.Facts); facts != "" {
 		parts = append(parts, facts)
 	}
-	if len(parts) > 0 {
-		r.add(slackgo.NewContextBlock("", mrkdwnText(strings.Join(parts, "\n"))))
+	if text := joinFitting(parts, "\n"); text != "" {
+		r.add(slackgo.NewContextBlock("", mrkdwnText(text)))
 	}
 }
 
@@ -304,7 +308,12 @@ const maxColumns = 36
 // a phone, the shares are left out, and then the value is on a line of its own.
 func codeTable(numbers []message.Number) string {
 	label, value, share := 0, 0, 0
-	for _, n := range numbers {
+	for i, n := range numbers {
+		if characters(n.Label) > maxColumns {
+			numbers = slices.Clone(numbers)
+			numbers[i].Label = shorten(n.Label, maxColumns)
+			n = numbers[i]
+		}
 		label, value, share = max(label, characters(n.Label)), max(value, characters(n.Value)), max(share, characters(n.Share))
 	}
 	withShare := share > 0 && label+2+value+1+share <= maxColumns
@@ -360,12 +369,28 @@ func jobLists(m message.Message) []string {
 	return sections
 }
 
-func linkLine(all []message.Link) string {
-	var parts []string
-	for _, l := range all {
-		parts = append(parts, formatLink(l.URL, l.Label, 75))
+func mrkdwnLinks(all []message.Link) []string {
+	parts := make([]string, len(all))
+	for i, l := range all {
+		parts[i] = formatLink(l.URL, l.Label, 75)
 	}
-	return strings.Join(parts, between)
+	return parts
+}
+
+// joinFitting joins as many parts as fit a section, and leaves out those that do
+// not: a cut part could be live. Only hostile parts are so long.
+func joinFitting(parts []string, with string) string {
+	var b strings.Builder
+	for _, p := range parts {
+		if b.Len()+len(with)+len(p) > maxSection {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteString(with)
+		}
+		b.WriteString(p)
+	}
+	return b.String()
 }
 
 func mrkdwnSteps(m message.Message) []string {

@@ -81,9 +81,6 @@ func TestEachEventRendersWithinSlacksLimits(t *testing.T) { rapid.Check(t, withi
 func withinLimits(t *rapid.T) {
 	m := message.Compose(eventtest.Event(t), now, settings)
 	for kind, r := range forms(m) {
-		if kind == "simple" {
-			continue // a hostile one gives way to plain text
-		}
 		if err := r.Validate(); err != nil {
 			t.Fatalf("%s: %v", kind, err)
 		}
@@ -112,7 +109,11 @@ var ours = regexp.MustCompile(`<!subteam\^S0DATATEAM>|<!date\^-?[0-9]+\^[a-z_{} 
 // codeParts matches code, in which nothing else is live.
 var codeParts = regexp.MustCompile("(?s)```.*?```|`[^`\n]*`")
 
-var shortcode = regexp.MustCompile(`:[a-zA-Z0-9_+'-]+:`)
+// shortcode matches an emoji, with a name in any script.
+var shortcode = regexp.MustCompile(`:[\pL\pM\pN_+'-]+:`)
+
+// autoLink matches what Slack makes a link by itself where text is not verbatim.
+var autoLink = regexp.MustCompile(`(?i)[a-z]+://|[a-z0-9-]\.[a-z]{2,}|[a-z0-9]@[a-z0-9]`)
 
 func TestTextFromOutsideIsInert(t *testing.T) { rapid.Check(t, outsideInert) }
 
@@ -126,6 +127,16 @@ func outsideInert(t *rapid.T) {
 			}
 			if code := shortcode.FindString(codeParts.ReplaceAllString(left, "")); code != "" {
 				t.Fatalf("%s: the emoji %s in %q", kind, code, left)
+			}
+			if kind != "plain" && text == r.Text {
+				continue // no format in it means anything
+			}
+			left = codeParts.ReplaceAllString(left, "")
+			if strings.ContainsAny(left, "~`") || strings.Count(left, "*")%2 != 0 {
+				t.Fatalf("%s: a format in %q", kind, left)
+			}
+			if link := autoLink.FindString(left); kind == "plain" && link != "" {
+				t.Fatalf("%s: the link %s in %q", kind, link, left)
 			}
 			if fences := strings.Count(text, "```"); fences%2 != 0 || fences > 2 {
 				t.Fatalf("%s: %d code fences in %q", kind, fences, text)
@@ -169,7 +180,7 @@ func TestCopiedTextIsTheOriginal(t *testing.T) {
 		}
 		if m.Terminal {
 			for _, o := range m.Outputs[:min(len(m.Outputs), maxOutputs)] {
-				if !slices.Contains(shown, o.Label) {
+				if !slices.Contains(shown, shorten(o.Label, maxOutputLabel)) {
 					t.Fatalf("the output %q is not shown as it is", o.Label)
 				}
 			}
@@ -217,6 +228,39 @@ func texts(r Rendered) []string {
 	return all
 }
 
+// Ours and outside words alike are inert, whatever a sentence quotes.
+func TestSentenceThatQuotesHostileTextIsInert(t *testing.T) {
+	for _, text := range []string{eventtest.Hostile, ":tada: :日本:", "Cannot send email to a@example.com: no.", "*x*: _y_", "see https://evil.example/a.", "> quote"} {
+		for _, bold := range []bool{false, true} {
+			m := message.Message{Word: text, Environment: text, Name: text, Lead: []message.Line{{{Text: text, Bold: bold}}}, Notes: []message.Line{{{Text: text}}}}
+			for kind, r := range forms(m) {
+				for _, shown := range texts(r) {
+					left := codeParts.ReplaceAllString(strings.ReplaceAll(shown, "\n", " "), "")
+					if strings.ContainsAny(left, "<>") || shortcode.MatchString(left) || strings.HasPrefix(left, "&gt;") || shown != r.Text && strings.ContainsAny(left, "_~`@") || kind == "plain" && autoLink.MatchString(left) {
+						t.Errorf("%s of %q is live: %q", kind, text, left)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestSimpleFormLeavesOutWhatDoesNotFit(t *testing.T) {
+	long := message.Line{{Text: strings.Repeat("&", 700), Outside: true}}
+	link := message.Link{Label: "Open job", URL: "https://" + strings.Repeat("x", 990)}
+	r := RenderSimple(message.Message{Word: "FAILED", Lead: []message.Line{message.Plain("short"), long}, Trend: []message.Line{message.Plain("last")},
+		Steps: []message.Line{long, message.Plain("Look.")}, Links: []message.Link{link, link, link}, Notes: []message.Line{long, message.Plain("note")}}, "")
+	if err := r.Validate(); err != nil {
+		t.Error(err)
+	}
+	text := strings.Join(texts(r), "\n")
+	for _, want := range []string{"short\nlast", "2. Look.", "|Open job>", "\nnote"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+}
+
 func TestCodeTableFitsAPhone(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := message.Compose(eventtest.Event(t), now, settings)
@@ -233,6 +277,7 @@ func TestCodeTableFitsAPhone(t *testing.T) {
 		{[]message.Number{{Label: "Input", Value: "12,480,331"}, {Label: "Mapped", Value: "9,803,117", Share: "78.6%"}}, "Input   12,480,331\nMapped   9,803,117 78.6%"},
 		{[]message.Number{{Label: "Deletes processed", Value: "2,147,483,647", Share: "<0.1%"}}, "Deletes processed  2,147,483,647"},
 		{[]message.Number{{Label: "Deletes processed", Value: "-9,223,372,036,854,775,808"}}, "Deletes processed\n  -9,223,372,036,854,775,808"},
+		{[]message.Number{{Label: strings.Repeat("x", 60), Value: "8"}}, strings.Repeat("x", 18) + "…" + strings.Repeat("x", 17) + "\n  8"},
 	} {
 		if got := codeTable(c.numbers); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)
@@ -344,7 +389,15 @@ func TestValidateFindsWhatSlackRefuses(t *testing.T) {
 		"a wide row":       blocks(&slackgo.TableBlock{Type: slackgo.MBTTable, Rows: [][]slackgo.TableCell{slices.Repeat([]slackgo.TableCell{slackgo.NewTableRawTextCell("x")}, 21)}}),
 		"an empty cell":    blocks(&slackgo.TableBlock{Type: slackgo.MBTTable, Rows: [][]slackgo.TableCell{{slackgo.NewTableRawTextCell("")}}}),
 		"a number cell":    blocks(&slackgo.TableBlock{Type: slackgo.MBTTable, Rows: [][]slackgo.TableCell{{slackgo.NewTableRawNumberCell(1)}}}),
+		"much in a table":  blocks(table(slices.Repeat([]message.Number{{Label: strings.Repeat("x", 200), Value: "1"}}, 50))),
+		"many settings":    blocks(&slackgo.TableBlock{Type: slackgo.MBTTable, Rows: table(nil).Rows, ColumnSettings: make([]slackgo.ColumnSetting, 21)}),
 		"empty rich text":  blocks(rich()),
+		"an empty text":    blocks(rich(slackgo.NewRichTextSection(textElement("x", nil), textElement("", nil)))),
+		"an empty link":    blocks(rich(slackgo.NewRichTextSection(slackgo.NewRichTextSectionLinkElement("https://x", "", nil)))),
+		"a link to nil":    blocks(rich(slackgo.NewRichTextSection(slackgo.NewRichTextSectionLinkElement("", "x", nil)))),
+		"a long link":      blocks(rich(slackgo.NewRichTextSection(slackgo.NewRichTextSectionLinkElement(strings.Repeat("x", 3001), "x", nil)))),
+		"a rich emoji":     blocks(rich(slackgo.NewRichTextSection(textElement("x", nil), slackgo.NewRichTextSectionEmojiElement("tada", 0, nil)))),
+		"a rich quote":     blocks(rich(slackgo.NewRichTextSection(textElement("x", nil)), &slackgo.RichTextQuote{Type: slackgo.RTEQuote})),
 		"long rich text":   blocks(rich(preformatted(strings.Repeat("x", 13_001)))),
 		"an image":         blocks(slackgo.NewContextBlock("", slackgo.NewImageBlockElement("https://x", "x"))),
 	} {

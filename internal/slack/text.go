@@ -20,10 +20,36 @@ var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 // a character of it could begin a format, an emoji or a link. Nothing is added to
 // what people copy.
 func inert(s string) string {
-	if !strings.ContainsAny(s, "*_~`:@#./") {
+	if !strings.ContainsAny(s, "*_~`:@#./") && !strings.HasPrefix(s, ">") { // > begins a quote
 		return escape(s)
 	}
 	return code(s)
+}
+
+// defused makes a sentence inert: its words that could be a format, an emoji or a
+// link are code. Our own sentences have none, but may quote a setting or a name.
+func defused(s string) string {
+	if !strings.ContainsAny(s, "*_~`:@./>") {
+		return escape(s)
+	}
+	words := strings.Split(s, " ")
+	for i, word := range words {
+		if bare := strings.TrimRight(word, ".,;:"); live(bare) || hasShortcode(word) {
+			words[i] = code(bare) + word[len(bare):]
+		} else {
+			words[i] = escape(word)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// live reports whether a word could begin a format or be a link.
+func live(word string) bool {
+	if strings.ContainsAny(word, "*_~`@") || strings.HasPrefix(word, ">") || strings.Contains(word, "//") {
+		return true
+	}
+	dot := strings.LastIndexByte(word, '.')
+	return dot > 0 && dot+1 < len(word) && (word[dot+1] > '9' || strings.IndexByte(word, '/') > dot) // a domain
 }
 
 // code is a code span. A backtick would end it.
@@ -46,34 +72,63 @@ func mrkdwn(l message.Line) string {
 			b.WriteString(code(s.Text))
 		case s.Outside:
 			b.WriteString(inert(s.Text))
-		case s.Bold && !strings.ContainsAny(s.Text, "*_~`:"):
-			b.WriteString("*" + escape(s.Text) + "*")
+		case s.Bold:
+			b.WriteString(boldText(s.Text))
 		default:
-			b.WriteString(withoutShortcodes(escape(s.Text)))
+			b.WriteString(defused(s.Text))
 		}
 	}
 	return b.String()
+}
+
+// boldText is a sentence in bold, if nothing in it has to be code. A space within
+// the asterisks would make them text.
+func boldText(s string) string {
+	text := strings.Trim(s, " ")
+	if whole := defused(text); text != "" && !strings.Contains(whole, "`") {
+		before, after, _ := strings.Cut(s, text)
+		return before + "*" + whole + "*" + after
+	}
+	return defused(s)
 }
 
 // withoutShortcodes keeps text such as :tada: or arn:aws:iam from becoming an
 // emoji, with a colon that looks the same. It is for texts that nobody copies.
 func withoutShortcodes(s string) string {
 	for from := 0; ; {
-		first := strings.IndexByte(s[from:], ':')
+		first, next := shortcodeIn(s, from)
 		if first < 0 {
 			return s
 		}
-		first += from
-		length := strings.IndexFunc(s[first+1:], func(r rune) bool { return !inShortcode(r) })
-		if length > 0 && s[first+1+length] == ':' {
-			s = s[:first] + "∶" + s[first+1:]
-		}
-		from = first + 1
+		s = s[:first] + "∶" + s[first+1:]
+		from = next + len("∶") - 1
 	}
 }
 
-func inShortcode(r rune) bool {
-	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '+' || r == '-' || r == '\''
+func hasShortcode(s string) bool {
+	first, _ := shortcodeIn(s, 0)
+	return first >= 0
+}
+
+// shortcodeIn returns where the first shortcode after from begins and ends, or -1.
+// Names of a workspace's own emoji can be in any script.
+func shortcodeIn(s string, from int) (first, last int) {
+	first = -1
+	for i := from; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == ':' && first >= 0 && i > first+1:
+			return first, i
+		case c == ':':
+			first = i
+		case c <= ' ' || c < utf8.RuneSelf && !inShortcode(c):
+			first = -1
+		}
+	}
+	return -1, -1
+}
+
+func inShortcode(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '+' || c == '-' || c == '\''
 }
 
 // truncateMiddle cuts s in the middle to at most limit bytes, never within a
@@ -103,8 +158,9 @@ func formatLink(url, label string, limit int) string {
 	return "<" + urlEscaper.Replace(url) + "|" + escape(labelEscaper.Replace(withoutShortcodes(label))) + ">"
 }
 
-// labelEscaper takes from a link's label what would end it or begin a format.
-var labelEscaper = strings.NewReplacer("|", "¦", "*", "∗", "~", "∼", "`", "'", " _", " ＿", "_ ", "＿ ", "_,", "＿,")
+// labelEscaper takes from a link's label what would end it or begin a format. An
+// underscore looks the same.
+var labelEscaper = strings.NewReplacer("|", "¦", "*", "∗", "~", "∼", "`", "'", "_", "＿")
 
 var urlEscaper = strings.NewReplacer("&", "&amp;", "<", "%3C", ">", "%3E", "|", "%7C", " ", "%20")
 

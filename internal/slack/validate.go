@@ -21,6 +21,8 @@ const (
 	maxContextLength = 3000
 	maxTableRows     = 100
 	maxTableColumns  = 20
+	maxTableText     = 10_000 // of all cells: caution, the table block's page names no limit
+	maxURL           = 3000   // caution too: no limit is documented in rich text
 )
 
 // Validate says which of Slack's limits the message exceeds. One block beyond a
@@ -93,14 +95,11 @@ func validate(b slackgo.Block) (int, error) {
 		}
 		return total, nil
 	case *slackgo.RichTextBlock:
-		n := 0
-		for _, e := range b.Elements {
-			n += richCharacters(e)
+		n, err := validateRich(b.Elements)
+		if err == nil && n == 0 {
+			err = fmt.Errorf("rich text is empty")
 		}
-		if n == 0 {
-			return 0, fmt.Errorf("rich text is empty")
-		}
-		return n, nil
+		return n, err
 	case *slackgo.TableBlock:
 		return validateTable(b)
 	default:
@@ -134,33 +133,63 @@ func validateTable(b *slackgo.TableBlock) (int, error) {
 			total += utf8.RuneCountInString(cell.Text)
 		}
 	}
+	if len(b.ColumnSettings) > maxTableColumns {
+		return 0, fmt.Errorf("table has settings of %d columns, %d are allowed", len(b.ColumnSettings), maxTableColumns)
+	}
+	if total > maxTableText {
+		return 0, fmt.Errorf("table has %d characters, %d are allowed", total, maxTableText)
+	}
 	return total, nil
 }
 
-// richCharacters counts the characters that rich text shows.
-func richCharacters(e slackgo.RichTextElement) int {
-	n := 0
-	count := func(elements []slackgo.RichTextSectionElement) {
-		for _, e := range elements {
-			switch e := e.(type) {
-			case *slackgo.RichTextSectionTextElement:
-				n += utf8.RuneCountInString(e.Text)
-			case *slackgo.RichTextSectionLinkElement:
-				n += utf8.RuneCountInString(e.Text) + len(e.URL)
-			case *slackgo.RichTextSectionDateElement:
-				n += len(e.Format)
+// validateRich checks the elements of rich text, and counts the characters that
+// they show.
+func validateRich(elements []slackgo.RichTextElement) (int, error) {
+	total := 0
+	for _, e := range elements {
+		var n int
+		var err error
+		switch e := e.(type) {
+		case *slackgo.RichTextSection:
+			n, err = validateSpans(e.Elements)
+		case *slackgo.RichTextPreformatted:
+			n, err = validateSpans(e.Elements)
+		case *slackgo.RichTextList:
+			n, err = validateRich(e.Elements)
+		default:
+			err = fmt.Errorf("%T is not rendered here", e)
+		}
+		if err != nil {
+			return 0, err
+		}
+		total += n
+	}
+	return total, nil
+}
+
+func validateSpans(elements []slackgo.RichTextSectionElement) (int, error) {
+	total := 0
+	for _, e := range elements {
+		n := 0
+		switch e := e.(type) {
+		case *slackgo.RichTextSectionTextElement:
+			n = utf8.RuneCountInString(e.Text)
+		case *slackgo.RichTextSectionLinkElement:
+			if e.URL == "" || len(e.URL) > maxURL {
+				return 0, fmt.Errorf("link has a URL of %d bytes, 1 to %d are allowed", len(e.URL), maxURL)
 			}
+			if n = utf8.RuneCountInString(e.Text); n > 0 {
+				n += len(e.URL)
+			}
+		case *slackgo.RichTextSectionDateElement:
+			n = len(e.Format)
+		default:
+			return 0, fmt.Errorf("%T is not rendered here", e)
 		}
-	}
-	switch e := e.(type) {
-	case *slackgo.RichTextSection:
-		count(e.Elements)
-	case *slackgo.RichTextPreformatted:
-		count(e.Elements)
-	case *slackgo.RichTextList:
-		for _, item := range e.Elements {
-			n += richCharacters(item)
+		if n == 0 {
+			return 0, fmt.Errorf("%T is empty", e)
 		}
+		total += n
 	}
-	return n
+	return total, nil
 }

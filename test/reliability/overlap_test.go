@@ -273,13 +273,13 @@ func (c *overlap) check(last poller.Report) error {
 		return err
 	}
 	type transition struct {
-		workflow, job string
-		status        jobs.Status
+		workflow, job, detailType string
+		status                    jobs.Status
 	}
 	ids := make(map[transition]string)
 	for _, entry := range taken {
 		d := detailOf(entry)
-		published := transition{d.WorkflowName, d.JobID, d.Status}
+		published := transition{d.WorkflowName, d.JobID, entry.DetailType, d.Status}
 		if id, again := ids[published]; again && id != entry.ID {
 			return fmt.Errorf("I2: %v was published under %s and %s", published, id, entry.ID)
 		}

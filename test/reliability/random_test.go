@@ -363,8 +363,16 @@ func (h *history) check() error {
 			if received[key] == nil {
 				received[key] = make(map[jobs.Status]int)
 			}
-			if received[key][m.Status]++; received[key][m.Status] > 1 {
+			status := m.Status
+			if m.Word == string(jobs.Overdue) {
+				status = jobs.Overdue
+			}
+			if received[key][status]++; received[key][status] > 1 {
 				repeats++
+			} else if status == jobs.Overdue {
+				if last[key] == len(h.shown[key])-1 && m.Status != h.shown[key][last[key]] {
+					return fmt.Errorf("I3: %s received OVERDUE of %s after its terminal status", place.Name, key)
+				}
 			} else if at := slices.Index(h.shown[key], m.Status); at < last[key] {
 				return fmt.Errorf("I3: %s received %s of %s after a later status: %v", place.Name, m.Status, key, h.shown[key])
 			} else {

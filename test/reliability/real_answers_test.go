@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -90,9 +91,9 @@ func visibilityChange(body []byte) (receiptHandle string, wait time.Duration) {
 
 func everyRetryAfter(r *real) {
 	f := r.webhookNotifier()
-	hidden := -1 * time.Second // visibility timeout of the last message
+	var waits sync.Map // by receipt handle: the deployed notifier hides messages too
 	r.Proxy.Inject(fakeaws.Fault{Operation: "AmazonSQS.ChangeMessageVisibility", Match: func(body []byte) bool {
-		_, hidden = visibilityChange(body)
+		waits.Store(visibilityChange(body))
 		return false
 	}})
 	const minWait, maxWait = 30 * time.Second, 15 * time.Minute
@@ -109,9 +110,11 @@ func everyRetryAfter(r *real) {
 		}
 		r.Slack.Clear()
 		r.Slack.Inject(httpfault.Fault{Status: http.StatusTooManyRequests, Body: "rate_limited", Header: headers})
-		hidden = -1
-		r.notifyWebhook(f, fmt.Sprint("after-", i))
-		if hidden < c.want || hidden > c.want+time.Second {
+		id := fmt.Sprint("after-", i)
+		r.notifyWebhook(f, id)
+		hidden, _ := waits.Load(id)
+		wait, ok := hidden.(time.Duration)
+		if !ok || wait < c.want || wait > c.want+time.Second {
 			r.t.Errorf("Retry-After %q: visibility timeout %v, want %v", c.header, hidden, c.want)
 		}
 	}

@@ -61,6 +61,7 @@ func TestPatternsAcceptValidAndRejectMispastedValues(t *testing.T) {
 			[]string{"a@example.com;b@example.com", "a@example.com,", "A <a@example.com>", strings.Repeat("a@b,", 50) + "a@b"}},
 		"EmailStatuses":     {[]string{"", "FAILED,SUCCEEDED", "+PAUSED"}, []string{"Failed", "SUCEEDED"}},
 		"AlarmEmail":        {[]string{"", "oncall@example.com"}, []string{"a@example.com,b@example.com", "oncall"}},
+		"OverdueAfter":      {[]string{"", "off", "90m", "4h", "1h30m"}, []string{"4", "4 h", "on", "90s", "-4h"}},
 		"RunbookUrl":        {[]string{"", "https://wiki.example.com/id-mapping?x=1#y"}, []string{"http://wiki.example.com", "wiki", "https://a b", "https://a|b"}},
 		"TimeZone":          {[]string{"UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+1"}, []string{"", "berlin", "Europe Berlin", "../etc"}},
 		"Environment":       {[]string{"", "prod", "eu-west.staging_2"}, []string{"prod eu", "<prod>", strings.Repeat("a", 33)}},
@@ -218,7 +219,7 @@ func TestTemplateSetsExactlyTheSettingsThatFunctionsRead(t *testing.T) {
 
 func TestSettingsHoldTheirParameters(t *testing.T) {
 	parameters := map[string]string{
-		"WorkflowInclude": "a*", "WorkflowExclude": "ab*", "EventBusName": "central", "RetentionDays": "10", "RequestsPerSecond": "0.5",
+		"WorkflowInclude": "a*", "WorkflowExclude": "ab*", "EventBusName": "central", "RetentionDays": "10", "RequestsPerSecond": "0.5", "OverdueAfter": "4h",
 		"SlackStatuses": "FAILED", "SlackMention": "here", "SlackEdit": "false", "SlackThread": "false", "SlackBroadcast": "false",
 		"EmailStatuses": "SUCCEEDED", "Environment": "prod", "Signals": "false", "RunbookUrl": "https://wiki.example.com/x", "TimeZone": "Europe/Berlin",
 	}
@@ -227,7 +228,7 @@ func TestSettingsHoldTheirParameters(t *testing.T) {
 	for id, want := range map[string]map[string]any{
 		"PollerFunction": {
 			"JOBS_TABLE": "JobsTable", "EVENT_BUS_NAME": "central", "WORKFLOW_INCLUDE": "a*", "WORKFLOW_EXCLUDE": "ab*",
-			"RETENTION_DAYS": "10", "REQUESTS_PER_SECOND": "0.5", "ENVIRONMENT": "prod",
+			"RETENTION_DAYS": "10", "REQUESTS_PER_SECOND": "0.5", "ENVIRONMENT": "prod", "OVERDUE_AFTER": "4h",
 			"AFTER": "SlackRule SlackQueuePolicy EmailRule EmailQueuePolicy",
 		},
 		"NotifierFunction": {

@@ -35,7 +35,7 @@ func Event(t *rapid.T) event.Event {
 		return drawSummary(t, text)
 	}
 	d := drawDetail(t, text)
-	detailType := rapid.SampledFrom([]string{event.StateChange, event.Vanished}).Draw(t, "detail-type")
+	detailType := rapid.SampledFrom([]string{event.StateChange, event.Vanished, event.Overdue}).Draw(t, "detail-type")
 	if rapid.IntRange(0, 3).Draw(t, "refused") == 3 {
 		d.WorkflowARN, d.TransitionID = utf8Text(t, text, "workflowArn"), utf8Text(t, text, "transitionId")
 		return event.Event{DetailType: detailType, Detail: d}
@@ -51,6 +51,8 @@ func Event(t *rapid.T) event.Event {
 	switch {
 	case detailType == event.Vanished:
 		word = string(jobs.Vanished)
+	case detailType == event.Overdue:
+		word = string(jobs.Overdue)
 	case d.PreviousStatus == d.Status:
 		word += " ENDED"
 	}
@@ -105,6 +107,9 @@ func drawDetail(t *rapid.T, text *rapid.Generator[string]) event.Detail {
 		d.Error.Role, d.Error.Action, d.Error.Resource = draw("role"), draw("action"), draw("resource")
 	}
 	d.Environment = draw("environment")
+	for range rapid.SampledFrom([]int{0, 1, 20}).Draw(t, "waiting") {
+		d.Waiting = append(d.Waiting, event.WaitsFor{WorkflowName: draw("waiting"), JobID: "1"})
+	}
 	if rapid.Bool().Draw(t, "assessed") {
 		d.Assessment = drawAssessment(t, draw)
 	}

@@ -240,7 +240,7 @@ func exampleEntries() map[string]jobs.Entry {
 	failure("failure-silent", "")
 	add("queued", job(jobs.Queued, 0), "")
 	assessed("queued-behind", job(jobs.Queued, 0), "", jobs.Assessment{WaitsFor: &jobs.Key{Workflow: "nightly-incremental", Job: "c1a2b3c4d5e647f889a0b1c2d3e4f506"}})
-	add("running", job(jobs.Running, 0), "")
+	assessed("running", job(jobs.Running, 0), "", jobs.Assessment{EarlierRuns: &few})
 	assessed("running-expected", job(jobs.Running, 0), "", compared(job(jobs.Running, 0)))
 	add("unknown-status", job("PAUSED", 0), jobs.Running)
 	add("unknown-status-ended", job("STOPPED", 9), "STOPPED")
@@ -258,6 +258,17 @@ func exampleEntries() map[string]jobs.Entry {
 		panic(err)
 	}
 	all["vanished"] = vanished
+	stuck := job(jobs.Running, 0)
+	all["overdue"], err = event.EncodeOverdue(WorkflowARN(key.Workflow), stuck, history().AssessOpen(jobs.Record{Job: stuck}, start), start.Add(2*time.Hour+55*time.Minute),
+		[]jobs.Key{{Workflow: "orders-to-ids", Job: "1"}, {Workflow: "nightly-incremental", Job: "2"}}, start.Add(2*time.Hour+55*time.Minute+33*time.Second))
+	if err != nil {
+		panic(err)
+	}
+	ended := success
+	ended.EndTime = start.Add(4*time.Hour + 12*time.Minute)
+	late := compared(ended)
+	late.OverdueSince = start.Add(2*time.Hour + 55*time.Minute)
+	assessed("success-overdue", ended, jobs.Running, late)
 	all["late"], all["summary"] = backlogEntries()
 	return all
 }

@@ -74,7 +74,7 @@ main.two{display:grid;grid-template-columns:minmax(0,1fr) minmax(0,1fr);gap:24px
 .avatar{width:36px;height:36px;border-radius:6px;background:#4a154b;color:#fff;font-weight:700;display:grid;place-items:center;font-size:13px}
 .who b{font-weight:900}.app{font-size:10px;background:#ddd;border-radius:2px;padding:1px 3px;margin:0 6px;color:#616061}.when{color:#616061;font-size:12px}
 .header{font-size:18px;font-weight:900;margin:4px 0 8px;line-height:1.3}.section{margin:6px 0}.fields{display:grid;grid-template-columns:1fr 1fr;gap:8px 16px;margin:6px 0}
-.rich{margin:4px 0}ol.rich{padding-left:24px}table.grid{border-collapse:collapse;margin:8px 0;font-size:14px}table.grid td{border:1px solid #ddd;padding:4px 10px}table.grid tr:first-child td{font-weight:700;background:#f8f8f8}
+.rich{margin:4px 0}ol.rich,ul.rich{padding-left:24px}table.grid{border-collapse:collapse;margin:8px 0;font-size:14px}table.grid td{border:1px solid #ddd;padding:4px 10px}table.grid tr:first-child td{font-weight:700;background:#f8f8f8}
 .replies{color:#1264a3;font-size:13px;font-weight:700;margin:6px 0}
 .context{color:#616061;font-size:13px;margin:8px 0 0}.also{color:#616061;font-size:12px}
 pre.code{overflow-wrap:anywhere;background:#f8f8f8;border:1px solid #ddd;border-radius:4px;padding:8px;font:12px/1.5 Monaco,Menlo,Consolas,"DejaVu Sans Mono",monospace;white-space:pre-wrap;word-break:break-word;margin:4px 0}
@@ -211,11 +211,15 @@ func richHTML(e slackgo.RichTextElement) string {
 	case *slackgo.RichTextPreformatted:
 		return `<pre class="code">` + spansHTML(e.Elements) + `</pre>`
 	case *slackgo.RichTextList:
+		tag := "ul"
+		if e.Style == slackgo.RTEListOrdered {
+			tag = "ol"
+		}
 		var b strings.Builder
 		for _, item := range e.Elements {
 			b.WriteString("<li>" + richHTML(item) + "</li>")
 		}
-		return `<ol class="rich">` + b.String() + `</ol>`
+		return `<` + tag + ` class="rich">` + b.String() + `</` + tag + `>`
 	default:
 		panic(fmt.Sprintf("inbox: %T cannot be drawn", e))
 	}
@@ -235,9 +239,12 @@ func spansHTML(elements []slackgo.RichTextSectionElement) string {
 			}
 			b.WriteString(text)
 		case *slackgo.RichTextSectionLinkElement:
+			if !strings.HasPrefix(e.URL, "https://") && !strings.HasPrefix(e.URL, "http://") {
+				panic(fmt.Sprintf("inbox: a link to %.40q", e.URL))
+			}
 			fmt.Fprintf(&b, `<a href="%s">%s</a>`, html.EscapeString(e.URL), html.EscapeString(e.Text))
 		case *slackgo.RichTextSectionDateElement:
-			b.WriteString(dateHTML(e.Timestamp.Time(), e.Format))
+			b.WriteString(html.EscapeString(dateHTML(e.Timestamp.Time(), e.Format)))
 		default:
 			panic(fmt.Sprintf("inbox: %T cannot be drawn", e))
 		}
@@ -278,44 +285,66 @@ func textHTML(t *slackgo.TextBlockObject) string {
 var handles = map[string]string{"S0DATATEAM": "data-oncall"}
 
 var (
-	codeBlock = regexp.MustCompile("(?s)```(.*?)```")
-	codeSpan  = regexp.MustCompile("`([^`\n]+)`")
+	codePart  = regexp.MustCompile("(?s)```(.*?)```|`([^`\n]+)`")
 	bold      = regexp.MustCompile(`\*([^*\n]+)\*`)
-	slackLink = regexp.MustCompile(`<(https?://[^|>]+)\|([^>]*)>`)
-	mention   = regexp.MustCompile(`<(![a-z]+|@[A-Z0-9]+|!subteam\^[A-Z0-9]+)>`)
-	slackDate = regexp.MustCompile(`<!date\^(\d+)\^([^|>]*)\|[^>]*>`)
+	slackLink = regexp.MustCompile(`^<(https?://[^|>"]+)\|([^>]*)>$`)
+	mention   = regexp.MustCompile(`^<(![a-z]+|@[A-Z0-9]+|!subteam\^[A-Z0-9]+)>$`)
+	slackDate = regexp.MustCompile(`^<!date\^(\d+)\^([^|>]*)\|[^>]*>$`)
+	markup    = regexp.MustCompile(`<[^<>]*>`)
 )
 
 // mrkdwnHTML renders the part of mrkdwn that the product uses. Entities stay:
-// they mean the same in HTML.
+// they mean the same in HTML. Within code, nothing has a meaning.
 func mrkdwnHTML(s string) string {
-	var blocks []string
-	s = codeBlock.ReplaceAllStringFunc(s, func(m string) string {
-		blocks = append(blocks, `<pre class="code">`+noTags(strings.Trim(m[3:len(m)-3], "\n"))+`</pre>`)
-		return fmt.Sprintf("\x00%d\x00", len(blocks)-1)
-	})
-	s = slackDate.ReplaceAllStringFunc(s, func(m string) string {
-		parts := slackDate.FindStringSubmatch(m)
+	var b strings.Builder
+	end := 0
+	for _, at := range codePart.FindAllStringSubmatchIndex(s, -1) {
+		b.WriteString(formatsHTML(s[end:at[0]]))
+		if at[2] >= 0 {
+			b.WriteString(`<pre class="code">` + noTags(strings.Trim(s[at[2]:at[3]], "\n")) + `</pre>`)
+		} else {
+			b.WriteString(`<code>` + noTags(s[at[4]:at[5]]) + `</code>`)
+		}
+		end = at[1]
+	}
+	b.WriteString(formatsHTML(s[end:]))
+	return b.String()
+}
+
+// formatsHTML renders mrkdwn without code.
+func formatsHTML(s string) string {
+	var b strings.Builder
+	end := 0
+	for _, at := range markup.FindAllStringIndex(s, -1) {
+		b.WriteString(textOnlyHTML(s[end:at[0]]))
+		b.WriteString(markupHTML(s[at[0]:at[1]]))
+		end = at[1]
+	}
+	b.WriteString(textOnlyHTML(s[end:]))
+	return b.String()
+}
+
+func textOnlyHTML(s string) string {
+	return strings.ReplaceAll(bold.ReplaceAllString(noTags(s), "<b>$1</b>"), "\n", "<br>")
+}
+
+// markupHTML renders what is within a pair of angle brackets.
+func markupHTML(s string) string {
+	if parts := slackDate.FindStringSubmatch(s); parts != nil {
 		seconds, _ := strconv.ParseInt(parts[1], 10, 64) // digits
-		return dateHTML(time.Unix(seconds, 0), parts[2])
-	})
-	s = slackLink.ReplaceAllString(s, "\x01a href=\"$1\"\x02$2\x01/a\x02")
-	s = mention.ReplaceAllStringFunc(s, func(m string) string {
-		name := strings.TrimPrefix(strings.Trim(m, "<>!@"), "subteam^")
+		return html.EscapeString(dateHTML(time.Unix(seconds, 0), parts[2]))
+	}
+	if parts := slackLink.FindStringSubmatch(s); parts != nil {
+		return `<a href="` + parts[1] + `">` + noTags(parts[2]) + `</a>`
+	}
+	if mention.MatchString(s) {
+		name := strings.TrimPrefix(strings.Trim(s, "<>!@"), "subteam^")
 		if handle, ok := handles[name]; ok {
 			name = handle
 		}
-		return "\x01span class=\"mention\"\x02@" + name + "\x01/span\x02"
-	})
-	s = noTags(s)
-	s = strings.NewReplacer("\x01", "<", "\x02", ">").Replace(s)
-	s = codeSpan.ReplaceAllString(s, "<code>$1</code>")
-	s = bold.ReplaceAllString(s, "<b>$1</b>")
-	s = strings.ReplaceAll(s, "\n", "<br>")
-	for i, block := range blocks {
-		s = strings.ReplaceAll(s, fmt.Sprintf("\x00%d\x00", i), block)
+		return `<span class="mention">@` + name + `</span>`
 	}
-	return s
+	return noTags(s)
 }
 
 func noTags(s string) string {

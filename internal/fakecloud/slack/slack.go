@@ -302,9 +302,10 @@ func (c *counter) accepts(b slackgo.Block) bool {
 }
 
 func (c *counter) acceptsTable(b *slackgo.TableBlock) bool {
-	if len(b.Rows) == 0 || len(b.Rows) > 100 {
+	if len(b.Rows) == 0 || len(b.Rows) > 100 || len(b.ColumnSettings) > 20 {
 		return false
 	}
+	before := c.total
 	for _, row := range b.Rows {
 		if len(row) == 0 || len(row) > 20 {
 			return false
@@ -315,7 +316,7 @@ func (c *counter) acceptsTable(b *slackgo.TableBlock) bool {
 			}
 		}
 	}
-	return true
+	return c.total-before <= 10_000 // an assumption, on the safe side
 }
 
 func (c *counter) acceptsRich(e slackgo.RichTextElement) bool {

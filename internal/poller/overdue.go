@@ -1,0 +1,85 @@
+package poller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/jobs"
+)
+
+// reportOverdue reports each open job that takes far longer than usual, once. It
+// follows the discovery, so that it knows which other jobs run, and counts only
+// what this tick has read: a job that could not be read may have ended.
+func (t *tick) reportOverdue(ctx context.Context) {
+	for _, record := range t.sorted(func(r jobs.Record) bool {
+		return r.Open() && r.Unreadable == nil && r.OverdueSince.IsZero() && !r.OverdueAt.IsZero() && !r.OverdueAt.After(t.clock)
+	}) {
+		workflow := record.Job.Workflow
+		if t.seen[record.Job.Key] && !t.waits(record) {
+			t.note(workflow, t.isolate(workflow, func() error { return t.reportOverdueJob(ctx, record) }))
+		}
+	}
+}
+
+// waits reports whether a QUEUED job may only be waiting: one ID mapping job runs
+// at a time in an account and region, and jobs that this poller does not see run too.
+func (t *tick) waits(record jobs.Record) bool {
+	if record.Job.Status != jobs.Queued {
+		return false
+	}
+	include, exclude := t.Watched.String()
+	hidden := include != "*" || exclude != ""
+	for _, err := range t.failed {
+		hidden = hidden || errors.Is(err, jobs.ErrDenied)
+	}
+	return hidden || t.running(record.Job.Key) != nil
+}
+
+func (t *tick) reportOverdueJob(ctx context.Context, record jobs.Record) error {
+	histories, complete, err := t.histories(ctx, record.Job)
+	if err != nil {
+		return fmt.Errorf("comparing job %s with earlier runs: %w", record.Job.Key, err)
+	}
+	var a jobs.Assessment
+	if complete {
+		a = histories.AssessOpen(record, t.now())
+	}
+	var waiting []jobs.Key
+	for _, r := range t.sorted(func(r jobs.Record) bool {
+		return r.Open() && r.Unreadable == nil && r.Job.Status == jobs.Queued && r.Job.Key != record.Job.Key && record.Job.Status == jobs.Running
+	}) {
+		waiting = append(waiting, r.Job.Key)
+	}
+	record.OverdueSince = record.OverdueAt
+	entry, err := event.EncodeOverdue(record.ARN, record.Job, a, record.OverdueSince, waiting, t.now())
+	if err != nil {
+		return err
+	}
+	if err := t.save(ctx, record.Append(entry, jobs.Overdue)); err != nil {
+		return err
+	}
+	stored, _ := t.stored(record.Job.Key)
+	t.publish(ctx, stored)
+	return nil
+}
+
+// recomputeOverdue computes anew when the open jobs of a workflow become overdue,
+// once its history is complete.
+func (t *tick) recomputeOverdue(ctx context.Context, workflow string) error {
+	var problems []error
+	for _, record := range t.sorted(func(r jobs.Record) bool {
+		return r.Job.Workflow == workflow && r.Open() && r.Unreadable == nil && r.OverdueSince.IsZero()
+	}) {
+		histories, _, err := t.histories(ctx, record.Job)
+		if err != nil {
+			return err
+		}
+		if at := t.Overdue.At(histories, record, record.Timeline[len(record.Timeline)-1].ObservedAt); !at.Equal(record.OverdueAt) {
+			record.OverdueAt = at
+			problems = append(problems, t.save(ctx, record))
+		}
+	}
+	return errors.Join(problems...)
+}
