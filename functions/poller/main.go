@@ -45,19 +45,24 @@ func newPoller() (*poller.Poller, error) {
 	env.Wrong(err)
 	overdue, err := overdueRule(env.Text("OVERDUE_AFTER"))
 	env.Wrong(err)
+	expect := env.Text("EXPECT_RUNS")
+	if expect != "" && expect != "learn" && expect != "off" {
+		env.Wrong(fmt.Errorf("ExpectRuns: %.40q is neither learn nor off", expect))
+	}
 	cfg, err := awsenv.Config()
 	env.Wrong(err)
 	if err := env.Err(); err != nil {
 		return nil, err
 	}
 	return &poller.Poller{
-		Source:    entityresolution.New(cfg, rate),
-		Store:     dynamodb.Jobs{Client: awsdynamodb.NewFromConfig(cfg), Table: table, Retention: retention},
-		Publisher: eventbridge.New(cfg, bus, event.Publisher{Stack: stack, Environment: env.Text("ENVIRONMENT")}),
-		Watched:   watched,
-		Overdue:   overdue,
-		Version:   version,
-		Metrics:   emf.Writer{Out: os.Stdout, Stack: stack}.Put,
+		Source:       entityresolution.New(cfg, rate),
+		Store:        dynamodb.Jobs{Client: awsdynamodb.NewFromConfig(cfg), Table: table, Retention: retention},
+		Publisher:    eventbridge.New(cfg, bus, event.Publisher{Stack: stack, Environment: env.Text("ENVIRONMENT")}),
+		Watched:      watched,
+		Overdue:      overdue,
+		ExpectNoRuns: expect == "off",
+		Version:      version,
+		Metrics:      emf.Writer{Out: os.Stdout, Stack: stack}.Put,
 	}, nil
 }
 

@@ -105,7 +105,7 @@ func (r *Recipient) Send(ctx context.Context, d notify.Delivery) (notify.Message
 		to = simulator
 	}
 	subject, html, text := Render(d.Message, Reason(r.to, r.stack))
-	job := rootOf(d.Message, d.Message.JobID)
+	job := rootOf(d.Message, d.Message.Thread)
 	references := job
 	if d.Message.Streak {
 		references = rootOf(d.Message, "") + " " + job
@@ -145,8 +145,8 @@ const simulator = "success@simulator.amazonses.com"
 // the job's, and those about failures in a row also refer to the workflow's (without
 // a job ID), so that mail programs thread them: SES overwrites Message-ID ("Amazon
 // SES header fields").
-func rootOf(m message.Message, job string) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{m.Account, m.Region, m.WorkflowName, job}, "\n")))
+func rootOf(m message.Message, thread string) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{m.Account, m.Region, m.WorkflowName, thread}, "\n")))
 	return "<" + hex.EncodeToString(sum[:16]) + "@idmapping.notifier>"
 }
 

@@ -51,7 +51,7 @@ func ses(t *testing.T) (aws.Config, *fakeaws.Proxy) {
 func about(account, region, workflow, job, status string) message.Message {
 	return message.Message{Word: status, Name: workflow, Subject: "[" + status + "] " + workflow, Streak: status != "RUNNING",
 		Lead:    []message.Line{message.Plain("é <b> & \"x\"")},
-		Account: account, Region: region, WorkflowName: workflow, JobID: job}
+		Account: account, Region: region, WorkflowName: workflow, Thread: job}
 }
 
 func TestEmailHasSubjectHTMLAndTextForOneRecipient(t *testing.T) {

@@ -51,7 +51,7 @@ func read(body []byte) (Event, error) {
 	if source := SourceOf(envelope.DetailType); envelope.Source != source {
 		return Event{}, fmt.Errorf("source is %.100q, not %q", envelope.Source, source)
 	}
-	if !slices.Contains([]string{StateChange, Vanished, Overdue, Summary, Canary}, envelope.DetailType) {
+	if !slices.Contains([]string{StateChange, Vanished, Overdue, RunMissing, RunResumed, Summary, Canary}, envelope.DetailType) {
 		return Event{}, fmt.Errorf("detail-type %.100q is unknown", envelope.DetailType)
 	}
 	e := Event{
@@ -83,13 +83,13 @@ func verify(e Event) error {
 		}
 		want = summaryID(workflow, d)
 	default:
-		if err = verifyKeys(d); err != nil {
+		if err = verifyKeys(e); err != nil {
 			return err
 		}
 		if workflow, err = parseWorkflow(d.WorkflowARN, d.WorkflowName); err != nil {
 			return err
 		}
-		want = TransitionID(workflow, d.key(), transitionWord(e.DetailType, d))
+		want = TransitionID(workflow, d.Subject(), transitionWord(e.DetailType, d))
 	}
 	if e.Account != workflow.AccountID {
 		return fmt.Errorf("account is %.100q, but the workflow's account is %.100q", e.Account, workflow.AccountID)
@@ -100,15 +100,24 @@ func verify(e Event) error {
 	return verifyID(d.TransitionID, want)
 }
 
-func verifyKeys(d Detail) error {
-	for _, key := range []struct{ name, value string }{
-		{"workflowName", d.WorkflowName},
-		{"jobId", d.JobID},
-		{"status", string(d.Status)},
+func verifyKeys(e Event) error {
+	d := e.Detail
+	aboutRun := e.DetailType == RunMissing || e.DetailType == RunResumed
+	for _, key := range []struct {
+		name    string
+		present bool
+	}{
+		{"workflowName", d.WorkflowName != ""},
+		{"jobId", d.JobID != "" || e.DetailType == RunMissing},
+		{"status", d.Status != "" || aboutRun},
+		{"expectedStart", d.ExpectedStart != nil || !aboutRun},
 	} {
-		if key.value == "" {
+		if !key.present {
 			return fmt.Errorf("detail.%s is missing", key.name)
 		}
+	}
+	if d.ExpectedStart != nil && !aboutRun {
+		return fmt.Errorf("detail.expectedStart belongs to %s and %s events", RunMissing, RunResumed)
 	}
 	return nil
 }

@@ -47,6 +47,37 @@ func EncodeOverdue(workflowARN string, job jobs.Job, a jobs.Assessment, since ti
 	})
 }
 
+// EncodeMissing returns the entry that announces that a run of a workflow did not
+// start.
+//
+// It fails only when workflowARN is not the ARN of the workflow.
+func EncodeMissing(workflowARN, workflow string, m jobs.MissingRun, observed time.Time) (jobs.Entry, error) {
+	return encodeRun(RunMissing, workflowARN, Detail{WorkflowName: workflow}, m, m.By, observed)
+}
+
+// EncodeResumed returns the entry that announces that a run has started after one
+// was missing.
+//
+// It fails only when workflowARN is not the ARN of the workflow.
+func EncodeResumed(workflowARN string, run jobs.Key, started time.Time, m jobs.MissingRun, observed time.Time) (jobs.Entry, error) {
+	return encodeRun(RunResumed, workflowARN, Detail{WorkflowName: run.Workflow, JobID: run.Job, StartTime: seconds(started)}, m, started, observed)
+}
+
+func encodeRun(detailType, workflowARN string, detail Detail, m jobs.MissingRun, at, observed time.Time) (jobs.Entry, error) {
+	workflow, err := parseWorkflow(workflowARN, detail.WorkflowName)
+	if err != nil {
+		return jobs.Entry{}, fmt.Errorf("encoding an event of workflow %s: %w", detail.WorkflowName, err)
+	}
+	detail.Version, detail.WorkflowARN, detail.ObservedAt = Version, workflowARN, observed.UTC()
+	detail.ExpectedStart = &ExpectedStart{seconds(m.At), seconds(m.By), m.Kept, m.Of}
+	if last := m.LastRun; last.Job != "" {
+		detail.LastRun = &LastRun{last.Job, seconds(last.Start), trimStatus(last.Status)}
+	}
+	detail.TransitionID = TransitionID(workflow, detail.Subject(), transitionWord(detailType, detail))
+	detail.Links = ConsoleLinks(detail)
+	return entryOf(detailType, detail, at)
+}
+
 // EncodeCanary returns the entry of a canary that is sent now. visible is
 // whether people see it.
 func EncodeCanary(visible bool, now time.Time) jobs.Entry {
@@ -125,17 +156,21 @@ func encode(detailType, workflowARN string, t jobs.Transition, observed time.Tim
 		detail.Duration = &seconds
 	}
 	detail.Links = ConsoleLinks(detail)
-	body, err := json.Marshal(detail)
+	return entryOf(detailType, detail, stateBegan(detailType, job, observed))
+}
+
+func entryOf(detailType string, d Detail, began time.Time) (jobs.Entry, error) {
+	body, err := json.Marshal(d)
 	if err != nil {
-		return jobs.Entry{}, fmt.Errorf("encoding an event of job %s: %w", job.Key, err)
+		return jobs.Entry{}, fmt.Errorf("encoding an event of %s: %w", d.Subject(), err)
 	}
 	return jobs.Entry{
-		ID:         detail.TransitionID,
+		ID:         d.TransitionID,
 		DetailType: detailType,
-		Time:       stateBegan(detailType, job, observed).UTC(),
-		Resource:   workflowARN,
+		Time:       began.UTC(),
+		Resource:   d.WorkflowARN,
 		Detail:     string(body),
-		ObservedAt: observed.UTC(),
+		ObservedAt: d.ObservedAt,
 	}, nil
 }
 

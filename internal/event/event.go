@@ -18,6 +18,8 @@ const (
 	StateChange = "ID Mapping Job State Change"
 	Vanished    = "ID Mapping Job Vanished"
 	Overdue     = "ID Mapping Job Overdue"
+	RunMissing  = "ID Mapping Run Missing" // about a workflow: no job has started
+	RunResumed  = "ID Mapping Run Resumed"
 	Summary     = "ID Mapping Jobs Summary" // late terminal statuses together; see EncodeSummary
 )
 
@@ -49,9 +51,9 @@ type Detail struct {
 	TransitionID   string        `json:"transitionId"`          // the idempotency key
 	WorkflowName   string        `json:"workflowName"`
 	WorkflowARN    string        `json:"workflowArn"`
-	JobID          string        `json:"jobId"`
+	JobID          string        `json:"jobId,omitempty"` // absent while a run is missing
 	JobType        string        `json:"jobType,omitempty"`
-	Status         jobs.Status   `json:"status"`
+	Status         jobs.Status   `json:"status,omitempty"`         // of a job
 	PreviousStatus jobs.Status   `json:"previousStatus,omitempty"` // absent at first sight; equal to Status when an unknown status ended
 	Skipped        []jobs.Status `json:"skipped,omitempty"`        // statuses that were not observed
 	StartTime      time.Time     `json:"startTime,omitzero"`
@@ -69,11 +71,33 @@ type Detail struct {
 	Waiting []WaitsFor `json:"waiting,omitempty"`
 	Assessment
 
+	// Of a missing run and of the one that started after it. JobID and StartTime
+	// are those of the latter.
+	ExpectedStart *ExpectedStart `json:"expectedStart,omitempty"`
+	LastRun       *LastRun       `json:"lastRun,omitempty"` // before the missing one
+
 	// Of a summary, which has no job of its own; WorkflowARN is its first job's.
 	Statuses map[jobs.Status]int `json:"statuses,omitempty"` // how many late terminal statuses of each kind
 	Jobs     []ListedJob         `json:"jobs,omitempty"`     // failures first, then the newest
 
 	Visible bool `json:"show,omitempty"` // of a canary: people see it
+}
+
+// ExpectedStart is when a run should have started, UTC. It was missing from By on.
+// Of as many of the times at which the workflow's earlier starts let one expect the
+// next, Kept were kept.
+type ExpectedStart struct {
+	At   time.Time `json:"at"`
+	By   time.Time `json:"by"`
+	Kept int       `json:"kept,omitempty"`
+	Of   int       `json:"of,omitempty"`
+}
+
+// LastRun names a run with its status when it was last listed.
+type LastRun struct {
+	JobID     string      `json:"jobId"`
+	StartTime time.Time   `json:"startTime"` // UTC
+	Status    jobs.Status `json:"status"`
 }
 
 // Rates are fractions of records. A rate whose denominator is unknown or zero is
@@ -98,7 +122,15 @@ func (d Detail) Terminal() bool {
 	return jobs.Job{Status: d.Status, EndTime: d.EndTime}.Terminal()
 }
 
-func (d Detail) key() jobs.Key { return jobs.Key{Workflow: d.WorkflowName, Job: d.JobID} }
+// Subject is what the event is about, as its transition ID and the deliveries table
+// name it: the job, or the run that is missing, which has its expected start in place
+// of a job ID.
+func (d Detail) Subject() jobs.Key {
+	if d.ExpectedStart != nil {
+		return jobs.Key{Workflow: d.WorkflowName, Job: d.ExpectedStart.At.UTC().Format(time.RFC3339)}
+	}
+	return jobs.Key{Workflow: d.WorkflowName, Job: d.JobID}
+}
 
 // Event is an event as EventBridge delivers it.
 type Event struct {

@@ -192,6 +192,34 @@ func roundTrip(s *jsonschema.Schema) func(*rapid.T) {
 	}
 }
 
+func TestEventAboutARunHoldsTheSchema(t *testing.T) {
+	s := schema(t)
+	rapid.Check(t, func(t *rapid.T) {
+		at := func(label string) time.Time { return noon.Add(time.Duration(rapid.Int64Range(-1e15, 1e15).Draw(t, label))) }
+		m := jobs.MissingRun{ExpectedStart: jobs.ExpectedStart{At: at("at"), By: at("by"), Kept: rapid.IntRange(0, 800).Draw(t, "kept"), Of: 800}}
+		if rapid.Bool().Draw(t, "last") {
+			m.LastRun = jobs.StartedRun{Job: "7b4d", Status: anyStatus.Draw(t, "status"), Start: at("start")}
+		}
+		entry, err := event.EncodeMissing(crmARN, "crm", m, at("observed"))
+		if rapid.Bool().Draw(t, "resumed") {
+			entry, err = event.EncodeResumed(crmARN, crmKey, at("started"), m, at("observed"))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := eventtest.Envelope(entry, "idmapping")
+		if m.LastRun.Job == "" || m.LastRun.Status != "" {
+			validate(t, s, body)
+		}
+		if e, err := event.Decode(body); err != nil || e.Detail.TransitionID != entry.ID || e.DetailType != entry.DetailType {
+			t.Fatalf("decoded to %+v (%v)", e, err)
+		}
+	})
+	if _, err := event.EncodeMissing(crmARN, "ads", jobs.MissingRun{}, noon); err == nil {
+		t.Error("an event of another workflow's ARN was encoded")
+	}
+}
+
 // Subscribers compute the ID too, so it must be the same in every version.
 // printf 'aws\n123456789012\neu-west-1\ncrm\n4f2a\nFAILED' | sha256sum
 func TestTransitionIDNeverChanges(t *testing.T) {
@@ -206,9 +234,20 @@ func TestTransitionIDNeverChanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	run := jobs.MissingRun{ExpectedStart: jobs.ExpectedStart{At: noon, By: noon.Add(time.Hour)}}
+	missing, err := event.EncodeMissing(crmARN, "crm", run, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resumed, err := event.EncodeResumed(crmARN, crmKey, noon, run, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		name, got, word string
 	}{
+		{"missing run", missing.ID, "MISSING"},
+		{"resumed run", resumed.ID, "RESUMED"},
 		{"first sight", encode(t, jobs.Transition{Job: jobs.Job{Status: jobs.Failed}}).ID, "FAILED"},
 		{"another observation", encode(t, jobs.Transition{Job: jobs.Job{Status: jobs.Failed, Error: "x"}, Previous: jobs.Running}).ID, "FAILED"},
 		{"vanished", vanished.ID, "VANISHED"},
@@ -219,6 +258,8 @@ func TestTransitionIDNeverChanges(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			want := map[string]string{
 				"FAILED":        "55d9a595d50654c396751689b74bb767021c71236d10de2354638fb4d47230aa",
+				"MISSING":       "86bf484780dc71b1763a6d7487ed9d9178cc0276f33029b6d9c9a1e10e81d16e",
+				"RESUMED":       "d0c6fb51317089edfa81897d852f514b89c78421d17e6ebefcdade4c48d80767",
 				"OVERDUE":       "cb072308c37c4108867a18f1d46bbebeb4bba8610c168dfc176991508fbd323a",
 				"VANISHED":      "3dbd795aff2fa255a538366ea1a49e7f0240052f672745c3f8247e4fa393c8c7",
 				"STOPPED":       "47c1c3aefbbd55abd24389e21b8c81bd9bdee96a197b8896c7dd3c7861aa7bdf",
@@ -420,6 +461,15 @@ func TestDecodeRefusesForeignEventsAndSaysWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	canary := event.EncodeCanary(false, noon.Add(time.Nanosecond))
+	run := jobs.MissingRun{ExpectedStart: jobs.ExpectedStart{At: noon, By: noon}}
+	missing, err := event.EncodeMissing(crmARN, "crm", run, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resumed, err := event.EncodeResumed(crmARN, crmKey, noon, run, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
 	envelope := func(entry jobs.Entry, key string, value any) string {
 		return change(t, entry, func(m, _ map[string]any) { m[key] = value })
 	}
@@ -464,6 +514,11 @@ func TestDecodeRefusesForeignEventsAndSaysWhy(t *testing.T) {
 		{"a vanished job as a state change", envelope(vanished, "detail-type", event.StateChange), forged},
 		{"a state change as an overdue job", envelope(running, "detail-type", event.Overdue), forged},
 		{"a state change as a vanished job", envelope(running, "detail-type", event.Vanished), forged},
+		{"no expected start", change(t, missing, func(_, d map[string]any) { delete(d, "expectedStart") }), "detail.expectedStart is missing"},
+		{"another expected start", change(t, missing, func(_, d map[string]any) { d["expectedStart"].(map[string]any)["at"] = noon.Add(time.Hour) }), forged},
+		{"a resumed run without a job", detail(resumed, "jobId", ""), "detail.jobId is missing"},
+		{"a missing run as a resumed one", change(t, missing, func(e, d map[string]any) { e["detail-type"], d["jobId"] = event.RunResumed, "4f2a" }), forged},
+		{"a state change with an expected start", detail(running, "expectedStart", map[string]any{"at": noon, "by": noon}), "detail.expectedStart belongs to"},
 		{"a canary without an ID", detail(canary, "transitionId", ""), forged},
 		{"a canary of another time", detail(canary, "observedAt", noon), forged},
 		{"a canary with an event's ID", detail(canary, "transitionId", running.ID), forged},

@@ -35,6 +35,10 @@ func transitionWord(detailType string, d Detail) string {
 		return string(jobs.Vanished)
 	case Overdue:
 		return string(jobs.Overdue)
+	case RunMissing:
+		return string(jobs.RunMissing)
+	case RunResumed:
+		return string(jobs.RunResumed)
 	}
 	if d.PreviousStatus == d.Status {
 		return string(d.Status) + endedSuffix

@@ -40,9 +40,9 @@ func ConsoleLinks(d Detail) *Links {
 		Path:     "/entityresolution/home",
 		RawQuery: url.Values{"region": {workflow.Region}}.Encode(),
 	}).String() + "#/id-mapping-workflows/" + url.PathEscape(d.WorkflowName)
-	links := &Links{
-		Workflow: page,
-		Job:      page + "/jobs/" + url.PathEscape(d.JobID),
+	links := &Links{Workflow: page}
+	if d.JobID != "" {
+		links.Job = page + "/jobs/" + url.PathEscape(d.JobID)
 	}
 	for _, output := range d.Outputs {
 		links.Outputs = append(links.Outputs, outputLink(domain, workflow.Region, output.S3Path))

@@ -157,7 +157,7 @@ func verifyListed(d Detail) (arn.ARN, error) {
 		return arn.ARN{}, err
 	}
 	for _, j := range d.Jobs {
-		if err := verifyKeys(d.Listed(j)); err != nil {
+		if err := verifyKeys(Event{DetailType: StateChange, Detail: d.Listed(j)}); err != nil {
 			return arn.ARN{}, err
 		}
 		word := string(j.Status)

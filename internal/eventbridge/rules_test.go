@@ -181,6 +181,15 @@ func kinds(t *testing.T) map[string]jobs.Entry {
 			t.Fatal(err)
 		}
 		all[stuck.Job] = entry
+		m := jobs.MissingRun{ExpectedStart: jobs.ExpectedStart{At: noon, By: noon}}
+		if entry, err = event.EncodeMissing(fakeentityresolution.WorkflowARN(workflow), workflow, m, noon); err != nil {
+			t.Fatal(err)
+		}
+		all[workflow+" missing"] = entry
+		if entry, err = event.EncodeResumed(fakeentityresolution.WorkflowARN(workflow), stuck.Key, noon, m, noon); err != nil {
+			t.Fatal(err)
+		}
+		all[workflow+" resumed"] = entry
 		for _, status := range []jobs.Status{jobs.Running, jobs.Failed} {
 			name := fmt.Sprintf("%s vanished while %s", workflow, status)
 			entry, err := event.EncodeVanished(fakeentityresolution.WorkflowARN(workflow), jobs.Job{Key: jobs.Key{Workflow: workflow, Job: name}, Status: status}, noon)
@@ -195,13 +204,16 @@ func kinds(t *testing.T) map[string]jobs.Entry {
 
 // matched reports, per rule in docs/rules, which events of kinds it must match.
 var matched = map[string]func(name string) bool{
-	"failures.json":      func(name string) bool { return strings.Contains(name, " failed") },
-	"overdue.json":       func(name string) bool { return strings.HasSuffix(name, " overdue") },
+	"failures.json": func(name string) bool { return strings.Contains(name, " failed") },
+	"overdue.json":  func(name string) bool { return strings.HasSuffix(name, " overdue") },
+	"missing-runs.json": func(name string) bool {
+		return strings.HasSuffix(name, " missing") || strings.HasSuffix(name, " resumed")
+	},
 	"findings.json":      func(name string) bool { return strings.Contains(name, " finding") },
 	"third-failure.json": func(name string) bool { return strings.HasSuffix(name, " failed 3 in a row") },
 	"recovered.json":     func(name string) bool { return strings.HasSuffix(name, " after failures") },
 	"wake-someone.json": func(name string) bool {
-		return strings.Contains(name, " failed") && !strings.HasSuffix(name, " failed 4 in a row") || strings.HasSuffix(name, " two findings") || strings.Contains(name, " vanished") || strings.HasSuffix(name, " overdue")
+		return strings.Contains(name, " failed") && !strings.HasSuffix(name, " failed 4 in a row") || strings.HasSuffix(name, " two findings") || strings.Contains(name, " vanished") || strings.HasSuffix(name, " overdue") || strings.HasSuffix(name, " missing")
 	},
 	"low-mapped-rate.json": func(name string) bool {
 		return strings.HasSuffix(name, "succeeded 0%") || strings.HasSuffix(name, "succeeded 49%")
@@ -229,8 +241,10 @@ func TestExampleRulesMatchExactlyTheirEvents(t *testing.T) {
 	}
 	all := kinds(t)
 	var batch []jobs.Entry
-	for _, entry := range all {
+	names := make(map[string]string)
+	for name, entry := range all {
 		batch = append(batch, entry)
+		names[entry.ID] = name
 	}
 	// Events of another source are on the bus too.
 	foreign := awseventbridge.NewFromConfig(cfg)
@@ -246,7 +260,7 @@ func TestExampleRulesMatchExactlyTheirEvents(t *testing.T) {
 		t.Run(rule, func(t *testing.T) {
 			var got, want []string
 			for _, e := range received(t, cfg, url) {
-				got = append(got, e.Detail.JobID)
+				got = append(got, names[e.Detail.TransitionID])
 			}
 			for name := range all {
 				if matched[rule](name) {

@@ -80,15 +80,7 @@ type Omitted struct {
 
 // AddStart is h with the start of one more run.
 func (h History) AddStart(start time.Time) History {
-	if start.IsZero() {
-		return h
-	}
-	at, known := slices.BinarySearch(h.Starts, start.Unix())
-	if known {
-		return h
-	}
-	h.Starts = slices.Insert(slices.Clone(h.Starts), at, start.Unix())
-	h.Starts = h.Starts[max(0, len(h.Starts)-maxStarts):]
+	h.Starts = AddStart(h.Starts, start)
 	return h
 }
 

@@ -32,6 +32,14 @@ const Vanished Status = "VANISHED"
 // longer than usual. The API never returns it.
 const Overdue Status = "OVERDUE"
 
+// RunMissing and RunResumed take the place of a status in a transition ID, for a run that
+// did not start when it usually does, and for the first one after it. The API never
+// returns them.
+const (
+	RunMissing Status = "MISSING"
+	RunResumed Status = "RESUMED"
+)
+
 // Known reports whether s is one of the documented statuses.
 func (s Status) Known() bool {
 	return s == Queued || s == Running || s.Terminal()

@@ -41,9 +41,11 @@ type Rhythm struct {
 // is missing. Kept and Of are those of the rhythm, zero for an interval set by
 // hand.
 type ExpectedStart struct {
-	At, By   time.Time
-	Last     time.Time // newest start: a missing run is reported once for each
-	Kept, Of int
+	At   time.Time `json:"at"`
+	By   time.Time `json:"by"`
+	Last time.Time `json:"last"` // newest start: a missing run is reported once for each
+	Kept int       `json:"kept,omitempty"`
+	Of   int       `json:"of,omitempty"`
 }
 
 // RhythmOf is the rhythm of the starts, which are distinct, ascending and in

@@ -1,6 +1,8 @@
 package jobs
 
 import (
+	"bytes"
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -53,6 +55,15 @@ type WorkflowState struct {
 	// Backfill holds the newest runs that finished before Baseline, as far as
 	// they are still to be fetched for the history, newest first.
 	Backfill []RunRef `json:"backfill,omitempty"`
+
+	// Newest is the newest run that the list has shown.
+	Newest StartedRun `json:"newest,omitzero"`
+	// Timetable is when the next run should start; nil while that was never
+	// computed.
+	Timetable *Timetable `json:"timetable,omitempty"`
+	// Outbox holds the events about the workflow's timetable that the bus has not
+	// accepted yet, in their order.
+	Outbox []Entry `json:"outbox,omitempty"`
 
 	// Missing counts how often neither list showed the workflow.
 	Missing Missing `json:"missing,omitzero"`
@@ -155,10 +166,17 @@ func (w WorkflowState) Fetched(ids []string) WorkflowState {
 	return w
 }
 
-// Equal reports whether both are the same, versions aside.
+// Append is w with one more event in its outbox.
+func (w WorkflowState) Append(e Entry) WorkflowState {
+	w.Outbox = append(slices.Clone(w.Outbox), e)
+	return w
+}
+
+// Equal reports whether both are stored as the same, versions aside.
 func (w WorkflowState) Equal(other WorkflowState) bool {
-	return w.ARN == other.ARN && w.Baseline.Equal(other.Baseline) && w.Watermark.Equal(other.Watermark) &&
-		w.Cursor == other.Cursor && w.Missing == other.Missing && slices.Equal(w.Backfill, other.Backfill)
+	a, err := json.Marshal(w)
+	b, err2 := json.Marshal(other)
+	return err == nil && err2 == nil && bytes.Equal(a, b)
 }
 
 // Live is everything that an idle tick reads.

@@ -35,7 +35,7 @@ func ComposeBroken(all []Broken, account, region, environment string, s Settings
 		Trend:    []Line{{{Text: "Failing since "}, {Time: one.Since}}},
 		Error:    &Error{},
 		Notes:    []Line{Plain("Nothing is lost. Messages wait for about 4 days and arrive within 15 minutes of the fix.")},
-		JobID:    oneLine(one.Destination),
+		Thread:   oneLine(one.Destination),
 		Account:  oneLine(account),
 		Region:   oneLine(region),
 	}
@@ -110,7 +110,7 @@ func composeCanary(e event.Event) Message {
 		Subject: "[TEST] ID mapping messages reach this address",
 		Lead:    []Line{Plain("ID mapping messages reach this channel.")},
 		Notes:   []Line{Plain("Someone sent this to test the whole path: event bus, queue, notifier, this channel. No job has changed.")},
-		JobID:   "canary",
+		Thread:  "canary",
 		Account: oneLine(e.Account),
 		Region:  oneLine(e.Region),
 	}

@@ -40,6 +40,8 @@ func Compose(e event.Event, now time.Time, s Settings) Message {
 		m = composeCanary(e)
 	case event.Summary:
 		m = composeSummary(e, now, s.Zone)
+	case event.RunMissing, event.RunResumed:
+		m = composeRun(e, now)
 	default:
 		m = composeJob(e, now)
 	}
@@ -64,6 +66,7 @@ func composeJob(e event.Event, now time.Time) Message {
 		Counters:     counterRows(d.Metrics),
 		Notes:        composeNotes(e, now),
 	}
+	m.Thread = m.JobID
 	m.Name = shorten(m.WorkflowName, maxName)
 	m.Account, m.Region = accountAndRegion(e)
 	m.Facts = jobFacts(m, d)
@@ -96,13 +99,17 @@ func accountAndRegion(e event.Event) (account, region string) {
 	return oneLine(e.Account), oneLine(e.Region)
 }
 
-// Word returns the status as the API spells it, or VANISHED.
+// Word returns the status as the API spells it, or the word for what has none.
 func Word(e event.Event) string {
 	switch e.DetailType {
 	case event.Vanished:
 		return string(jobs.Vanished)
 	case event.Overdue:
 		return string(jobs.Overdue)
+	case event.RunMissing:
+		return "NO RUN YET"
+	case event.RunResumed:
+		return "STARTED LATE"
 	}
 	return truncate(oneLine(string(e.Detail.Status)), maxWord)
 }

@@ -79,9 +79,12 @@ type Message struct {
 	brief, subjectWord string
 
 	WorkflowName string // in full
-	JobID        string
-	Account      string
-	Region       string
+	JobID        string // empty where there is none
+	// Thread is what emails of one workflow that belong together have in common: the
+	// job ID, or the expected start of a missing run.
+	Thread  string
+	Account string
+	Region  string
 }
 
 // Symbol returns the emoji that stands before the title.

@@ -381,7 +381,7 @@ func TestLinkLongerThan2000BytesIsLeftOut(t *testing.T) {
 	job := func(n int) event.Detail {
 		return event.Detail{WorkflowName: "crm", WorkflowARN: eventtest.WorkflowARN("crm"), JobID: strings.Repeat("x", n), Status: jobs.Running}
 	}
-	fits := 2000 - len(event.ConsoleLinks(job(0)).Job)
+	fits := 2001 - len(event.ConsoleLinks(job(1)).Job)
 	for n, want := range map[int]int{fits: 2, fits + 1: 1} {
 		if got := composeDetail(event.StateChange, job(n)).Links; len(got) != want {
 			t.Errorf("job ID of %d bytes: links %v", n, got)

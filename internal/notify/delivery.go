@@ -35,7 +35,7 @@ type MessageRef struct {
 
 // Key names one job at one destination.
 type Key struct {
-	Job         string // workflow ARN, "/", job ID
+	Job         string // workflow ARN, "/", job ID, or of a missing run its expected start
 	Destination string // "slack:#data-jobs", "slack-webhook", "email:a@example.com"
 }
 
@@ -50,7 +50,7 @@ func KeyOf(e event.Event, destination string) Key {
 	case outageNotice:
 		return Key{Job: "#notice/" + e.Detail.TransitionID, Destination: destination}
 	default:
-		return Key{Job: e.Detail.WorkflowARN + "/" + e.Detail.JobID, Destination: destination}
+		return Key{Job: e.Detail.WorkflowARN + "/" + e.Detail.Subject().Job, Destination: destination}
 	}
 }
 
@@ -94,8 +94,11 @@ type Progress struct {
 // last observed. A summary is terminal: one that is published again has a later
 // time, and the attempt to send that one must not supersede the first.
 func ProgressOf(e event.Event) Progress {
-	if e.DetailType == event.Summary {
+	switch e.DetailType {
+	case event.Summary, event.RunResumed:
 		return Progress{Stage: jobs.Terminal, ObservedAt: e.Detail.ObservedAt}
+	case event.RunMissing:
+		return Progress{Stage: jobs.Active, ObservedAt: e.Detail.ObservedAt}
 	}
 	job := jobs.Job{Status: e.Detail.Status, EndTime: e.Detail.EndTime}
 	return Progress{Status: e.Detail.Status, Stage: job.Stage(), ObservedAt: e.Detail.ObservedAt}

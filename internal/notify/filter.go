@@ -23,7 +23,7 @@ type Filter struct {
 
 // Matches reports whether the channel delivers e. It always delivers a vanished
 // job, whose terminal status will never come, a canary and an outage notice, and,
-// unless NoSignals, an overdue job and a success that has a finding or ends a run of
+// unless NoSignals, a missing run and its start, an overdue job and a success that has a finding or ends a run of
 // failures, except one of many late ones. It delivers a summary of more late statuses than it sends
 // one by one.
 func (f Filter) Matches(e event.Event) bool {
@@ -32,6 +32,8 @@ func (f Filter) Matches(e event.Event) bool {
 		return true
 	case event.Summary:
 		return f.summarizes(e.Detail.Statuses)
+	case event.RunMissing, event.RunResumed:
+		return !f.NoSignals
 	case event.Overdue:
 		return f.has(e.Detail.Status, false) || !f.NoSignals
 	default:

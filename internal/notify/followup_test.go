@@ -233,6 +233,7 @@ func TestOverdueJobUpdatesItsCardOnceAndNeverAfterItsEnd(t *testing.T) {
 }
 
 func TestSignalsAreSentWhateverTheStatuses(t *testing.T) {
+	missing, resumed := runEvents(1)
 	finding := jobs.Assessment{Findings: []jobs.Finding{{Code: jobs.ZeroMapped, Measure: jobs.MeasureMappedRate}}}
 	for _, c := range []struct {
 		name, body string
@@ -243,6 +244,9 @@ func TestSignalsAreSentWhateverTheStatuses(t *testing.T) {
 		{"a success with a finding", assessed("1", jobs.Succeeded, 1, finding), false, 1},
 		{"a recovery", recovery("1", "1"), false, 1},
 		{"an overdue job", overdueEvent("1", 1), false, 1},
+		{"a missing run", missing, false, 1},
+		{"a missing run, without signals", missing, true, 0},
+		{"a resumed run", resumed, false, 1},
 		{"an overdue job, without signals", overdueEvent("1", 1), true, 0},
 		{"a success with a finding, without signals", assessed("1", jobs.Succeeded, 1, finding), true, 0},
 		{"a failure, without signals", repeatedFailure(1), true, 1},
@@ -255,5 +259,43 @@ func TestSignalsAreSentWhateverTheStatuses(t *testing.T) {
 		if n := len(w.destinations[0].Sent()); n != c.want {
 			t.Errorf("%s: %d messages", c.name, n)
 		}
+	}
+}
+
+// runEvents are the events that a run is missing, and that one has started after it.
+func runEvents(minute int) (missing, resumed string) {
+	m := jobs.MissingRun{ExpectedStart: jobs.ExpectedStart{At: noon.Add(-2 * time.Hour), By: noon}}
+	at := noon.Add(time.Duration(minute) * time.Minute)
+	first, err := event.EncodeMissing(fake.ARN("crm"), "crm", m, at)
+	second, err2 := event.EncodeResumed(fake.ARN("crm"), jobs.Key{Workflow: "crm", Job: "9"}, at, m, at.Add(time.Hour))
+	if err != nil || err2 != nil {
+		panic(err)
+	}
+	return wrap(first), wrap(second)
+}
+
+func TestMissingRunAndItsStartShareACardAndComeInOrder(t *testing.T) {
+	missing, resumed := runEvents(1)
+	for _, c := range []struct {
+		name   string
+		bodies []string
+		want   []string
+	}{
+		{"in order", []string{missing, missing, resumed, resumed}, []string{"NO RUN YET", "STARTED LATE"}},
+		{"the start alone, as the other came too late", []string{resumed, missing}, []string{"STARTED LATE"}},
+	} {
+		w, d := cardKeeper()
+		for _, b := range c.bodies {
+			w.queue.Put(b)
+			w.deliver(t)
+		}
+		var words []string
+		for i, sent := range d.Sent() {
+			words = append(words, sent.Delivery.Message.Word)
+			if onCard := sent.Delivery.Card != (notify.MessageRef{}); onCard != (i > 0) {
+				t.Errorf("%s: message %d edits a card: %v", c.name, i, onCard)
+			}
+		}
+		expect(t, words, c.want...)
 	}
 }

@@ -36,6 +36,9 @@ type sweep struct {
 	clock  time.Time          // Entity Resolution's
 	starts []time.Time        // of runs that finished before the baseline
 
+	readAt    time.Time    // when reading the list began that was read to its end; zero otherwise
+	announced []jobs.Entry // new in the state's outbox
+
 	incomplete  bool // a row was not handled: the watermark must not pass it
 	interrupted bool // the tick ended before the list did
 }
@@ -93,12 +96,19 @@ func (s *sweep) read(ctx context.Context) error {
 			}
 			return err
 		}
-		if err := s.watch(ctx, page); err != nil {
+		if s.list.At.IsZero() && !page.At.IsZero() {
+			s.clock = page.At
+			if first && !resumed {
+				cursor.BeganAt = page.At
+			}
+		}
+		if err := s.watch(ctx); err != nil {
 			return err
 		}
 		// Oldest first, as things happened: a run is compared with those before it. The
 		// API does not document the order of its rows.
 		for _, row := range slices.SortedFunc(slices.Values(page.Rows), func(a, b jobs.Job) int { return a.Ref().Compare(b.Ref()) }) {
+			s.state.Newest = s.state.Newest.Newer(row)
 			s.handle(ctx, row)
 		}
 		if page.Unreadable > 0 {
@@ -116,6 +126,9 @@ func (s *sweep) read(ctx context.Context) error {
 		}
 		if page.Next == "" || list.Enough(s.state) {
 			s.complete(cursor)
+			if dated := !s.list.At.IsZero() || !page.At.IsZero(); dated && !cursor.Incomplete {
+				s.readAt = cursor.BeganAt
+			}
 			return nil
 		}
 		cursor.Token = page.Next
@@ -141,10 +154,7 @@ func (s *sweep) late() error {
 // watched yet, and stores it before anything else: a tick that dies here must not
 // move it. A workflow that was created while the filter included its name is
 // watched from its creation, so that its first run counts, however short.
-func (s *sweep) watch(ctx context.Context, page jobs.Page) error {
-	if s.list.At.IsZero() && !page.At.IsZero() {
-		s.clock = page.At
-	}
+func (s *sweep) watch(ctx context.Context) error {
 	if !s.state.Baseline.IsZero() {
 		return nil
 	}
@@ -252,10 +262,22 @@ func (s *sweep) remember(ctx context.Context) error {
 			return fmt.Errorf("adding start times to its history: %w", err)
 		}
 	}
+	if !s.readAt.IsZero() {
+		if err := s.expectRuns(ctx, s.readAt); err != nil { // the next tick tries again
+			s.problem(fmt.Errorf("computing when workflow %s should run next: %w", s.state.Workflow, err))
+			s.log().Warn("next run not computed", "workflow", s.state.Workflow, "error", err.Error())
+		}
+	}
 	if s.state.Equal(s.before) {
 		return nil
 	}
-	return s.saveState(ctx)
+	if err := s.saveState(ctx); err != nil {
+		return err
+	}
+	for _, entry := range s.announced {
+		s.recorded(entry, s.log().With("workflow", s.state.Workflow))
+	}
+	return s.publishRuns(ctx, s.state.Workflow)
 }
 
 func (s *sweep) saveState(ctx context.Context) error {
@@ -301,6 +323,9 @@ func (s *sweep) forget(ctx context.Context) error {
 }
 
 func (t *tick) forget(ctx context.Context, state jobs.WorkflowState) error {
+	if len(state.Outbox) > 0 {
+		return nil // first its events
+	}
 	if err := t.Store.DeleteWorkflow(ctx, state); err != nil {
 		return fmt.Errorf("removing the state of workflow %s: %w", state.Workflow, err)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -15,6 +17,9 @@ import (
 // follow is the first pass: it gets every open job and empties the outboxes, so
 // that a terminal status takes one tick to detect, however long the lists are.
 func (t *tick) follow(ctx context.Context, match func(jobs.Record) bool) {
+	for workflow := range maps.Clone(t.states) {
+		t.note(workflow, t.isolate(workflow, func() error { return t.publishRuns(ctx, workflow) }))
+	}
 	records := t.sorted(func(r jobs.Record) bool { return match(r) && !r.Archived })
 	inWorkflows(records, func(records []jobs.Record) {
 		workflow := records[0].Job.Workflow
@@ -200,22 +205,16 @@ func (t *tick) publish(ctx context.Context, record jobs.Record) {
 func (t *tick) emptyOutbox(ctx context.Context, record jobs.Record, backlog *event.Backlog) {
 	before := len(record.Outbox)
 	for len(record.Outbox) > 0 {
-		entry := record.Outbox[0]
-		err := t.Publisher.Publish(ctx, []jobs.Entry{mark(entry, backlog)})[0]
-		log := t.log().With("workflow", record.Job.Workflow, "job", record.Job.Job, "transitionId", entry.ID)
-		if errors.Is(err, jobs.ErrUnpublishable) {
-			t.count(func(r *Report) { r.Quarantined++ })
-			log.Error("event quarantined", "error", err.Error())
-			record = record.Refuse(err.Error())
-			continue
-		}
-		if err != nil {
-			t.problem(fmt.Errorf("publishing an event of job %s: %w", record.Job.Key, err))
-			log.Warn("event kept in the outbox", "error", err.Error())
+		refused, done := t.put(ctx, mark(record.Outbox[0], backlog), "job "+record.Job.Key.String(),
+			t.log().With("workflow", record.Job.Workflow, "job", record.Job.Job))
+		if !done {
 			break
 		}
-		t.count(func(r *Report) { r.Published++ })
-		record = record.Published(t.now())
+		if refused != nil {
+			record = record.Refuse(refused.Error())
+		} else {
+			record = record.Published(t.now())
+		}
 	}
 	if len(record.Outbox) == before && !record.Finished() {
 		return
@@ -224,6 +223,26 @@ func (t *tick) emptyOutbox(ctx context.Context, record jobs.Record, backlog *eve
 		// The next tick publishes the events again, under the same IDs.
 		t.keep(record)
 		t.note(record.Job.Workflow, fmt.Errorf("removing published events of job %s: %w", record.Job.Key, err))
+	}
+}
+
+// put puts one event about a job or a workflow on the bus. It is not done while the
+// bus has not accepted the event; refused says why it never will.
+func (t *tick) put(ctx context.Context, entry jobs.Entry, subject string, log *slog.Logger) (refused error, done bool) {
+	err := t.Publisher.Publish(ctx, []jobs.Entry{entry})[0]
+	log = log.With("transitionId", entry.ID)
+	switch {
+	case err == nil:
+		t.count(func(r *Report) { r.Published++ })
+		return nil, true
+	case errors.Is(err, jobs.ErrUnpublishable):
+		t.count(func(r *Report) { r.Quarantined++ })
+		log.Error("event quarantined", "detail", entry.Detail, "error", err.Error())
+		return err, true
+	default:
+		t.problem(fmt.Errorf("publishing an event of %s: %w", subject, err))
+		log.Warn("event kept in the outbox", "error", err.Error())
+		return nil, false
 	}
 }
 
@@ -260,11 +279,15 @@ func (t *tick) save(ctx context.Context, record jobs.Record) error {
 		if slices.ContainsFunc(known.Outbox, func(e jobs.Entry) bool { return e.ID == entry.ID }) {
 			continue
 		}
-		t.count(func(r *Report) { r.Transitions++ })
-		t.log().Info("transition", "workflow", record.Job.Workflow, "job", record.Job.Job,
-			"status", record.Job.Status, "detailType", entry.DetailType, "transitionId", entry.ID)
+		t.recorded(entry, t.log().With("workflow", record.Job.Workflow, "job", record.Job.Job, "status", record.Job.Status))
 	}
 	return nil
+}
+
+// recorded accounts for an event that is in an outbox from now on.
+func (t *tick) recorded(entry jobs.Entry, log *slog.Logger) {
+	t.count(func(r *Report) { r.Transitions++ })
+	log.Info("transition", "detailType", entry.DetailType, "transitionId", entry.ID)
 }
 
 func (t *tick) keep(record jobs.Record) {

@@ -99,7 +99,7 @@ func (t *tick) unwatch(ctx context.Context, state jobs.WorkflowState) error {
 		}
 		return t.forget(ctx, state)
 	}
-	known := jobs.WorkflowState{Workflow: state.Workflow, ARN: state.ARN, Version: state.Version}
+	known := jobs.WorkflowState{Workflow: state.Workflow, ARN: state.ARN, Version: state.Version, Outbox: state.Outbox}
 	if known.Equal(state) {
 		return nil
 	}

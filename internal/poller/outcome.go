@@ -61,11 +61,17 @@ func (t *tick) finish() Report {
 		}
 	}
 	now := t.now()
-	for _, record := range t.records {
-		for _, entry := range record.Outbox {
+	left := func(outbox []jobs.Entry) {
+		for _, entry := range outbox {
 			t.report.Unpublished++
 			t.report.OldestUnpublished = max(t.report.OldestUnpublished, int64(now.Sub(entry.ObservedAt).Seconds()))
 		}
+	}
+	for _, record := range t.records {
+		left(record.Outbox)
+	}
+	for _, state := range t.states {
+		left(state.Outbox)
 	}
 	return t.report
 }

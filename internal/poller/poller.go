@@ -64,18 +64,20 @@ type Publisher interface {
 	Publish(ctx context.Context, entries []jobs.Entry) []error
 }
 
-// Poller runs ticks. All fields but Overdue, Version, Metrics, Log and Now
-// are required.
+// Poller runs ticks. All fields but Overdue, ExpectNoRuns, Version, Metrics, Log
+// and Now are required.
 type Poller struct {
 	Source    Source
 	Store     Store
 	Publisher Publisher
 	Watched   Filter
 	Overdue   jobs.OverdueRule
-	Version   string                   // of the function, for the report
-	Metrics   func(map[string]float64) // called once a tick
-	Log       *slog.Logger
-	Now       func() time.Time
+	// ExpectNoRuns turns off that runs are expected by the rhythm of earlier ones.
+	ExpectNoRuns bool
+	Version      string                   // of the function, for the report
+	Metrics      func(map[string]float64) // called once a tick
+	Log          *slog.Logger
+	Now          func() time.Time
 }
 
 // Report is what one invocation did. It is the function's response.

@@ -219,7 +219,7 @@ func TestTemplateSetsExactlyTheSettingsThatFunctionsRead(t *testing.T) {
 
 func TestSettingsHoldTheirParameters(t *testing.T) {
 	parameters := map[string]string{
-		"WorkflowInclude": "a*", "WorkflowExclude": "ab*", "EventBusName": "central", "RetentionDays": "10", "RequestsPerSecond": "0.5", "OverdueAfter": "4h",
+		"WorkflowInclude": "a*", "WorkflowExclude": "ab*", "EventBusName": "central", "RetentionDays": "10", "RequestsPerSecond": "0.5", "OverdueAfter": "4h", "ExpectRuns": "off",
 		"SlackStatuses": "FAILED", "SlackMention": "here", "SlackEdit": "false", "SlackThread": "false", "SlackBroadcast": "false",
 		"EmailStatuses": "SUCCEEDED", "Environment": "prod", "Signals": "false", "RunbookUrl": "https://wiki.example.com/x", "TimeZone": "Europe/Berlin",
 	}
@@ -228,7 +228,7 @@ func TestSettingsHoldTheirParameters(t *testing.T) {
 	for id, want := range map[string]map[string]any{
 		"PollerFunction": {
 			"JOBS_TABLE": "JobsTable", "EVENT_BUS_NAME": "central", "WORKFLOW_INCLUDE": "a*", "WORKFLOW_EXCLUDE": "ab*",
-			"RETENTION_DAYS": "10", "REQUESTS_PER_SECOND": "0.5", "ENVIRONMENT": "prod", "OVERDUE_AFTER": "4h",
+			"RETENTION_DAYS": "10", "REQUESTS_PER_SECOND": "0.5", "ENVIRONMENT": "prod", "OVERDUE_AFTER": "4h", "EXPECT_RUNS": "off",
 			"AFTER": "SlackRule SlackQueuePolicy EmailRule EmailQueuePolicy",
 		},
 		"NotifierFunction": {

@@ -330,7 +330,7 @@ func TestCountsAreWhatTheFunctionsUse(t *testing.T) {
 		check(t, "job", part, counted.job, u)
 	}
 	expectCalls(t, "job", run, map[string]string{
-		pollerPart:   "1 DeleteItem, 3 PutEvents, 7 PutItem, 9 Query, 1 TransactWriteItems",
+		pollerPart:   "1 DeleteItem, 3 PutEvents, 8 PutItem, 11 Query, 1 TransactWriteItems",
 		slackChannel: "3 GetParameter, 6 UpdateItem, 3 UpdateItem of a slot",
 		emailChannel: "1 SendEmail, 2 UpdateItem"})
 	if got := slices.Sorted(maps.Keys(m.metrics)); len(got) != idleMetrics+jobMetrics {

@@ -35,7 +35,7 @@ func Event(t *rapid.T) event.Event {
 		return drawSummary(t, text)
 	}
 	d := drawDetail(t, text)
-	detailType := rapid.SampledFrom([]string{event.StateChange, event.Vanished, event.Overdue}).Draw(t, "detail-type")
+	detailType := rapid.SampledFrom([]string{event.StateChange, event.Vanished, event.Overdue, event.RunMissing, event.RunResumed}).Draw(t, "detail-type")
 	if rapid.IntRange(0, 3).Draw(t, "refused") == 3 {
 		d.WorkflowARN, d.TransitionID = utf8Text(t, text, "workflowArn"), utf8Text(t, text, "transitionId")
 		return event.Event{DetailType: detailType, Detail: d}
@@ -47,16 +47,26 @@ func Event(t *rapid.T) event.Event {
 		Resource: "idmappingworkflow/" + d.WorkflowName,
 	}
 	d.WorkflowARN = workflow.String()
+	if detailType == event.RunMissing || detailType == event.RunResumed {
+		d.ExpectedStart = &event.ExpectedStart{At: drawTime(t, "expected"), By: drawTime(t, "by"), Kept: rapid.Int().Draw(t, "kept"), Of: rapid.Int().Draw(t, "of")}
+		if rapid.Bool().Draw(t, "last") {
+			d.LastRun = &event.LastRun{JobID: utf8Text(t, text, "last job"), StartTime: drawTime(t, "last start"), Status: jobs.Status(utf8Text(t, text, "last status"))}
+		}
+	}
 	word := string(d.Status)
 	switch {
 	case detailType == event.Vanished:
 		word = string(jobs.Vanished)
 	case detailType == event.Overdue:
 		word = string(jobs.Overdue)
+	case detailType == event.RunMissing:
+		word = string(jobs.RunMissing)
+	case detailType == event.RunResumed:
+		word = string(jobs.RunResumed)
 	case d.PreviousStatus == d.Status:
 		word += " ENDED"
 	}
-	d.TransitionID = event.TransitionID(workflow, jobs.Key{Workflow: d.WorkflowName, Job: d.JobID}, word)
+	d.TransitionID = event.TransitionID(workflow, d.Subject(), word)
 	detail, err := json.Marshal(d)
 	if err != nil {
 		t.Fatal(err)
@@ -165,4 +175,8 @@ func drawAssessment(t *rapid.T, draw func(string) string) event.Assessment {
 // utf8Text draws text as JSON can carry it.
 func utf8Text(t *rapid.T, text *rapid.Generator[string], label string) string {
 	return strings.ToValidUTF8(text.Draw(t, label), "\uFFFD")
+}
+
+func drawTime(t *rapid.T, label string) time.Time {
+	return time.Unix(rapid.Int64Range(-1e9, 1e10).Draw(t, label), 0).UTC()
 }

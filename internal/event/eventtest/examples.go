@@ -264,6 +264,7 @@ func exampleEntries() map[string]jobs.Entry {
 	if err != nil {
 		panic(err)
 	}
+	all["run-missing"], all["run-resumed"] = runEntries()
 	ended := success
 	ended.EndTime = start.Add(4*time.Hour + 12*time.Minute)
 	late := compared(ended)
@@ -271,6 +272,29 @@ func exampleEntries() map[string]jobs.Entry {
 	assessed("success-overdue", ended, jobs.Running, late)
 	all["late"], all["summary"] = backlogEntries()
 	return all
+}
+
+// runEntries returns what the poller publishes when the nightly run of the example
+// workflow does not start, and starts after all.
+func runEntries() (missing, resumed jobs.Entry) {
+	workflow := "customers-to-liveramp"
+	var starts []int64
+	for n := 40; n > 0; n-- {
+		starts = jobs.AddStart(starts, start.AddDate(0, 0, -n))
+	}
+	last := jobs.StartedRun{Job: earlierJob(1), Status: jobs.Succeeded, Start: start.AddDate(0, 0, -1)}
+	expected := jobs.Timetable{}.With(last, starts)
+	m := expected.Miss(expected.Expected.By)
+	missing, err := event.EncodeMissing(WorkflowARN(workflow), workflow, *m, m.By.Add(33*time.Second))
+	if err != nil {
+		panic(err)
+	}
+	run := jobs.Key{Workflow: workflow, Job: "8c5e1d2f6b7a4f0e9d3c1a2b3c4d5e6f"}
+	begun := start.Add(3*time.Hour + 10*time.Minute)
+	if resumed, err = event.EncodeResumed(WorkflowARN(workflow), run, begun, *m, begun.Add(33*time.Second)); err != nil {
+		panic(err)
+	}
+	return missing, resumed
 }
 
 // backlogEntries returns what the poller publishes after a pause of a day, in
