@@ -195,7 +195,9 @@ func roundTrip(s *jsonschema.Schema) func(*rapid.T) {
 func TestEventAboutARunHoldsTheSchema(t *testing.T) {
 	s := schema(t)
 	rapid.Check(t, func(t *rapid.T) {
-		at := func(label string) time.Time { return noon.Add(time.Duration(rapid.Int64Range(-1e15, 1e15).Draw(t, label))) }
+		at := func(label string) time.Time {
+			return noon.Add(time.Duration(rapid.Int64Range(-1e15, 1e15).Draw(t, label)))
+		}
 		m := jobs.MissingRun{ExpectedStart: jobs.ExpectedStart{At: at("at"), By: at("by"), Kept: rapid.IntRange(0, 800).Draw(t, "kept"), Of: 800}}
 		if rapid.Bool().Draw(t, "last") {
 			m.LastRun = jobs.StartedRun{Job: "7b4d", Status: anyStatus.Draw(t, "status"), Start: at("start")}
