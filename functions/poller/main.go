@@ -45,6 +45,7 @@ func newPoller() (*poller.Poller, error) {
 	env.Wrong(err)
 	overdue, err := overdueRule(env.Text("OVERDUE_AFTER"))
 	env.Wrong(err)
+	fast := env.Bool("FAST_POLL", false)
 	expect := env.Text("EXPECT_RUNS")
 	if expect != "" && expect != "learn" && expect != "off" {
 		env.Wrong(fmt.Errorf("ExpectRuns: %.40q is neither learn nor off", expect))
@@ -61,6 +62,7 @@ func newPoller() (*poller.Poller, error) {
 		Watched:      watched,
 		Overdue:      overdue,
 		ExpectNoRuns: expect == "off",
+		Fast:         fast,
 		Version:      version,
 		Metrics:      emf.Writer{Out: os.Stdout, Stack: stack}.Put,
 	}, nil

@@ -29,8 +29,8 @@ func TestPollerReportsEveryProblemThatKeepsItFromStarting(t *testing.T) {
 		"too many days":  {deployed.With(settings{"RETENTION_DAYS": "401"}), []string{"RETENTION_DAYS"}},
 		"no rate":        {deployed.With(settings{"REQUESTS_PER_SECOND": "0"}), []string{"REQUESTS_PER_SECOND"}},
 		"everything wrong": {
-			settings{"RETENTION_DAYS": "forever", "REQUESTS_PER_SECOND": "fast", "WORKFLOW_INCLUDE": "crm-[", "WORKFLOW_EXCLUDE": "[a", "OVERDUE_AFTER": "10s", "EXPECT_RUNS": "on"},
-			[]string{"JOBS_TABLE", "EVENT_BUS_NAME", "STACK_NAME", "RETENTION_DAYS", "REQUESTS_PER_SECOND", "WorkflowInclude", "WorkflowExclude", "OverdueAfter", "ExpectRuns", "AWS_REGION", "AWS_ACCESS_KEY_ID"},
+			settings{"RETENTION_DAYS": "forever", "REQUESTS_PER_SECOND": "fast", "WORKFLOW_INCLUDE": "crm-[", "WORKFLOW_EXCLUDE": "[a", "OVERDUE_AFTER": "10s", "EXPECT_RUNS": "on", "FAST_POLL": "often"},
+			[]string{"JOBS_TABLE", "EVENT_BUS_NAME", "STACK_NAME", "RETENTION_DAYS", "REQUESTS_PER_SECOND", "WorkflowInclude", "WorkflowExclude", "OverdueAfter", "ExpectRuns", "FAST_POLL", "AWS_REGION", "AWS_ACCESS_KEY_ID"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) { lambdatest.CannotStart(t, c.env, c.problems...) })
@@ -41,7 +41,7 @@ func TestPollerStartsAndAsksForWork(t *testing.T) {
 	for name, env := range map[string]settings{
 		"as deployed":              deployed,
 		"with as little as can be": lambdatest.AWS.With(settings{"JOBS_TABLE": "jobs", "EVENT_BUS_NAME": "default", "STACK_NAME": "s"}),
-		"with every setting":       deployed.With(settings{"REQUESTS_PER_SECOND": "0.5", "WORKFLOW_INCLUDE": "crm-*,ads", "OVERDUE_AFTER": "1h30m", "EXPECT_RUNS": "off"}),
+		"with every setting":       deployed.With(settings{"REQUESTS_PER_SECOND": "0.5", "WORKFLOW_INCLUDE": "crm-*,ads", "OVERDUE_AFTER": "1h30m", "EXPECT_RUNS": "off", "FAST_POLL": "true"}),
 	} {
 		t.Run(name, func(t *testing.T) { lambdatest.Starts(t, env) })
 	}

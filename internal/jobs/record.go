@@ -22,9 +22,8 @@ type Record struct {
 	// Timeline is when each transition began, was observed and was published.
 	Timeline []Milestone `json:"timeline,omitempty"`
 
-	// OverdueAt is when the job becomes overdue, by Entity Resolution's clock, UTC;
-	// zero while that is not known. OverdueSince is set once it was reported.
-	OverdueAt    time.Time `json:"overdueAt,omitzero"`
+	OpenTimes
+	// OverdueSince is set once the job was reported as overdue, UTC.
 	OverdueSince time.Time `json:"overdueSince,omitzero"`
 
 	Missing  Missing `json:"missing,omitzero"`

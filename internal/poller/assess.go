@@ -3,7 +3,6 @@ package poller
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/idmapping/notifier/internal/jobs"
 )
@@ -11,7 +10,7 @@ import (
 // assess compares a run with earlier ones, once when it starts and once when it
 // finishes. Where the histories cannot be read, the transition goes without: it
 // must not wait for them.
-func (t *tick) assess(ctx context.Context, record jobs.Record, job jobs.Job) (a jobs.Assessment, overdueAt time.Time) {
+func (t *tick) assess(ctx context.Context, record jobs.Record, job jobs.Job) (a jobs.Assessment, times jobs.OpenTimes) {
 	record.Job = job
 	histories, complete, err := t.histories(ctx, job)
 	if err != nil {
@@ -22,12 +21,12 @@ func (t *tick) assess(ctx context.Context, record jobs.Record, job jobs.Job) (a 
 	}
 	if job.Terminal() {
 		a.OverdueSince = record.OverdueSince
-		return a, record.OverdueAt
+		return a, jobs.OpenTimes{OverdueAt: record.OverdueAt}
 	}
 	if job.Status == jobs.Queued {
 		a.WaitsFor = t.running(job.Key)
 	}
-	return a, t.Overdue.At(histories, record, t.now())
+	return a, histories.OpenTimes(t.Overdue, record, t.now())
 }
 
 // histories are what a job is compared with, and whether they are complete.

@@ -152,13 +152,12 @@ func (t *tick) advance(ctx context.Context, record jobs.Record, job jobs.Job) er
 	present.Missing, present.Vanished, present.Archived = jobs.Missing{}, false, false
 	switch {
 	case verdict == jobs.Changed:
-		var overdueAt time.Time
-		transition.Assessment, overdueAt = t.assess(ctx, record, job)
+		transition.Assessment, present.OpenTimes = t.assess(ctx, record, job)
 		entry, err := event.Encode(record.ARN, transition, t.now())
 		if err != nil {
 			return err
 		}
-		present.Job, present.OverdueAt = event.Trim(job), overdueAt
+		present.Job = event.Trim(job)
 		return t.save(ctx, present.Append(entry, job.Status))
 	case verdict == jobs.Regressed:
 		t.count(func(r *Report) { r.Regressions++ })

@@ -60,7 +60,7 @@ func (t *tick) backfillOne(ctx context.Context, state jobs.WorkflowState, fetch 
 	t.count(func(r *Report) { r.Backfilled += len(runs) })
 	saved, err := t.saveState(ctx, state.Fetched(fetched))
 	if err == nil && len(saved.Backfill) == 0 {
-		err = t.recomputeOverdue(ctx, state.Workflow)
+		err = t.recomputeTimes(ctx, state.Workflow)
 	}
 	return err
 }

@@ -65,9 +65,9 @@ func (t *tick) reportOverdueJob(ctx context.Context, record jobs.Record) error {
 	return nil
 }
 
-// recomputeOverdue computes anew when the open jobs of a workflow become overdue,
-// once its history is complete.
-func (t *tick) recomputeOverdue(ctx context.Context, workflow string) error {
+// recomputeTimes computes the times of the open jobs of a workflow anew, once its
+// history is complete.
+func (t *tick) recomputeTimes(ctx context.Context, workflow string) error {
 	var problems []error
 	for _, record := range t.sorted(func(r jobs.Record) bool {
 		return r.Job.Workflow == workflow && r.Open() && r.Unreadable == nil && r.OverdueSince.IsZero()
@@ -76,10 +76,8 @@ func (t *tick) recomputeOverdue(ctx context.Context, workflow string) error {
 		if err != nil {
 			return err
 		}
-		if at := t.Overdue.At(histories, record, record.Timeline[len(record.Timeline)-1].ObservedAt); !at.Equal(record.OverdueAt) {
-			record.OverdueAt = at
-			problems = append(problems, t.save(ctx, record))
-		}
+		record.OpenTimes = histories.OpenTimes(t.Overdue, record, record.Timeline[len(record.Timeline)-1].ObservedAt)
+		problems = append(problems, t.save(ctx, record))
 	}
 	return errors.Join(problems...)
 }

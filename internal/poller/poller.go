@@ -64,8 +64,8 @@ type Publisher interface {
 	Publish(ctx context.Context, entries []jobs.Entry) []error
 }
 
-// Poller runs ticks. All fields but Overdue, ExpectNoRuns, Version, Metrics, Log
-// and Now are required.
+// Poller runs ticks. All fields but Overdue, ExpectNoRuns, Fast, Version,
+// Metrics, Log and Now are required.
 type Poller struct {
 	Source    Source
 	Store     Store
@@ -74,10 +74,12 @@ type Poller struct {
 	Overdue   jobs.OverdueRule
 	// ExpectNoRuns turns off that runs are expected by the rhythm of earlier ones.
 	ExpectNoRuns bool
-	Version      string                   // of the function, for the report
-	Metrics      func(map[string]float64) // called once a tick
-	Log          *slog.Logger
-	Now          func() time.Time
+	// Fast makes a sweep follow the jobs whose end is likely for the rest of a minute.
+	Fast    bool
+	Version string                   // of the function, for the report
+	Metrics func(map[string]float64) // called once a tick
+	Log     *slog.Logger
+	Now     func() time.Time
 }
 
 // Report is what one invocation did. It is the function's response.

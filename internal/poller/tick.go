@@ -36,10 +36,12 @@ type tick struct {
 	workCtx context.Context
 	stop    context.CancelCauseFunc
 
-	list    jobs.WorkflowList // empty while not known
-	clock   time.Time         // Entity Resolution's
-	filter  jobs.FilterState  // as stored
-	targets map[string]bool   // the workflows of this tick
+	begun     time.Time         // by this process's monotonic clock, as clockRead
+	list      jobs.WorkflowList // empty while not known
+	clock     time.Time         // Entity Resolution's, when it was read
+	clockRead time.Time
+	filter    jobs.FilterState // as stored
+	targets   map[string]bool  // the workflows of this tick
 
 	mu      sync.Mutex // guards what follows
 	states  map[string]jobs.WorkflowState
@@ -52,11 +54,12 @@ type tick struct {
 
 // begin reads the live partition.
 func (p *Poller) begin(ctx context.Context) (*tick, context.CancelFunc, error) {
+	begun := time.Now()
 	live, err := p.Store.Live(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the live partition of the jobs table: %w", err)
 	}
-	t := &tick{Poller: p, filter: live.Filter, clock: p.now(), targets: make(map[string]bool),
+	t := &tick{Poller: p, begun: begun, filter: live.Filter, clock: p.now(), clockRead: begun, targets: make(map[string]bool),
 		states: live.Workflows, records: live.Records, failed: make(map[string]error), seen: make(map[jobs.Key]bool), read: make(map[jobs.Key]observation)}
 	if t.states == nil {
 		t.states = make(map[string]jobs.WorkflowState)
@@ -96,6 +99,7 @@ func (p *Poller) Sweep(ctx context.Context) (Report, error) {
 		t.cleanUp(ctx)
 		t.backfill(ctx)
 		t.saveFilter(ctx)
+		t.followFast(ctx)
 	}
 	return t.finish(), nil
 }
@@ -178,7 +182,7 @@ func (t *tick) listWorkflows() bool {
 	}
 	t.list = list
 	if !list.At.IsZero() {
-		t.clock = list.At
+		t.clock, t.clockRead = list.At, time.Now()
 	}
 	for name := range list.Workflows {
 		if t.Watched.Has(name) {
@@ -210,7 +214,7 @@ func (t *tick) lookUp(workflow string) (string, error) {
 	}
 	t.list = list
 	if !list.At.IsZero() {
-		t.clock = list.At
+		t.clock, t.clockRead = list.At, time.Now()
 	}
 	return w.ARN, nil
 }

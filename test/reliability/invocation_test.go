@@ -19,7 +19,10 @@ type invocation struct {
 	seed  uint64
 	tempo time.Duration // how long an operation takes at most, as a rule
 
+	exact *fault // what goes wrong, instead of what is drawn
+
 	own   sync.Mutex
+	ops   int
 	times map[string]int // how often it came to each operation
 	thaw  time.Time      // until when it is frozen, or was; zero is never
 	dead  bool
@@ -52,6 +55,9 @@ func (s *invocation) step(ctx context.Context, op string) error {
 	if s.isDead() {
 		return errDead
 	}
+	if s.exact != nil {
+		return s.count()
+	}
 	r := s.draw(op)
 	s.linger(r)
 	if s.isDead() { // killed at another workflow meanwhile
@@ -70,6 +76,21 @@ func (s *invocation) step(ctx context.Context, op string) error {
 	default:
 		return nil
 	}
+}
+
+// count lets the one operation fail that exact names.
+func (s *invocation) count() error {
+	time.Sleep(10 * time.Millisecond)
+	s.own.Lock()
+	defer s.own.Unlock()
+	if s.ops++; s.ops != s.exact.at {
+		return nil
+	}
+	if s.exact.kind == "crash" {
+		s.dead = true
+		return errDead
+	}
+	return errFault
 }
 
 func (s *invocation) isDead() bool {

@@ -246,7 +246,9 @@ func (c *overlap) invoke(s *invocation, r *rand.Rand) {
 		defer cancel()
 		ctx = deadline
 	}
-	_, _ = pollerOn(sourceOf{s}, storeOf{s}, busOf{s}).Handle(ctx, json.RawMessage(payload))
+	p := pollerOn(sourceOf{s}, storeOf{s}, busOf{s})
+	p.Fast = r.IntN(2) == 0
+	_, _ = p.Handle(ctx, json.RawMessage(payload))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.pollers++

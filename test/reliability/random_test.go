@@ -79,13 +79,15 @@ type history struct {
 	filters []notify.Filter // of each place
 	pauses  int             // how many long pauses are still to come
 	ticking bool
-	cut     int // faults of ticks: what they publish may be published again
+	fast    bool // ticks follow likely ends
+	cut     int  // faults of ticks: what they publish may be published again
 }
 
 func newHistory(seed uint64) *history {
 	h := &history{r: rand.New(rand.NewPCG(seed, 7)), source: &fake.Source{}, store: &fake.Jobs{}, bus: &fake.Bus{},
 		ledger: &fake.Deliveries{}, shown: make(map[jobs.Key][]jobs.Status)}
 	h.rate = []float64{0, 0.02, 0.1, 0.3}[h.r.IntN(4)]
+	h.fast = h.r.IntN(10) == 0
 	h.filters = []notify.Filter{{All: true}, {All: true}}
 	if h.r.IntN(2) == 0 {
 		h.filters[1] = notify.ParseFilter("FAILED")
@@ -264,7 +266,7 @@ func (h *history) tick() {
 	// One tick may end while another is at work: the exhaustive test goes
 	// through that; here they follow each other.
 	_, _ = (&poller.Poller{Source: h.source, Store: h.store, Publisher: h.bus, Watched: watched,
-		Log: quiet}).Sweep(ctx)
+		Fast: h.fast, Log: quiet}).Sweep(ctx)
 	h.dead = false
 }
 
@@ -356,7 +358,7 @@ func (h *history) check() error {
 				continue
 			}
 			if m.WorkflowName == "" {
-				notices[m.JobID+" "+m.Trend[0].Plain(nil)+" to "+place.Name]++
+				notices[m.Thread+" "+m.Trend[0].Plain(nil)+" to "+place.Name]++
 				continue // "misconfigured" was
 			}
 			key := jobs.Key{Workflow: m.WorkflowName, Job: m.JobID}

@@ -228,7 +228,7 @@ func TestSettingsHoldTheirParameters(t *testing.T) {
 	for id, want := range map[string]map[string]any{
 		"PollerFunction": {
 			"JOBS_TABLE": "JobsTable", "EVENT_BUS_NAME": "central", "WORKFLOW_INCLUDE": "a*", "WORKFLOW_EXCLUDE": "ab*",
-			"RETENTION_DAYS": "10", "REQUESTS_PER_SECOND": "0.5", "ENVIRONMENT": "prod", "OVERDUE_AFTER": "4h", "EXPECT_RUNS": "off",
+			"RETENTION_DAYS": "10", "REQUESTS_PER_SECOND": "0.5", "ENVIRONMENT": "prod", "OVERDUE_AFTER": "4h", "EXPECT_RUNS": "off", "FAST_POLL": "true",
 			"AFTER": "SlackRule SlackQueuePolicy EmailRule EmailQueuePolicy",
 		},
 		"NotifierFunction": {

@@ -67,6 +67,7 @@ func run(ctx context.Context, n int, baseline, only string) error {
 		{"long lists", func() ([]row, error) { return longLists(ctx, root) }},
 		{"calls of a notification", func() ([]row, error) { return notificationCalls(ctx, binaries) }},
 		{"event → Slack", func() ([]row, error) { return wire(ctx, binaries) }},
+		{"latency", func() ([]row, error) { return latency(ctx, root) }},
 	} {
 		if !strings.Contains(m.name, only) {
 			continue

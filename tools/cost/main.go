@@ -118,10 +118,12 @@ func tables(translated []byte) (string, error) {
 
 	busy := two
 	busy.idlePollers = mostPollers * len(two.channels)
+	fast := prices["lambdaDuration"].per(1000 * jobMinutes * fastSeconds * two.pollerGB)
+	printf("\nA job is assumed to take %d minutes, in which `FastPoll` follows it: %s of each 1,000 jobs.\n", jobMinutes, dollars(fast))
 	printf("\nThree assumptions need a real account to check:\n\n")
 	printf("- Lambda polls an idle queue with %d pollers, the fewest that AWS documents. While it uses %d, two queues cost %s more per month.\n",
 		fewestPollers, mostPollers, dollars(sum(item.list, month(busy, prices, 0).runs)-sum(item.list, idle.runs)))
-	page := two.ticks / two.requestsPerSecond * two.pollerGB * prices["lambdaDuration"].Dollars
+	page := prices["lambdaDuration"].per(two.ticks / two.requestsPerSecond * two.pollerGB)
 	printf("- Entity Resolution lists jobs newest first. Otherwise each tick reads a workflow's list to its end, and each further 25 jobs cost %s per month.\n", dollars(page))
 	printf("- An email costs $%.2f per 1,000, the default plan of accounts that are new to SES since July 2026. Without a plan it is less.\n", prices["emails"].Dollars)
 	return out.String(), nil

@@ -19,6 +19,9 @@ const (
 	// account runs one ID mapping job at a time, so 240 per day take less than six
 	// minutes each.
 	jobMinutes = 5
+	// fastSeconds is for how long a tick follows a job whose end is likely: these jobs
+	// all the time.
+	fastSeconds = 40
 	// callSeconds is how long the calls of a tick take beside the waits of the
 	// request rate: one query, and the last request to Entity Resolution.
 	callSeconds = 0.1
@@ -72,7 +75,7 @@ var counted = counts{
 	},
 	// In a workflow whose history is full: 50 successes, 800 start times.
 	job: map[string]usage{
-		pollerPart:   {events: changesPerJob, readUnits: 30, writeUnits: 60, logBytes: 1220, kept: 1300},
+		pollerPart:   {events: changesPerJob, readUnits: 30, writeUnits: 61, logBytes: 1220, kept: 1300},
 		slackChannel: {writeUnits: 9, secrets: changesPerJob, logBytes: 2560, kept: 730},
 		emailChannel: {writeUnits: 2, emails: 1, logBytes: 400, kept: 440},
 	},
@@ -86,6 +89,9 @@ type price struct {
 	Page          string  // where to check it
 	Date, Checked string  // when, and how it was confirmed
 }
+
+// per is what so many units cost.
+func (p price) per(units float64) float64 { return units / p.Per * p.Dollars }
 
 //go:embed prices.json
 var priceFile []byte
@@ -103,11 +109,11 @@ type item struct {
 	quantity float64
 }
 
-func (i item) list() float64 { return i.quantity / i.Per * i.Dollars }
+func (i item) list() float64 { return i.per(i.quantity) }
 
 // beyondFree is what is left to pay when the account uses the free tier for
 // nothing else.
-func (i item) beyondFree() float64 { return max(0, i.quantity-i.Free) / i.Per * i.Dollars }
+func (i item) beyondFree() float64 { return i.per(max(0, i.quantity-i.Free)) }
 
 // bill is a month. What runs is everything but CloudWatch's alarms, metrics and
 // dashboard and the key of the alarm topic.
@@ -139,7 +145,7 @@ func month(s stack, prices map[string]price, jobsPerDay float64) bill {
 	messages := total.events * float64(len(s.channels))
 	invocations := s.ticks + s.canaries + messages
 	wait := (counted.tick[pollerPart].requests - 1) / s.requestsPerSecond // the first request does not wait
-	pollerSeconds := s.ticks*(wait+callSeconds) + jobs*jobMinutes/s.requestsPerSecond + s.canaries*canarySeconds
+	pollerSeconds := s.ticks*(wait+callSeconds) + jobs*jobMinutes*fastSeconds + s.canaries*canarySeconds
 	logs := (total.logBytes + invocations*platformLog) / 1e9
 	keyRequests := total.secrets
 	if s.encryptedTables > 0 {
