@@ -15,8 +15,7 @@ import (
 )
 
 // request is what the function can be invoked with. Any other payload sweeps
-// everything watched: `{}`, EventBridge Scheduler's payload, a
-// CloudWatch Logs subscription's `{"awslogs": …}`.
+// everything watched: `{}`, EventBridge Scheduler's payload.
 type request struct {
 	// Both: track this job. Without a job ID: sweep this workflow. The name may
 	// be an ARN.
@@ -24,13 +23,20 @@ type request struct {
 	JobID        string `json:"jobId"`
 	// Send a canary: check, which nobody sees, or show.
 	Canary string `json:"canary"`
-	// A CloudTrail record of StartIdMappingJob: sweep its workflow now.
+	// A CloudTrail record that EventBridge delivers. One of StartIdMappingJob tracks
+	// the job that it has started, and without one sweeps its workflow; every other
+	// one, such as of Clean Rooms' PopulateIdMappingTable, sweeps everything.
 	Detail struct {
 		EventName         string `json:"eventName"`
 		RequestParameters struct {
 			WorkflowName string `json:"workflowName"`
 		} `json:"requestParameters"`
+		ResponseElements struct {
+			JobID string `json:"jobId"`
+		} `json:"responseElements"` // null for a call that was refused
 	} `json:"detail"`
+	// A CloudWatch Logs subscription's payload: sweep everything.
+	Logs json.RawMessage `json:"awslogs"`
 }
 
 // Handle is the Lambda function's handler. It returns an error where nothing
@@ -65,10 +71,28 @@ func (p *Poller) dispatch(ctx context.Context, in request) (Report, error) {
 	case in.WorkflowName != "":
 		return p.SweepWorkflow(ctx, workflowName(in.WorkflowName))
 	case in.Detail.EventName == "StartIdMappingJob" && in.Detail.RequestParameters.WorkflowName != "":
-		return p.SweepWorkflow(ctx, workflowName(in.Detail.RequestParameters.WorkflowName))
+		return p.started(ctx, jobs.Key{Workflow: workflowName(in.Detail.RequestParameters.WorkflowName), Job: in.Detail.ResponseElements.JobID})
+	case in.Detail.EventName != "" || in.Logs != nil:
+		once := *p
+		once.Fast = false // the scheduled tick follows likely ends
+		return once.Sweep(ctx)
 	default:
 		return p.Sweep(ctx)
 	}
+}
+
+// started reports a job that CloudTrail says has started, if its workflow is watched.
+// GetIdMappingJob may not find it yet: then, and without a job ID, it sweeps the
+// workflow, and the schedule does the rest.
+func (p *Poller) started(ctx context.Context, key jobs.Key) (Report, error) {
+	if key.Job == "" || !p.Watched.Has(key.Workflow) {
+		return p.SweepWorkflow(ctx, key.Workflow)
+	}
+	report, err := p.Track(ctx, key)
+	if errors.Is(err, jobs.ErrNotFound) {
+		return p.SweepWorkflow(ctx, key.Workflow)
+	}
+	return report, err
 }
 
 // workflowName is the name in a name or an ARN, plain or URL-encoded:

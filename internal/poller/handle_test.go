@@ -1,12 +1,16 @@
 package poller_test
 
 import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/idmapping/notifier/internal/event"
@@ -18,6 +22,7 @@ import (
 func TestHandleDistinguishesRequests(t *testing.T) {
 	trail := `{"version":"0","detail-type":"AWS API Call via CloudTrail","source":"aws.entityresolution",
 		"detail":{"eventName":"StartIdMappingJob","requestParameters":{"workflowName":"crm"}}}`
+	started := strings.Replace(trail, `"workflowName":"crm"}`, `"workflowName":"crm"},"responseElements":{"jobId":"new"}`, 1)
 	tests := []struct {
 		name, payload, failure string
 		want                   []string
@@ -26,13 +31,19 @@ func TestHandleDistinguishesRequests(t *testing.T) {
 		{"the scheduler's own payload", `{"version":"0","id":"1","detail-type":"Scheduled Event","source":"aws.scheduler","detail":"{}"}`, "", []string{"Workflows", "Page crm", "Page web"}},
 		{"no object at all", `"tick"`, "", []string{"Workflows", "Page crm", "Page web"}},
 		{"a start in CloudTrail", trail, "", []string{"Workflows", "Page crm"}},
+		{"a start with its job ID in CloudTrail", started, "", []string{"Workflows", "Job crm/new"}},
+		{"a start of a job that cannot be found yet", strings.Replace(started, "new", "later", 1), "", []string{"Workflows", "Job crm/later", "Workflows", "Page crm"}},
+		{"a start that was refused", strings.Replace(trail, `"crm"}`, `"crm"},"responseElements":null,"errorCode":"ThrottlingException"`, 1), "", []string{"Workflows", "Page crm"}},
+		{"a start in a workflow that is not watched, with its job ID", strings.Replace(started, "crm", "secret", 1), "", nil},
+		{"Clean Rooms' start in CloudTrail", `{"detail-type":"AWS API Call via CloudTrail","source":"aws.cleanrooms","detail":{"eventName":"PopulateIdMappingTable",
+			"requestParameters":{"idMappingTableIdentifier":"1","membershipIdentifier":"2"},"responseElements":{"idMappingJobId":"3"}}}`, "", []string{"Workflows", "Page crm", "Page web"}},
 		{"a workflow", `{"workflowName":"web"}`, "", []string{"Workflows", "Page web"}},
 		{"a start of a workflow that is not watched", strings.ReplaceAll(trail, "crm", "secret"), "", nil},
 		{"a job", `{"workflowName":"crm","jobId":"x"}`, "not found", []string{"Job crm/x", "Workflows"}},
 		{"a job without its workflow", `{"jobId":"x"}`, "workflowName is missing", nil},
 		{"a canary", `{"canary":"check"}`, "", nil},
 		{"a canary of an unknown kind", `{"canary":"yes"}`, "neither check", nil},
-		{"a CloudWatch Logs subscription", `{"awslogs":{"data":"H4sIAAAAAAAA"}}`, "", []string{"Workflows", "Page crm", "Page web"}},
+		{"a CloudWatch Logs subscription", logs(t), "", []string{"Workflows", "Page crm", "Page web"}},
 		{"a workflow by ARN", `{"workflowName":"` + fake.ARN("web") + `"}`, "", []string{"Workflows", "Page web"}},
 		{"a workflow by URL-encoded ARN", `{"workflowName":"` + url.QueryEscape(fake.ARN("web")) + `"}`, "", []string{"Workflows", "Page web"}},
 		{"a start by ARN in CloudTrail", strings.ReplaceAll(trail, `"crm"`, `"`+fake.ARN("crm")+`"`), "", []string{"Workflows", "Page crm"}},
@@ -48,6 +59,9 @@ func TestHandleDistinguishesRequests(t *testing.T) {
 			w.Watched, _ = poller.NewFilter("*", "secret")
 			w.source.Put(jobs.Job{Key: jobs.Key{Workflow: "crm"}})
 			w.source.Put(jobs.Job{Key: jobs.Key{Workflow: "web"}})
+			if strings.Contains(test.payload, `"new"`) {
+				w.source.Put(jobs.Job{Key: jobs.Key{Workflow: "crm", Job: "new"}, Status: jobs.Queued})
+			}
 			measured := 0
 			w.Metrics = func(map[string]float64) { measured++ }
 			_, err := w.Handle(t.Context(), json.RawMessage(test.payload))
@@ -65,6 +79,47 @@ func TestHandleDistinguishesRequests(t *testing.T) {
 			}
 		})
 	}
+}
+
+// logs is what a CloudWatch Logs subscription invokes a function with (CloudWatch Logs
+// User Guide, Subscription filters with Lambda), about a workflow log as Entity
+// Resolution documents it.
+func logs(t *testing.T) string {
+	t.Helper()
+	message, _ := json.Marshal(map[string]any{"event_type": "JOB_FAILURE", "event_timestamp": 1728562395042, "job_id": "b01eea4678d4423a4b43eeada003f6",
+		"workflow_name": "crm", "error_message": "sample error that caused workflow failure"})
+	data, err := json.Marshal(map[string]any{"messageType": "DATA_MESSAGE", "owner": "123456789012", "logGroup": "/aws/vendedlogs/crm", "logStream": "crm",
+		"subscriptionFilters": []string{"poller"}, "logEvents": []map[string]any{{"id": "1", "timestamp": 1728562395042, "message": string(message)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var zipped bytes.Buffer
+	w := gzip.NewWriter(&zipped)
+	if _, err := w.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return `{"awslogs":{"data":"` + base64.StdEncoding.EncodeToString(zipped.Bytes()) + `"}}`
+}
+
+func TestOnlyTheScheduleFollowsLikelyEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := fastWorld(t)
+		w.start("new", jobs.Running)
+		for payload, want := range map[string]time.Duration{
+			`{}`:    40 * time.Second,
+			logs(t): 0,
+			`{"detail":{"eventName":"PopulateIdMappingTable"}}`: 0,
+			`{"workflowName":"crm"}`:                            0,
+		} {
+			begin := time.Now()
+			if _, err := w.Handle(t.Context(), json.RawMessage(payload)); err != nil || time.Since(begin) != want {
+				t.Errorf("%s: %s (%v)", payload, time.Since(begin), err)
+			}
+		}
+	})
 }
 
 func TestCanaryThatTheBusRefusesFailsTheInvocation(t *testing.T) {

@@ -76,8 +76,8 @@ func TestNamesDifferBetweenStacks(t *testing.T) {
 		_, kind, _ := strings.Cut(typ, "::")
 		_, kind, _ = strings.Cut(kind, "::")
 		for _, property := range []string{"Name", kind + "Name"} {
-			name, ok := object(s.resolve(object(r)["Properties"]))[property]
-			if ok && !strings.Contains(text(name), s.parameters["AWS::StackName"]) {
+			name, ok := object(object(r)["Properties"])[property]
+			if ok && !strings.Contains(text(s.resolve(name)), s.parameters["AWS::StackName"]) {
 				t.Errorf("%s has the fixed name %v", typ, name)
 			}
 		}
