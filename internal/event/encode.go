@@ -78,6 +78,17 @@ func encodeRun(detailType, workflowARN string, detail Detail, m jobs.MissingRun,
 	return entryOf(detailType, detail, at)
 }
 
+// Findings is how many findings an entry's run has.
+func Findings(entry jobs.Entry) int {
+	var d struct {
+		Findings []struct{} `json:"findings"`
+	}
+	if json.Unmarshal([]byte(entry.Detail), &d) != nil {
+		return 0
+	}
+	return len(d.Findings)
+}
+
 // EncodeCanary returns the entry of a canary that is sent now. visible is
 // whether people see it.
 func EncodeCanary(visible bool, now time.Time) jobs.Entry {

@@ -25,12 +25,16 @@ func logged(t *testing.T, n *notify.Notifier, f func()) []string {
 		var l struct {
 			Msg, Destination, Reason, Workflow, Job, Status, TransitionID string
 			ReceiveCount                                                  int
+			DelaySeconds                                                  *int64
 		}
 		if err := json.Unmarshal([]byte(line), &l); err != nil {
 			t.Fatal(err)
 		}
 		if strings.HasPrefix(l.Msg, "notification") && l.Job != "" && (l.Workflow != "crm" || l.Status != "FAILED" || len(l.TransitionID) != 64 || l.ReceiveCount != 1) {
 			t.Errorf("the line lacks something: %s", line)
+		}
+		if l.Msg == "notification sent" && l.DelaySeconds == nil { // the dashboard shows it
+			t.Errorf("the line has no delay: %s", line)
 		}
 		if !strings.HasPrefix(l.Msg, "notification") {
 			l.Reason = ""

@@ -216,6 +216,9 @@ func (b *batch) note(n notification, action Action, err error, r *result) {
 		return
 	}
 	b.report.Sent++
+	if d.Terminal() && !d.EndTime.IsZero() {
+		log = log.With("delaySeconds", int64(time.Since(d.EndTime).Seconds())) // since the job's end, for the dashboard
+	}
 	log.Info("notification sent")
 }
 

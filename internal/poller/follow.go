@@ -286,7 +286,7 @@ func (t *tick) save(ctx context.Context, record jobs.Record) error {
 // recorded accounts for an event that is in an outbox from now on.
 func (t *tick) recorded(entry jobs.Entry, log *slog.Logger) {
 	t.count(func(r *Report) { r.Transitions++ })
-	log.Info("transition", "detailType", entry.DetailType, "transitionId", entry.ID)
+	log.Info("transition", "detailType", entry.DetailType, "findings", event.Findings(entry), "transitionId", entry.ID)
 }
 
 func (t *tick) keep(record jobs.Record) {
