@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -52,7 +53,7 @@ func run(ctx context.Context, keep, verbose bool) error {
 	options := fakecloud.Options{
 		Parameters: map[string]string{
 			"SlackChannel": fakecloud.SlackChannel, "SlackTokenParameterName": fakecloud.TokenParameter, "SlackMention": "S0DATATEAM",
-			"EmailFrom": fakecloud.EmailFrom, "EmailTo": strings.Join(recipients, ","),
+			"RequestsPerSecond": "25", "EmailFrom": fakecloud.EmailFrom, "EmailTo": strings.Join(recipients, ","),
 		},
 		Progress: func(text string) { p.line("setting up", "", text) },
 		Problem:  func(err error) { p.line("PROBLEM", "", err.Error()) },
@@ -88,10 +89,12 @@ func run(ctx context.Context, keep, verbose bool) error {
 	return verdict
 }
 
-// play runs the scenes. Entity Resolution's clock runs a minute per second.
+// play runs the scenes. Entity Resolution's clock, which its answers have in their
+// Date header, runs a minute per second, and some scenes are hours later.
 func play(ctx context.Context, c *fakecloud.Cloud, p *printer) ([]event.Event, error) {
 	begin := time.Now()
-	clock := func() time.Time { return begin.Add(60 * time.Since(begin)) }
+	var skipped atomic.Int64
+	clock := func() time.Time { return begin.Add(60*time.Since(begin) + time.Duration(skipped.Load())) }
 	c.EntityResolution.Now = clock
 	for _, j := range finishedBefore(begin) {
 		c.EntityResolution.Put(j)
@@ -99,10 +102,11 @@ func play(ctx context.Context, c *fakecloud.Cloud, p *printer) ([]event.Event, e
 	c.EntityResolution.AddWorkflow("customers-to-liveramp")
 	c.EntityResolution.AddWorkflow("nightly-loyalty")
 
-	p.line("story", "", "21 runs finished before the installation: no notification, but later runs are compared with them")
+	p.line("story", "", fmt.Sprintf("%d runs finished before the installation: no notification, but later runs are compared with them", len(finishedBefore(begin))))
 	var all []event.Event
 	started := make(map[jobs.Key]time.Time)
 	step := func(sc scene) error {
+		skipped.Add(int64(sc.later))
 		apply(c.EntityResolution, sc, started, clock())
 		for _, j := range sc.jobs {
 			p.line("job", j.Workflow, string(j.Status))
@@ -117,7 +121,7 @@ func play(ctx context.Context, c *fakecloud.Cloud, p *printer) ([]event.Event, e
 		all = append(all, events...)
 		return errors.Join(err, sleep(ctx, 3*time.Second))
 	}
-	for range 2 { // a tick fetches twenty earlier runs
+	for range 3 { // a tick fetches twenty earlier runs
 		if err := step(scene{}); err != nil {
 			return all, err
 		}
@@ -145,6 +149,9 @@ func waitForQueues(ctx context.Context, c *fakecloud.Cloud) error {
 }
 
 func transition(e event.Event) string {
+	if e.DetailType != event.StateChange {
+		return e.DetailType
+	}
 	if e.Detail.PreviousStatus == "" {
 		return fmt.Sprintf("%s (first observation)", e.Detail.Status)
 	}

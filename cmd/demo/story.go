@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/idmapping/notifier/internal/event"
 	fakeentityresolution "github.com/idmapping/notifier/internal/fakecloud/entityresolution"
 	"github.com/idmapping/notifier/internal/jobs"
 )
@@ -11,7 +12,9 @@ import (
 // scene is what changes in Entity Resolution between two ticks.
 type scene struct {
 	caption string
+	later   time.Duration // than the one before
 	jobs    []jobs.Job
+	signals []string // detail types of the events that are not about a change of these jobs
 }
 
 const role = "arn:aws:iam::123456789012:role/EntityResolutionRole"
@@ -41,6 +44,11 @@ func finishedBefore(now time.Time) []jobs.Job {
 			households.Status, households.Error, households.Metrics = jobs.Failed, denied, nil
 		}
 		all = append(all, households)
+	}
+	for n := range 30 { // every day at the same time, the next one in an hour
+		orders := earlier("orders-to-ids", n, now.Add(2*time.Hour), jobs.Metrics{jobs.InputRecords: 96_400, jobs.TotalRecordsProcessed: 96_400, jobs.TotalMappedRecords: 80_212})
+		orders.EndTime = orders.StartTime.Add(4 * time.Minute)
+		all = append(all, orders)
 	}
 	return all
 }
@@ -77,12 +85,23 @@ func story() []scene {
 	fixed.Metrics = jobs.Metrics{jobs.InputRecords: 3_920_114, jobs.TotalRecordsProcessed: 3_918_770, jobs.RecordsNotProcessed: 1_344,
 		jobs.TotalMappedRecords: 3_377_981, jobs.NewMappedRecords: 52_310}
 
+	stuck := jobs.Job{Key: jobs.Key{Workflow: "nightly-loyalty", Job: "9a8b7c6d-5e4f-4a3b-8c2d-1e0f9a8b7c6d"}, Type: "BATCH", Outputs: output("nightly-loyalty")}
+	stuck.Metrics = jobs.Metrics{jobs.InputRecords: 481_980, jobs.TotalRecordsProcessed: 481_980, jobs.RecordsNotProcessed: 0, jobs.TotalMappedRecords: 413_300}
+	orders := jobs.Job{Key: jobs.Key{Workflow: "orders-to-ids", Job: "5c4d3e2f-1a0b-4c9d-8e7f-6a5b4c3d2e1f"}, Type: "BATCH", Outputs: output("orders-to-ids")}
+	ordered := orders
+	ordered.Metrics = jobs.Metrics{jobs.InputRecords: 96_812, jobs.TotalRecordsProcessed: 96_812, jobs.RecordsNotProcessed: 0, jobs.TotalMappedRecords: 80_551}
+
 	return []scene{
-		{"a run starts, and a second one waits: one ID mapping job runs at a time", []jobs.Job{at(full, jobs.Running), at(broken, jobs.Queued)}},
-		{"the first succeeds as usual, the second starts, a third waits", []jobs.Job{at(done, jobs.Succeeded), at(broken, jobs.Running), at(waiting, jobs.Queued)}},
-		{"the second fails, for the third time in a row: its role is not allowed to read the input", []jobs.Job{at(failed, jobs.Failed), at(waiting, jobs.Running)}},
-		{"the third succeeds, but maps far fewer records than usual; the fixed workflow runs again", []jobs.Job{at(small, jobs.Succeeded), at(rerun, jobs.Running)}},
-		{"the second workflow recovers", []jobs.Job{at(fixed, jobs.Succeeded)}},
+		{caption: "a run starts, and a second one waits: one ID mapping job runs at a time", jobs: []jobs.Job{at(full, jobs.Running), at(broken, jobs.Queued)}},
+		{caption: "the first succeeds as usual, the second starts, a third waits", jobs: []jobs.Job{at(done, jobs.Succeeded), at(broken, jobs.Running), at(waiting, jobs.Queued)}},
+		{caption: "the second fails, for the third time in a row: its role is not allowed to read the input", jobs: []jobs.Job{at(failed, jobs.Failed), at(waiting, jobs.Running)}},
+		{caption: "the third succeeds, but maps far fewer records than usual; the fixed workflow runs again", jobs: []jobs.Job{at(small, jobs.Succeeded), at(rerun, jobs.Running)}},
+		{caption: "the second workflow recovers", jobs: []jobs.Job{at(fixed, jobs.Succeeded)}},
+		{caption: "the third runs again", jobs: []jobs.Job{at(stuck, jobs.Running)}},
+		{caption: "an hour and a half later it has not ended, though it usually takes minutes", later: 90 * time.Minute, signals: []string{event.Overdue}},
+		{caption: "two hours later orders-to-ids has not started, though it does every day", later: 2 * time.Hour, signals: []string{event.RunMissing}},
+		{caption: "the overdue run ends, and orders-to-ids starts after all", jobs: []jobs.Job{at(stuck, jobs.Succeeded), at(orders, jobs.Running)}, signals: []string{event.RunResumed}},
+		{caption: "orders-to-ids succeeds as usual", jobs: []jobs.Job{at(ordered, jobs.Succeeded)}},
 	}
 }
 

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/fakecloud"
 	"github.com/idmapping/notifier/internal/jobs"
+	"github.com/idmapping/notifier/internal/message"
 )
 
 // summary prints the counts and returns an error for each terminal status that was
@@ -15,6 +17,7 @@ import (
 func summary(ctx context.Context, c *fakecloud.Cloud, events []event.Event) error {
 	var problems []error
 	transitions, terminal := 0, 0
+	signals := make(map[string]int)
 	earlier := make(map[jobs.Key]int)
 	for _, sc := range story() {
 		for _, j := range sc.jobs {
@@ -24,6 +27,24 @@ func summary(ctx context.Context, c *fakecloud.Cloud, events []event.Event) erro
 				problems = append(problems, deliveredOnce(c, j, earlier[j.Key]))
 			}
 			earlier[j.Key]++
+		}
+		for _, detailType := range sc.signals {
+			signals[detailType]++
+		}
+	}
+	for _, e := range events {
+		if e.DetailType == event.StateChange {
+			continue
+		}
+		if signals[e.DetailType]--; signals[e.DetailType] < 0 {
+			problems = append(problems, fmt.Errorf("an unexpected event: %s of %s", e.DetailType, e.Detail.WorkflowName))
+		}
+		problems = append(problems, signalSentOnce(c, e))
+		transitions++
+	}
+	for detailType, n := range signals {
+		if n > 0 {
+			problems = append(problems, fmt.Errorf("no event %s", detailType))
 		}
 	}
 	posted, edits, replies, broadcast := 0, 0, 0, 0
@@ -64,9 +85,30 @@ Summary
 `, len(earlier), terminal, transitions, len(events), posted, edits, replies, broadcast, len(c.Proxy.Emails()), len(recipients), dead)
 	err := errors.Join(problems...)
 	if err == nil {
-		fmt.Println("\nEvery terminal status was delivered exactly once on each channel.")
+		fmt.Println("\nEvery terminal status, overdue job and missing run was delivered exactly once on each channel.")
 	}
 	return err
+}
+
+// signalSentOnce checks the deliveries of an event that is not about a job's status.
+func signalSentOnce(c *fakecloud.Cloud, e event.Event) error {
+	title := message.Word(e) + ": " + e.Detail.WorkflowName
+	posts := make(map[string]bool) // a card or a reply in a thread
+	for _, m := range c.Slack.Log() {
+		if m.Edits == 0 && strings.HasPrefix(m.Text, title) {
+			posts[m.TS] = true
+		}
+	}
+	emails := 0
+	for _, email := range c.Proxy.Emails() {
+		if strings.HasPrefix(email.Subject, "["+message.Word(e)+"] "+e.Detail.WorkflowName) {
+			emails++
+		}
+	}
+	if len(posts) != 1 || emails != len(recipients) {
+		return fmt.Errorf("%q has %d Slack messages and %d emails, want 1 and %d", title, len(posts), emails, len(recipients))
+	}
+	return nil
 }
 
 // deliveredOnce checks the deliveries of a job's terminal status. A job that was

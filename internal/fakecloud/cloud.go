@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -56,7 +57,7 @@ const (
 
 // Options are the settings of a deployment. The functions may be nil.
 type Options struct {
-	Parameters map[string]string            // of template.yaml
+	Parameters map[string]string            // of template.yaml; FastPoll is false unless it is here
 	Progress   func(step string)            // receives each step
 	Log        func(name, line string)      // receives what the functions write
 	Problem    func(error)                  // receives the errors of failed invocations
@@ -142,7 +143,9 @@ func Deploy(ctx context.Context, o Options) (cloud *Cloud, err error) {
 	if err := c.createPrerequisites(ctx); err != nil {
 		return nil, err
 	}
-	if err := c.createStack(ctx, o.Parameters); err != nil {
+	parameters := map[string]string{"FastPoll": "false"} // a tick would take 40 seconds
+	maps.Copy(parameters, o.Parameters)
+	if err := c.createStack(ctx, parameters); err != nil {
 		return nil, err
 	}
 	extra := map[string]string{

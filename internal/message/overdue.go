@@ -14,7 +14,11 @@ const clockIcon = "⏰"
 func (m *Message) overdue(d event.Detail) {
 	m.Severity, m.Icon, m.Loud = Check, clockIcon, true
 	lead := Line{{Text: "Still "}, {Text: truncate(oneLine(string(d.Status)), maxWord), Outside: true, Bold: true}}
-	if took := d.ObservedAt.Sub(d.StartTime); !d.StartTime.IsZero() && took > 0 {
+	observed := d.ObservedAt
+	if d.Since.After(observed) { // by Entity Resolution's clock, which may be ahead
+		observed = d.Since
+	}
+	if took := observed.Sub(d.StartTime); !d.StartTime.IsZero() && took > 0 {
 		after := Duration(int64(took / time.Second))
 		lead = append(lead, Span{Text: " after "}, Span{Text: after, Bold: true})
 		m.brief = "after " + after
