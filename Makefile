@@ -46,6 +46,10 @@ test-random: ## Play many random histories (HISTORIES=10000)
 rules: ## Compare the rules with rules.py on fresh random histories (SEEDS=200)
 	@$(TEST) ./test/rules -run FreshHistories -seeds $(SEEDS)
 
+.PHONY: test-year
+test-year: ## Watch a year of runs, and compare its events with rules.py (2 minutes)
+	@$(TEST) ./test/rules -run WeeksOfRuns -weeks 52
+
 .PHONY: fuzz
 fuzz: ## Fuzz the parsers and renderers (FUZZTIME=10s or 1000x each)
 	@for package in $$($(GO) list ./internal/...); do \

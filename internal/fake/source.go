@@ -115,22 +115,22 @@ func (s *Source) Page(_ context.Context, workflow, token string) (jobs.Page, err
 	if !ok {
 		return jobs.Page{}, fmt.Errorf("listing jobs of %s: %w", workflow, jobs.ErrNotFound)
 	}
-	rows := make([]jobs.Job, 0, len(all))
-	for _, j := range slices.Backward(all) {
-		rows = append(rows, jobs.Job{Key: j.Key, Status: j.Status, StartTime: j.StartTime, EndTime: j.EndTime})
-	}
 	if s.Order != nil {
-		rows = s.Order(rows)
+		rows := slices.Clone(all)
+		slices.Reverse(rows)
+		all = s.Order(rows)
+		slices.Reverse(all)
 	}
 	from := 0
 	if token != "" {
 		var err error
-		if from, err = strconv.Atoi(token); err != nil || from > len(rows) {
+		if from, err = strconv.Atoi(token); err != nil || from > len(all) {
 			return jobs.Page{}, fmt.Errorf("listing jobs of %s: token %q: %w", workflow, token, jobs.ErrRejected)
 		}
 	}
 	var page jobs.Page
-	for _, row := range rows[from:min(from+25, len(rows))] {
+	for _, j := range slices.Backward(all[max(0, len(all)-from-25) : len(all)-from]) {
+		row := jobs.Job{Key: j.Key, Status: j.Status, StartTime: j.StartTime, EndTime: j.EndTime}
 		if row.Status == "" {
 			page.Unreadable++
 			continue
@@ -138,7 +138,7 @@ func (s *Source) Page(_ context.Context, workflow, token string) (jobs.Page, err
 		page.Rows = append(page.Rows, row)
 	}
 	page.At = s.now()
-	if from+25 < len(rows) {
+	if from+25 < len(all) {
 		page.Next = strconv.Itoa(from + 25)
 	}
 	return page, nil
@@ -198,8 +198,11 @@ func (b *Bus) Publish(_ context.Context, entries []jobs.Entry) []error {
 }
 
 // Taken are the entries on the bus, in the order in which they came.
-func (b *Bus) Taken() []jobs.Entry {
+func (b *Bus) Taken() []jobs.Entry { return b.TakenAfter(0) }
+
+// TakenAfter are the entries on the bus without the first n.
+func (b *Bus) TakenAfter(n int) []jobs.Entry {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return slices.Clone(b.taken)
+	return slices.Clone(b.taken[n:])
 }

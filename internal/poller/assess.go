@@ -26,6 +26,9 @@ func (t *tick) assess(ctx context.Context, record jobs.Record, job jobs.Job) (a 
 	if job.Status == jobs.Queued {
 		a.WaitsFor = t.running(job.Key)
 	}
+	if err != nil {
+		return a, jobs.OpenTimes{} // reportOverdue computes them
+	}
 	return a, histories.OpenTimes(t.Overdue, record, t.now())
 }
 

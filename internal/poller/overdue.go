@@ -13,6 +13,13 @@ import (
 // follows the discovery, so that it knows which other jobs run, and counts only
 // what this tick has read: a job that could not be read may have ended.
 func (t *tick) reportOverdue(ctx context.Context) {
+	for _, record := range t.sorted(func(r jobs.Record) bool { // whose history could not be read
+		return r.Open() && r.Unreadable == nil && r.Job.Status.Known() && r.OverdueAt.IsZero() && !t.Overdue.Off
+	}) {
+		if err := t.isolate(record.Job.Workflow, func() error { return t.computeTimes(ctx, record) }); err != nil {
+			t.problem(err) // the next tick tries again
+		}
+	}
 	for _, record := range t.sorted(func(r jobs.Record) bool {
 		return r.Open() && r.Unreadable == nil && r.OverdueSince.IsZero() && !r.OverdueAt.IsZero() && !r.OverdueAt.After(t.clock)
 	}) {
@@ -72,12 +79,18 @@ func (t *tick) recomputeTimes(ctx context.Context, workflow string) error {
 	for _, record := range t.sorted(func(r jobs.Record) bool {
 		return r.Job.Workflow == workflow && r.Open() && r.Unreadable == nil && r.OverdueSince.IsZero()
 	}) {
-		histories, _, err := t.histories(ctx, record.Job)
-		if err != nil {
-			return err
-		}
-		record.OpenTimes = histories.OpenTimes(t.Overdue, record, record.Timeline[len(record.Timeline)-1].ObservedAt)
-		problems = append(problems, t.save(ctx, record))
+		problems = append(problems, t.computeTimes(ctx, record))
 	}
 	return errors.Join(problems...)
+}
+
+// computeTimes computes the times of an open job after the tick that observed its
+// status.
+func (t *tick) computeTimes(ctx context.Context, record jobs.Record) error {
+	histories, _, err := t.histories(ctx, record.Job)
+	if err != nil {
+		return fmt.Errorf("computing when job %s is overdue: %w", record.Job.Key, err)
+	}
+	record.OpenTimes = histories.OpenTimes(t.Overdue, record, record.Timeline[len(record.Timeline)-1].ObservedAt)
+	return t.save(ctx, record)
 }

@@ -209,3 +209,22 @@ func TestOverdueEventThatTheBusRefusesIsPublishedLater(t *testing.T) {
 		t.Errorf("%d events", n)
 	}
 }
+
+func TestOverdueTimeIsComputedOnceTheHistoryCanBeRead(t *testing.T) {
+	w := watched(t, 6)
+	w.store.Fault = on("Histories", errors.New("the item is damaged"))
+	w.job("crm", "slow", jobs.Running)
+	start := w.now
+	w.tick(t)
+	w.tick(t)
+	w.store.Fault = nil
+	w.tick(t)
+	if r, _ := w.live(t, "crm", "slow"); !r.OverdueAt.Equal(start.Add(150*time.Minute)) || len(r.LikelyEnd) != 2 {
+		t.Errorf("%+v", r.OpenTimes)
+	}
+	writes := w.store.Writes()
+	w.tick(t)
+	if n := w.store.Writes() - writes; n != 0 {
+		t.Errorf("%d writes", n)
+	}
+}

@@ -119,7 +119,7 @@ func newStopwatch(fast bool, usual span) *stopwatch {
 		defer close(m.done)
 		relayed := 0
 		for range m.relay {
-			for _, entry := range bus.Taken()[relayed:] {
+			for _, entry := range bus.TakenAfter(relayed) {
 				m.desk.queue.Put(envelope(entry))
 				relayed++
 			}

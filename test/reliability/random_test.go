@@ -273,7 +273,7 @@ func (h *history) tick() {
 // relay is the bus: it brings what was published to the queues, sometimes
 // twice, sometimes out of order.
 func (h *history) relay() {
-	fresh := h.bus.Taken()[h.relayed:]
+	fresh := h.bus.TakenAfter(h.relayed)
 	h.relayed += len(fresh)
 	h.r.Shuffle(len(fresh), func(i, j int) {
 		if h.r.IntN(3) == 0 {

@@ -120,7 +120,7 @@ func newDestinations(t *testing.T) *destinations {
 // deliver brings what is on the bus to every queue, twice, and delivers it.
 func (d *destinations) deliver(t *testing.T, c *cloud) {
 	t.Helper()
-	fresh := c.bus.Taken()[d.relayed:]
+	fresh := c.bus.TakenAfter(d.relayed)
 	d.relayed += len(fresh)
 	for _, queue := range d.queues {
 		for range 2 {

@@ -133,6 +133,29 @@ func detailOf(entry jobs.Entry) event.Detail {
 	return d
 }
 
+// alternate checks that a workflow's runs are missing and resumed in turn, and
+// returns how many were missing.
+func alternate(taken []jobs.Entry) (int, error) {
+	missing := make(map[string]bool)
+	n := 0
+	for _, entry := range taken {
+		switch d := detailOf(entry); entry.DetailType {
+		case event.RunMissing:
+			n++
+			if missing[d.WorkflowName] {
+				return n, fmt.Errorf("I2: a run of %s is missing again, expected at %s, before one was resumed", d.WorkflowName, d.ExpectedStart.At)
+			}
+			missing[d.WorkflowName] = true
+		case event.RunResumed:
+			if !missing[d.WorkflowName] {
+				return n, fmt.Errorf("I4: %s has resumed, and no run was missing", d.WorkflowName)
+			}
+			missing[d.WorkflowName] = false
+		}
+	}
+	return n, nil
+}
+
 // lost checks what is on the bus against the statuses that were shown: I1 no terminal status is
 // lost, I3 the order of a job's statuses, I4 nothing that never was. It returns
 // what is wrong.
@@ -148,6 +171,9 @@ func lost(taken []jobs.Entry, shown map[jobs.Key][]jobs.Status) error {
 				}
 			}
 			continue
+		}
+		if d.ExpectedStart != nil {
+			continue // about no job: see alternate
 		}
 		key := jobs.Key{Workflow: d.WorkflowName, Job: d.JobID}
 		if !slices.Contains(shown[key], d.Status) {

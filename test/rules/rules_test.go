@@ -65,12 +65,18 @@ func TestRulesAnswerFreshHistoriesAsTheReferenceDoes(t *testing.T) {
 	}
 }
 
-// reference is what vectors.py prints. It needs no package, so that any Python
-// will do.
+// reference is what vectors.py prints.
 func reference(t *testing.T, count int, base int64) []byte {
 	t.Helper()
+	return script(t, nil, "vectors.py", strconv.Itoa(count), strconv.FormatInt(base, 10))
+}
+
+// script is what a Python script of this folder prints. It needs no package, so that
+// any Python will do.
+func script(t *testing.T, stdin io.Reader, args ...string) []byte {
+	t.Helper()
 	// Reading them here makes the test's cached result depend on them.
-	for _, name := range []string{"rules.py", "vectors.py"} {
+	for _, name := range []string{"rules.py", args[0]} {
 		if _, err := os.ReadFile(name); err != nil {
 			t.Fatal(err)
 		}
@@ -81,12 +87,12 @@ func reference(t *testing.T, count int, base int64) []byte {
 			python = samtest.RequirePython(t)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), python, "-B", "vectors.py", strconv.Itoa(count), strconv.FormatInt(base, 10))
+	cmd := exec.CommandContext(t.Context(), python, append([]string{"-B"}, args...)...)
 	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
+	cmd.Stdin, cmd.Stderr = stdin, &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("vectors.py: %v: %s", err, stderr.String())
+		t.Fatalf("%s: %v: %s", args[0], err, stderr.String())
 	}
 	return out
 }
