@@ -154,3 +154,49 @@ func TestWebhookGetsOnlyTheTerminalStatusOnce(t *testing.T) {
 		t.Error("a secret is in the function's environment")
 	}
 }
+
+// One tick of the real function observes the start and the end of a job. On a busy
+// machine a sweep may take so long that nothing is followed: then another job is
+// tried.
+func TestOneTickFollowsAJobToItsEnd(t *testing.T) {
+	needsCloud(t)
+	ctx := t.Context()
+	c, err := Deploy(ctx, Options{
+		Parameters: map[string]string{"SlackChannel": SlackChannel, "SlackTokenParameterName": TokenParameter, "SlackStatuses": "RUNNING,FAILED", "FastPoll": "true"},
+		Problem:    func(err error) { t.Error(err) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.EntityResolution.AddWorkflow("crm")
+	cleanTick(ctx, t, c)
+	n := 0
+	await(t, "one tick publishes the start and the end of a job", func() bool {
+		n++
+		job := jobs.Job{Key: jobs.Key{Workflow: "crm", Job: strings.Repeat("a", n)}, Type: "BATCH", Status: jobs.Running, StartTime: time.Now()}
+		c.EntityResolution.Put(job)
+		reads := func() int {
+			read := 0
+			for _, call := range c.EntityResolution.Calls() {
+				if call.Operation == "GetIdMappingJob" {
+					read++
+				}
+			}
+			return read
+		}
+		before := reads()
+		go func() {
+			for reads() == before {
+				time.Sleep(50 * time.Millisecond)
+			}
+			job.Status, job.EndTime = jobs.Failed, time.Now()
+			c.EntityResolution.Put(job)
+		}()
+		report, err := c.Tick(ctx)
+		t.Log(report, err)
+		return err == nil && strings.Contains(report, `"transitions":2`) && strings.Contains(report, `"published":2`)
+	})
+	key := jobs.Key{Workflow: "crm", Job: strings.Repeat("a", n)}
+	await(t, "the failure is on the job's card", func() bool { return c.Tally(key, jobs.Failed).Cards == 1 })
+}
