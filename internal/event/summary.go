@@ -52,6 +52,9 @@ type Backlog struct {
 // more than LateAfter after the job's end.
 func Late(entry jobs.Entry) (Detail, bool) {
 	var d Detail
+	if entry.ObservedAt.Sub(entry.Time) <= LateAfter { // most are not: their detail need not be read
+		return Detail{}, false
+	}
 	if entry.DetailType != StateChange || json.Unmarshal([]byte(entry.Detail), &d) != nil {
 		return Detail{}, false
 	}

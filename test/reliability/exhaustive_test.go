@@ -1,8 +1,10 @@
 package reliability
 
 import (
+	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +25,7 @@ var lives = []map[string]jobs.Status{
 // the given process, with other running inside it where it pauses.
 func play(special int, main, other *process) (*cloud, map[jobs.Key][]jobs.Status) {
 	c := newCloud()
+	c.expectNoRuns = true            // see TestNoCrashAndNoOverlapLosesASignal
 	c.set("crm", "old", jobs.Failed) // ended before anybody watched
 	c.now = c.now.Add(time.Minute)
 	shown := map[jobs.Key][]jobs.Status{}
@@ -67,44 +70,56 @@ func TestNoCrashNoFaultAndNoOverlapLosesAnEvent(t *testing.T) {
 		t.Skip("This test plays every case, which takes most of a minute: omit -short.")
 	}
 	t.Parallel()
-	cases, repeats := 0, 0
-	for step := range lives {
-		clean := &process{}
-		play(step, clean, nil)
-		for pause := range clean.ops + 1 { // 0: no second tick
-			var others []fault
-			if pause == 0 {
-				others = []fault{{}}
-			} else {
-				inside := &process{}
-				play(step, &process{pause: pause}, inside)
-				others = faults(inside.ops)
-			}
-			for _, otherFault := range others {
-				for _, mainFault := range faults(clean.ops + 4) { // an overtaken tick can have a few more operations
-					other := &process{fault: otherFault}
-					main := &process{fault: mainFault, pause: pause}
-					c, shown := play(step, main, other)
-					cases++
-					taken := c.bus.Taken()
-					if err := lost(taken, shown); err != nil {
-						t.Fatalf("step %d, overtaken at %d, second: %v, first: %v: %v\nfirst:  %q\nsecond: %q",
-							step, pause, otherFault, mainFault, err, main.log, other.log)
-					}
-					ids := map[string]bool{}
-					for _, entry := range taken {
-						ids[entry.ID] = true
-					}
-					repeats += len(taken) - len(ids)
-					if mainFault == (fault{}) && otherFault == (fault{}) && pause == 0 && len(taken) != len(ids) {
-						t.Fatalf("step %d: %d repeats without any fault", step, len(taken)-len(ids))
-					}
+	var cases, repeats atomic.Int64
+	t.Run("steps", func(t *testing.T) {
+		for step := range lives {
+			t.Run(fmt.Sprint(step), func(t *testing.T) {
+				t.Parallel()
+				n, m := playStep(t, step)
+				cases.Add(int64(n))
+				repeats.Add(int64(m))
+			})
+		}
+	})
+	if n := cases.Load(); n < 10_000 && !t.Failed() {
+		t.Errorf("only %d cases: the crash points are not reached", n)
+	}
+	t.Logf("%d cases, no event lost, none out of order; %d repeats on the bus, all under the same ID", cases.Load(), repeats.Load())
+}
+
+func playStep(t *testing.T, step int) (cases, repeats int) {
+	clean := &process{}
+	play(step, clean, nil)
+	for pause := range clean.ops + 1 { // 0: no second tick
+		var others []fault
+		if pause == 0 {
+			others = []fault{{}}
+		} else {
+			inside := &process{}
+			play(step, &process{pause: pause}, inside)
+			others = faults(inside.ops)
+		}
+		for _, otherFault := range others {
+			for _, mainFault := range faults(clean.ops + 4) { // an overtaken tick can have a few more operations
+				other := &process{fault: otherFault}
+				main := &process{fault: mainFault, pause: pause}
+				c, shown := play(step, main, other)
+				cases++
+				taken := c.bus.Taken()
+				if err := lost(taken, shown); err != nil {
+					t.Fatalf("step %d, overtaken at %d, second: %v, first: %v: %v\nfirst:  %q\nsecond: %q",
+						step, pause, otherFault, mainFault, err, main.log, other.log)
+				}
+				ids := map[string]bool{}
+				for _, entry := range taken {
+					ids[entry.ID] = true
+				}
+				repeats += len(taken) - len(ids)
+				if mainFault == (fault{}) && otherFault == (fault{}) && pause == 0 && len(taken) != len(ids) {
+					t.Fatalf("step %d: %d repeats without any fault", step, len(taken)-len(ids))
 				}
 			}
 		}
 	}
-	if cases < 10_000 {
-		t.Errorf("only %d cases: the crash points are not reached", cases)
-	}
-	t.Logf("%d cases, no event lost, none out of order; %d repeats on the bus, all under the same id", cases, repeats)
+	return cases, repeats
 }
