@@ -136,14 +136,14 @@ func (a advice) steps(category jobs.Category) ([]Line, retry) {
 	case jobs.Internal:
 		return []Line{
 			// https://docs.aws.amazon.com/awssupport/latest/user/case-management.html
-			line("The fault is inside Entity Resolution. If it happens again, open an AWS Support case with job ID %s and the time.", a.job),
+			line("The fault is inside Entity Resolution: a new run may succeed. If it fails too, open an AWS Support case with job ID %s and the time.", a.job),
 		}, retryMay
 	default:
 		return []Line{
 			// UG run-id-mapping-workflow.html
 			line("Open the workflow in the console: its job history and configuration may show the cause."),
 			// https://docs.aws.amazon.com/awssupport/latest/user/case-management.html
-			line("If the error does not help, open an AWS Support case with job ID %s and the time.", a.job),
+			line("If that does not help, open an AWS Support case with job ID %s and the time.", a.job),
 		}, retryUnknown
 	}
 }

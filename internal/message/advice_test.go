@@ -145,10 +145,10 @@ func TestAdviceSaysWhatToCheckInOrder(t *testing.T) {
 			"Check the workflow's provider configuration: the ARNs of the client ID and the client secret, and their values.", thenRun}},
 
 		"An internal server error occurred": {jobs.Internal, may, []string{
-			"The fault is inside Entity Resolution. If it happens again, open an AWS Support case with job ID `4f2a` and the time.", run}},
+			"The fault is inside Entity Resolution: a new run may succeed. If it fails too, open an AWS Support case with job ID `4f2a` and the time.", run}},
 		"Boom": {jobs.Other, unknown, []string{
 			"Open the workflow in the console: its job history and configuration may show the cause.",
-			"If the error does not help, open an AWS Support case with job ID `4f2a` and the time.", run}},
+			"If that does not help, open an AWS Support case with job ID `4f2a` and the time.", run}},
 	} {
 		f := failureOf(failed(text))
 		var got []string

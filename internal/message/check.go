@@ -81,7 +81,7 @@ func findingLine(f event.Finding, d event.Detail) Line {
 	case jobs.NotProcessedHigh:
 		what = value + " of the input not processed (" + Grouped(n[jobs.RecordsNotProcessed]) + " records)"
 	case jobs.RemovedHigh:
-		what = value + " of the mapped records removed (" + Grouped(n[jobs.MappedRecordsRemoved]) + " records)"
+		what = value + " of the mapped records removed (" + Grouped(n[jobs.MappedRecordsRemoved]) + ", beside " + Grouped(n[jobs.TotalMappedRecords]) + " that stay mapped)"
 	default: // of a later version
 		return Line{{Text: truncate(oneLine(string(f.Code)), maxWord), Outside: true}}
 	}
@@ -103,7 +103,7 @@ func checkSteps(code jobs.FindingCode) []Line {
 			Plain("Compare the number of input rows with the last good run.")}
 	case jobs.ZeroProcessed:
 		return []Line{hold, {{Text: "Look in the "}, {Text: "error/", Code: true}, {Text: " folder of the output for the rejected records."}},
-			Plain("Check the schema mapping: the unique ID must not be empty or repeated.")}
+			Plain("Check the input's unique IDs: none may be empty or repeated.")}
 	case jobs.ZeroMapped, jobs.MappedLow:
 		return []Line{hold, Plain("Compare today's input with the last good run: columns, key fields and their format, number of rows."),
 			Plain("Check that the target still has its records.")}

@@ -38,7 +38,7 @@ func (m *Message) missing(d event.Detail) {
 	m.Lead = []Line{{{Text: "Usually starts about "}, {Time: d.ExpectedStart.At, Bold: true}, {Text: "; no job had started by "}, {Time: d.ExpectedStart.By, Clock: true, Bold: true}}}
 	m.Trend = append(m.Trend, lastRun(d)...)
 	if e := d.ExpectedStart; e.Of > 0 {
-		m.Trend = append(m.Trend, Plain(fmt.Sprintf("So far %s of %s expected runs have started", Grouped(int64(e.Kept)), Grouped(int64(e.Of)))))
+		m.Trend = append(m.Trend, Plain(fmt.Sprintf("Before this, %s of %s expected runs started", Grouped(int64(e.Kept)), Grouped(int64(e.Of)))))
 	}
 	m.Steps = []Line{
 		Plain("Check what starts it, such as EventBridge Scheduler, Step Functions or Airflow."),
@@ -65,7 +65,7 @@ func lastRun(d event.Detail) []Line {
 
 // resumed composes the message about a run that started after one was missing.
 func (m *Message) resumed(d event.Detail) {
-	m.Severity, m.Loud, m.Terminal = Good, true, true
+	m.Severity, m.Icon, m.Loud, m.Terminal = Good, clockIcon, true, true
 	m.JobID = oneLine(d.JobID)
 	l := Line{{Text: "Started "}, {Time: d.StartTime, Bold: true}}
 	if late := d.StartTime.Sub(d.ExpectedStart.At); late >= time.Minute {

@@ -47,7 +47,7 @@ func (m *Message) overdue(d event.Detail) {
 	m.Steps = []Line{
 		Plain("Check the input: is it larger than usual?"),
 		Plain("With a provider such as LiveRamp, ask it about the run."),
-		line("If it does not end, open an AWS Support case with job ID %s.", literal(m.JobID, "of this job")),
+		line("No call stops an ID mapping job: if it does not end, open an AWS Support case with job ID %s.", literal(m.JobID, "of this job")),
 	}
 	m.Notes = append(m.Notes, Plain("You will hear when it ends."))
 	m.linkJob(d, false)
@@ -61,9 +61,9 @@ func overdueLine(d event.Detail) []Line {
 	if d.Overdue == nil {
 		return nil
 	}
-	l := Line{{Text: "It was overdue since "}, {Time: d.Overdue.Since}}
+	l := Line{{Text: "Overdue since "}, {Time: d.Overdue.Since}}
 	if late := d.EndTime.Sub(d.Overdue.Since); late > 0 {
-		l = append(l, Span{Text: ": it ended " + Duration(int64(late/time.Second)) + " later"})
+		l = append(l, Span{Text: ", ended " + Duration(int64(late/time.Second)) + " after that"})
 	}
 	return []Line{l}
 }
