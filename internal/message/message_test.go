@@ -76,7 +76,7 @@ func TestLeadAndTrendAnswerTheReadersQuestions(t *testing.T) {
 		"running-expected":        {"Started Mon 23 Nov 02:00 UTC, usually done in about 1 h 5 min", "Expected end: about 03:05 UTC, at the latest 03:10 UTC\nUsually takes 58 min to 1 h 10 min (last 50 runs)"},
 		"vanished":                {"Job 8c5e1d2f6b7a4f0e9d3c1a2b3c4d5e6f disappeared from Entity Resolution while RUNNING.", "Someone may have deleted the job or its workflow. You will not hear about it again unless it comes back."},
 		"overdue":                 {"Still RUNNING after 2 h 55 min", "Usually 58 min to 1 h 10 min (last 50 runs)\n2 jobs waiting behind it: orders-to-ids, nightly-incremental"},
-		"success-overdue":         {"78.6% mapped of 12,471,902 records in 4 h 12 min", "Took 4 h 12 min, usually 58 min to 1 h 10 min (last 50 runs)\nAs usual: 77–80% mapped, 12.1 M to 12.6 M input records (last 50 runs)\nIt was overdue since Mon 23 Nov 04:55 UTC: it ended 1 h 17 min later"},
+		"success-overdue":         {"78.6% mapped of 12,471,902 records in 4 h 12 min", "Took 4 h 12 min, usually 58 min to 1 h 10 min (last 50 runs)\nAs usual: 77–80% mapped, 12.1 M to 12.6 M input records (last 50 runs)\nOverdue since Mon 23 Nov 04:55 UTC, ended 1 h 17 min after that"},
 		"bare":                    {"The job has finished.", ""},
 		"summary":                 {"8 FAILED, 16 SUCCEEDED", ""},
 	} {

@@ -47,7 +47,7 @@ func (m *Message) overdue(d event.Detail) {
 	m.Steps = []Line{
 		Plain("Check the input: is it larger than usual?"),
 		Plain("With a provider such as LiveRamp, ask it about the run."),
-		line("No call stops an ID mapping job: if it does not end, open an AWS Support case with job ID %s.", literal(m.JobID, "of this job")),
+		line("The API cannot stop an ID mapping job: if it does not end, open an AWS Support case with job ID %s.", literal(m.JobID, "of this job")),
 	}
 	m.Notes = append(m.Notes, Plain("You will hear when it ends."))
 	m.linkJob(d, false)
