@@ -32,8 +32,10 @@ type Record struct {
 	// its end even where the filter excludes its workflow.
 	Tracked bool `json:"tracked,omitempty"`
 	// Archived is set on a stub: nothing but the job's key, status, times and
-	// Vanished is left here, the rest is in the archive.
-	Archived bool `json:"archived,omitempty"`
+	// Vanished is left here, the rest is in the archive. ObservedAt is when its last
+	// status was observed, UTC.
+	Archived   bool      `json:"archived,omitempty"`
+	ObservedAt time.Time `json:"observedAt,omitzero"`
 
 	// Unreadable says why the stored record could not be read; nothing but
 	// Job.Key can be relied on then.
@@ -134,9 +136,13 @@ func (r Record) Refuse(reason string) Record {
 
 // Stub is what stays of r in the live partition once r is archived.
 func (r Record) Stub() Record {
+	var observed time.Time
+	if n := len(r.Timeline); n > 0 {
+		observed = r.Timeline[n-1].ObservedAt
+	}
 	return Record{
 		Job: Job{Key: r.Job.Key, Status: r.Job.Status, StartTime: r.Job.StartTime, EndTime: r.Job.EndTime},
-		ARN: r.ARN, Version: r.Version, Missing: r.Missing, Vanished: r.Vanished, Archived: true,
+		ARN: r.ARN, Version: r.Version, Missing: r.Missing, Vanished: r.Vanished, Archived: true, ObservedAt: observed,
 	}
 }
 

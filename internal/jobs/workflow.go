@@ -134,13 +134,17 @@ func (w WorkflowState) behind(start time.Time) bool {
 	return !start.IsZero() && start.Before(w.Watermark.Add(-skewMargin))
 }
 
+// frozenMargin is longer than any invocation lives: Lambda's limit is 15 minutes.
+const frozenMargin = 15 * time.Minute
+
 // Obsolete reports whether a stub can be removed at now, by Entity Resolution's
-// clock: its job's row is behind the watermark, and its run finished so long ago
-// that no frozen poller can still write an older status of it. The stub of a job that vanished before it was terminal stays as long
-// as its workflow does: the list may show the job again, however late, and its
-// terminal status has not been reported.
+// clock: its job's row is behind the watermark, and its end was observed so long ago
+// that no frozen poller can still write what it read before. The stub of a job that
+// vanished before it was terminal stays as long as its workflow does: the list may
+// show the job again, however late, and its terminal status has not been reported.
 func (w WorkflowState) Obsolete(stub Record, now time.Time) bool {
-	return stub.Archived && stub.Job.Terminal() && w.behind(stub.Job.Ref().Start) && now.Sub(stub.Job.EndTime) >= skewMargin
+	return stub.Archived && stub.Job.Terminal() && w.behind(stub.Job.Ref().Start) &&
+		now.Sub(stub.Job.EndTime) >= skewMargin && now.Sub(stub.ObservedAt) >= frozenMargin
 }
 
 // backfillRuns is how many finished runs of a newly watched workflow are fetched

@@ -143,3 +143,12 @@ func TestFilterIsTheSameOnlyOnceItIsStored(t *testing.T) {
 		}
 	}
 }
+
+func TestStubStaysWhileAPollerThatReadItMayStillWrite(t *testing.T) {
+	w := WorkflowState{Watermark: noon.Add(3 * time.Hour)}
+	r := Record{Job: Job{Status: Failed, StartTime: noon, EndTime: noon.Add(time.Minute)}, Timeline: []Milestone{{ObservedAt: noon.Add(2 * time.Hour)}}}
+	stub := r.Stub()
+	if w.Obsolete(stub, noon.Add(2*time.Hour+15*time.Minute-1)) || !w.Obsolete(stub, noon.Add(2*time.Hour+15*time.Minute)) {
+		t.Errorf("the stub %+v must stay for a quarter of an hour after its observation", stub)
+	}
+}

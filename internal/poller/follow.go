@@ -108,7 +108,11 @@ func (t *tick) record(ctx context.Context, record jobs.Record, row *jobs.Job) er
 	if record.Version == 0 && row != nil && t.state(job.Workflow).PredatesWatch(job) {
 		return nil // its row was out of date
 	}
-	return t.advance(ctx, record, job)
+	if err := t.advance(ctx, record, job); err != nil {
+		return err // such as a conflict: what this tick knows of the job is out of date
+	}
+	t.saw(job.Key)
+	return nil
 }
 
 // errNotYet: a listed job cannot be read yet, which is no failure of its
@@ -147,9 +151,8 @@ func (t *tick) get(key jobs.Key) (jobs.Job, error) {
 // advance compares an observation with the record and stores what has changed.
 func (t *tick) advance(ctx context.Context, record jobs.Record, job jobs.Job) error {
 	verdict, transition := record.Advance(job)
-	t.saw(job.Key)
 	present := record
-	present.Missing, present.Vanished, present.Archived = jobs.Missing{}, false, false
+	present.Missing, present.Vanished, present.Archived, present.ObservedAt = jobs.Missing{}, false, false, time.Time{}
 	switch {
 	case verdict == jobs.Changed:
 		transition.Assessment, present.OpenTimes = t.assess(ctx, record, job)
@@ -310,7 +313,7 @@ func (t *tick) problem(err error) {
 	t.count(func(r *Report) { r.Problems = append(r.Problems, err.Error()) })
 }
 
-// saw notes that this tick has read a job.
+// saw notes that this tick has read a job, and knows its record as it is stored.
 func (t *tick) saw(key jobs.Key) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

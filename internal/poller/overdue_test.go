@@ -228,3 +228,23 @@ func TestOverdueTimeIsComputedOnceTheHistoryCanBeRead(t *testing.T) {
 		t.Errorf("%d writes", n)
 	}
 }
+
+// What a tick knows of a job that another poller has written since says nothing.
+func TestJobThatAnotherPollerHasWrittenIsNotReportedOverdue(t *testing.T) {
+	w := watched(t, 6)
+	w.job("crm", "slow", jobs.Running)
+	w.tick(t)
+	w.job("crm", "slow", jobs.Failed)
+	conflicts := 0
+	w.store.Fault = func(op string) error {
+		if op == "Save" && conflicts == 0 {
+			conflicts++
+			return jobs.ErrConflict
+		}
+		return nil
+	}
+	w.after(t, 3*time.Hour)
+	if n := len(w.overdue(t)); n != 0 || conflicts != 1 {
+		t.Errorf("%d events, %d conflicts", n, conflicts)
+	}
+}
