@@ -15,7 +15,7 @@ import (
 	"github.com/idmapping/notifier/internal/poller"
 )
 
-var years = flag.Int("years", 30, "how many random years to play")
+var years = flag.Int("years", 12, "how many random years to play")
 
 // TestRandomYearsLoseNothing plays a year at a time: runs are archived for 7 to
 // 400 days and then expire; the poller pauses for days; lists come in any order;
