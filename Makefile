@@ -156,7 +156,12 @@ smoke: ## Check a deployed stack within a minute (STACK=name, else the saved one
 
 .PHONY: canary
 canary: ## Send a test message through a deployed stack and wait for its delivery (STACK=name, else the saved one)
-	@STACK="$(STACK)" $(GO) run ./cmd/canary
+	@STACK="$(STACK)" $(GO) run ./cmd/idmapping canary
+
+.PHONY: idmapping
+idmapping: ## Build the command line tool in .build/idmapping
+	@$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o .build/idmapping ./cmd/idmapping
+	@echo "built .build/idmapping: try .build/idmapping --help, or install it with go install ./cmd/idmapping"
 
 .PHONY: venv
 venv: .venv/.installed ## Install the tests' and the demo's Python packages in .venv

@@ -6,7 +6,6 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/alecthomas/kong"
 
 	"github.com/idmapping/notifier/internal/deployment"
 	"github.com/idmapping/notifier/internal/poller"
@@ -24,8 +25,7 @@ const timeout = 55 * time.Second
 
 func main() {
 	var target deployment.Target
-	target.Flags(flag.CommandLine)
-	flag.Parse()
+	kong.Parse(&target)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, timeout)
@@ -85,7 +85,7 @@ func stackText(stack deployment.Stack, target deployment.Target) string {
 
 // functions checks that both functions run, and what the poller can read.
 func functions(ctx context.Context, stack deployment.Stack) (workflows, versions finding) {
-	report, err := stack.Sweep(ctx)
+	report, err := stack.Sweep(ctx, "")
 	workflows = finding{"workflows", watches(report), unreadable(report, err)}
 	version, notifierErr := stack.NotifierVersion(ctx)
 	versions = finding{"version", report.Version, notifierErr}

@@ -8,13 +8,28 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
+	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/notify"
 	"github.com/idmapping/notifier/internal/poller"
 )
 
-// Sweep invokes the poller as the schedule does.
-func (s Stack) Sweep(ctx context.Context) (report poller.Report, err error) {
-	return report, s.invoke(ctx, s.Poller, `{}`, &report)
+// Sweep invokes the poller to check one workflow, given by its name or ARN, or
+// without one as the schedule does.
+func (s Stack) Sweep(ctx context.Context, workflow string) (poller.Report, error) {
+	return s.poll(ctx, map[string]string{"workflowName": workflow})
+}
+
+// Track invokes the poller to report a job and to follow it to its end.
+func (s Stack) Track(ctx context.Context, key jobs.Key) (poller.Report, error) {
+	return s.poll(ctx, map[string]string{"workflowName": key.Workflow, "jobId": key.Job})
+}
+
+func (s Stack) poll(ctx context.Context, request map[string]string) (report poller.Report, err error) {
+	payload, err := json.Marshal(request)
+	if err != nil {
+		return report, err
+	}
+	return report, s.invoke(ctx, s.Poller, string(payload), &report)
 }
 
 // NotifierVersion invokes the notifier without a message.

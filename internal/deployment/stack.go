@@ -28,11 +28,14 @@ type Stack struct {
 	cfg aws.Config
 }
 
+// Region is where the stack is.
+func (s Stack) Region() string { return s.cfg.Region }
+
 // Find looks the stack up in CloudFormation.
 func Find(ctx context.Context, cfg aws.Config, name string) (Stack, error) {
 	out, err := cloudformation.NewFromConfig(cfg).DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &name})
 	if missing, ok := errors.AsType[smithy.APIError](err); ok && missing.ErrorCode() == "ValidationError" {
-		return Stack{}, fmt.Errorf("there is no stack %s in %s: name the deployed stack with STACK=name and its region with AWS_REGION=name", name, cfg.Region)
+		return Stack{}, fmt.Errorf("there is no stack %s in %s: name the deployed stack with --stack NAME and its region with --region NAME", name, cfg.Region)
 	}
 	if err != nil {
 		return Stack{}, fmt.Errorf("looking up stack %s in %s: %w", name, cfg.Region, err)

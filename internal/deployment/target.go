@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -19,31 +18,22 @@ import (
 // Target says which stack to use, and where. What is empty comes from the file
 // that `sam deploy --guided` saves.
 type Target struct {
-	Stack   string
-	Region  string
-	Profile string
+	Stack   string `env:"STACK" placeholder:"NAME" help:"Name of the deployed stack; without it, the one in samconfig.toml."`
+	Region  string `env:"AWS_REGION,AWS_DEFAULT_REGION" placeholder:"REGION" help:"Its region; without it, the one in samconfig.toml, or the profile's."`
+	Profile string `env:"AWS_PROFILE" placeholder:"NAME" help:"AWS profile; without it, the one in samconfig.toml."`
 }
 
-// Flags defines -stack, -region and -profile. The environment variable STACK
-// replaces -stack, as in `make smoke STACK=name`.
-func (t *Target) Flags(flags *flag.FlagSet) {
-	flags.StringVar(&t.Stack, "stack", os.Getenv("STACK"), "name of the deployed stack (default: STACK, then samconfig.toml)")
-	flags.StringVar(&t.Region, "region", "", "its region (default: AWS_REGION, then samconfig.toml, then the profile's)")
-	flags.StringVar(&t.Profile, "profile", "", "AWS profile (default: AWS_PROFILE, then samconfig.toml)")
-}
-
-// Config completes the target from the environment and from the samconfig file,
-// and returns the AWS configuration for it.
+// Config completes the target from the samconfig file, and returns the AWS configuration for it.
 func (t *Target) Config(ctx context.Context, samconfig string) (aws.Config, error) {
 	saved, err := readSamconfig(samconfig)
 	if err != nil {
 		return aws.Config{}, err
 	}
 	if t.Stack = cmp.Or(t.Stack, saved.Stack); t.Stack == "" {
-		return aws.Config{}, fmt.Errorf("no stack is named: %s has no stack_name, so name the stack with STACK=name or -stack name", samconfig)
+		return aws.Config{}, fmt.Errorf("no stack is named: %s has no stack_name, so name the stack with --stack NAME or STACK=NAME", samconfig)
 	}
-	t.Region = cmp.Or(t.Region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"), saved.Region)
-	t.Profile = cmp.Or(t.Profile, os.Getenv("AWS_PROFILE"), saved.Profile)
+	// kong takes an empty AWS_REGION for a value.
+	t.Region, t.Profile = cmp.Or(t.Region, os.Getenv("AWS_DEFAULT_REGION"), saved.Region), cmp.Or(t.Profile, saved.Profile)
 	options := []func(*config.LoadOptions) error{config.WithRegion(t.Region)}
 	if t.Profile != "" {
 		options = append(options, config.WithSharedConfigProfile(t.Profile))
@@ -53,7 +43,7 @@ func (t *Target) Config(ctx context.Context, samconfig string) (aws.Config, erro
 		return aws.Config{}, fmt.Errorf("reading the AWS configuration: %w", err)
 	}
 	if t.Region = cfg.Region; t.Region == "" {
-		return aws.Config{}, fmt.Errorf("no region is set: %s has none, so name the stack's region with AWS_REGION=name or -region name", samconfig)
+		return aws.Config{}, fmt.Errorf("no region is set: %s has none, so name the stack's region with --region NAME or AWS_REGION=NAME", samconfig)
 	}
 	return cfg, nil
 }

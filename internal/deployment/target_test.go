@@ -1,12 +1,12 @@
 package deployment
 
 import (
-	"flag"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/alecthomas/kong"
 
 	"github.com/idmapping/notifier/internal/fakecloud/sam"
 )
@@ -36,12 +36,12 @@ func TestTargetComesFromFlagsThenEnvironmentThenSamconfig(t *testing.T) {
 		"global parameters":                {global, nil, nil, "global", "us-east-1", ""},
 		"environment before samconfig":     {deploy, map[string]string{"STACK": "s", "AWS_REGION": "eu-west-2"}, nil, "s", "eu-west-2", ""},
 		"default region before samconfig":  {deploy, map[string]string{"AWS_DEFAULT_REGION": "eu-west-2"}, nil, "saved", "eu-west-2", ""},
-		"flags before environment":         {deploy, map[string]string{"STACK": "s", "AWS_REGION": "eu-west-2"}, []string{"-stack", "f", "-region", "eu-west-3"}, "f", "eu-west-3", ""},
+		"flags before environment":         {deploy, map[string]string{"STACK": "s", "AWS_REGION": "eu-west-2"}, []string{"--stack", "f", "--region", "eu-west-3"}, "f", "eu-west-3", ""},
 		"no samconfig":                     {"", map[string]string{"STACK": "s", "AWS_REGION": "eu-west-2"}, nil, "s", "eu-west-2", ""},
-		"no stack":                         {"", map[string]string{"AWS_REGION": "eu-west-2"}, nil, "", "", "STACK=name"},
-		"no region":                        {"", map[string]string{"STACK": "s"}, nil, "", "", "AWS_REGION=name"},
+		"no stack":                         {"", map[string]string{"AWS_REGION": "eu-west-2"}, nil, "", "", "STACK=NAME"},
+		"no region":                        {"", map[string]string{"STACK": "s"}, nil, "", "", "AWS_REGION=NAME"},
 		"a samconfig that is not readable": {"stack_name =", nil, nil, "", "", "samconfig.toml"},
-		"a profile that does not exist":    {deploy, nil, []string{"-profile", "nobody"}, "", "", "nobody"},
+		"a profile that does not exist":    {deploy, nil, []string{"--profile", "nobody"}, "", "", "nobody"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			quiet(t)
@@ -55,10 +55,11 @@ func TestTargetComesFromFlagsThenEnvironmentThenSamconfig(t *testing.T) {
 				}
 			}
 			var target Target
-			flags := flag.NewFlagSet("smoke", flag.ContinueOnError)
-			flags.SetOutput(io.Discard)
-			target.Flags(flags)
-			if err := flags.Parse(c.arguments); err != nil {
+			parser, err := kong.New(&target)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := parser.Parse(c.arguments); err != nil {
 				t.Fatal(err)
 			}
 			cfg, err := target.Config(t.Context(), path)

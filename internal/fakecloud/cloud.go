@@ -88,6 +88,8 @@ type Cloud struct {
 
 	poller, notifier fakeaws.Function // what serves the events
 
+	entityResolutionURL string
+
 	config    aws.Config
 	stop      context.CancelFunc
 	running   sync.WaitGroup
@@ -132,8 +134,7 @@ func Deploy(ctx context.Context, o Options) (cloud *Cloud, err error) {
 	if c.ProxyURL, err = c.serve(c.Proxy); err != nil {
 		return nil, err
 	}
-	erURL, err := c.serve(c.EntityResolution)
-	if err != nil {
+	if c.entityResolutionURL, err = c.serve(c.EntityResolution); err != nil {
 		return nil, err
 	}
 	if c.SlackURL, err = c.serve(c.Slack); err != nil {
@@ -148,11 +149,7 @@ func Deploy(ctx context.Context, o Options) (cloud *Cloud, err error) {
 	if err := c.createStack(ctx, parameters); err != nil {
 		return nil, err
 	}
-	extra := map[string]string{
-		"AWS_REGION": account.Region, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-		"AWS_ENDPOINT_URL": c.ProxyURL, "AWS_ENDPOINT_URL_ENTITYRESOLUTION": erURL, "SLACK_API_URL": c.SlackURL + "/api/",
-		"ALLOW_LOOPBACK": "true",
-	}
+	extra := c.environment()
 	if c.Poller, err = c.function(ctx, "PollerFunction", dirs, extra, o); err != nil {
 		return nil, err
 	}
@@ -241,6 +238,24 @@ func (c *Cloud) QueueLength(ctx context.Context, queue string) (int, error) {
 // Inbox serves the inbox on loopback until Close and returns its URL.
 func (c *Cloud) Inbox() (string, error) {
 	return c.serve(inbox.Handler{Messages: c.Slack.Messages, Emails: c.Proxy.Emails})
+}
+
+// environment is how a program reaches the cloud.
+func (c *Cloud) environment() map[string]string {
+	return map[string]string{
+		"AWS_REGION": account.Region, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+		"AWS_ENDPOINT_URL": c.ProxyURL, "AWS_ENDPOINT_URL_ENTITYRESOLUTION": c.entityResolutionURL, "SLACK_API_URL": c.SlackURL + "/api/",
+		"ALLOW_LOOPBACK": "true",
+	}
+}
+
+// ClientEnv is the environment of a command that uses the cloud, as NAME=value.
+func (c *Cloud) ClientEnv() []string {
+	var all []string
+	for name, value := range c.environment() {
+		all = append(all, name+"="+value)
+	}
+	return all
 }
 
 // Config is the configuration of clients that bypass the proxy.

@@ -96,7 +96,7 @@ func manualCanary(r *real) {
 	root, err := sam.Root()
 	r.must(err)
 	run := func(timeout string) (string, error) {
-		cmd := exec.CommandContext(r.ctx, "go", "run", "./cmd/canary", "-stack", fakecloud.Stack, "-timeout", timeout)
+		cmd := exec.CommandContext(r.ctx, "go", "run", "./cmd/idmapping", "canary", "--stack", fakecloud.Stack, "--timeout", timeout)
 		cmd.Dir = root
 		cmd.Env = append(os.Environ(), "AWS_ENDPOINT_URL="+r.ProxyURL, "AWS_REGION="+account.Region, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
 		out, err := cmd.CombinedOutput()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/xml"
 	"io"
 	"log"
 	"net/http"
@@ -43,7 +44,7 @@ type Function interface {
 
 // Fault is how the next calls of an operation fail.
 type Fault struct {
-	Operation string // empty: every operation; "DynamoDB.UpdateItem", "AWSEvents.PutEvents", "AmazonSQS.SendMessage", "SES.SendEmail"
+	Operation string // empty: every operation; "DynamoDB.UpdateItem", "AWSEvents.PutEvents", "AmazonSQS.SendMessage", "SES.SendEmail", "DescribeStacks"
 	Times     int    // 0: until cleared
 	Refuse    int    // respond with this status, and Code as the error
 	Code      string
@@ -112,9 +113,9 @@ func (p *Proxy) Emails() []Email {
 	return slices.Clone(p.emails)
 }
 
-// operation names a call by its target header, or by its path where the
-// protocol has none.
-func operation(r *http.Request) string {
+// operation names a call by its target header, by the action of a query, or by its
+// path where the protocol has neither.
+func operation(r *http.Request, body []byte) string {
 	if target := r.Header.Get("X-Amz-Target"); target != "" {
 		service, name, _ := strings.Cut(target, ".")
 		service, _, _ = strings.Cut(service, "_") // DynamoDB_20120810
@@ -123,7 +124,37 @@ func operation(r *http.Request) string {
 	if r.URL.Path == "/v2/email/outbound-emails" {
 		return "SES.SendEmail"
 	}
+	if isQuery(r) {
+		if query, err := url.ParseQuery(string(body)); err == nil {
+			return query.Get("Action")
+		}
+	}
 	return r.Method + " " + r.URL.Path
+}
+
+// isQuery reports whether a call has the query protocol, as CloudFormation's and
+// SNS's do.
+func isQuery(r *http.Request) bool {
+	return strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded")
+}
+
+// refuse answers with the fault's error in the protocol of the request.
+func (f *Fault) refuse(w http.ResponseWriter, r *http.Request) {
+	if isQuery(r) {
+		w.Header().Set("Content-Type", "text/xml")
+		w.WriteHeader(f.Refuse)
+		body, _ := xml.Marshal(struct {
+			XMLName xml.Name `xml:"ErrorResponse"`
+			Code    string   `xml:"Error>Code"`
+			Message string   `xml:"Error>Message"`
+		}{Code: f.Code, Message: f.Message})
+		_, _ = w.Write(body)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+	w.Header().Set("X-Amzn-Errortype", f.Code)
+	w.WriteHeader(f.Refuse)
+	_ = json.NewEncoder(w).Encode(map[string]string{"__type": f.Code, "message": f.Message})
 }
 
 // ServeHTTP forwards a call, or applies the fault that it meets.
@@ -134,16 +165,13 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	name := operation(r)
+	name := operation(r, body)
 	fault := p.record(name, body)
 	if fault != nil && fault.Delay > 0 {
 		httpfault.Pause(r.Context(), fault.Delay)
 	}
 	if fault != nil && fault.Refuse > 0 {
-		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
-		w.Header().Set("X-Amzn-Errortype", fault.Code)
-		w.WriteHeader(fault.Refuse)
-		_ = json.NewEncoder(w).Encode(map[string]string{"__type": fault.Code, "message": fault.Message})
+		fault.refuse(w, r)
 		return
 	}
 	kept := &recorder{header: make(http.Header), status: http.StatusOK}
