@@ -7,10 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/notify"
 	"github.com/idmapping/notifier/internal/poller"
@@ -33,25 +29,19 @@ func (s Stack) SendCanary(ctx context.Context) (string, error) {
 // canary. Its error names the destinations that have not when ctx ends.
 func (s Stack) AwaitCanary(ctx context.Context, id string, received func(destination string)) error {
 	begin := time.Now()
-	client := dynamodb.NewFromConfig(s.cfg)
+	deliveries := s.Deliveries()
 	key := notify.KeyOf(event.Event{DetailType: event.Canary, Detail: event.Detail{TransitionID: id}}, "")
 	waiting := slices.Clone(s.Destinations)
 	for {
-		out, err := client.Query(ctx, &dynamodb.QueryInput{
-			TableName: &s.DeliveriesTable, ConsistentRead: aws.Bool(true), KeyConditionExpression: aws.String("job = :job"),
-			ExpressionAttributeValues: map[string]types.AttributeValue{":job": &types.AttributeValueMemberS{Value: key.Job}},
-		})
+		ledgers, err := deliveries.Ledgers(ctx, key.Job)
 		if err != nil && ctx.Err() == nil {
-			return fmt.Errorf("reading %s: %w", s.DeliveriesTable, err)
+			return err
 		}
-		if err == nil {
-			waiting = slices.DeleteFunc(waiting, func(destination string) bool {
-				if !slices.ContainsFunc(out.Items, func(item map[string]types.AttributeValue) bool { return delivered(item, destination, id) }) {
-					return false
-				}
-				received(destination)
-				return true
-			})
+		for _, l := range ledgers {
+			if _, sent := l.Receipts[id]; sent && slices.Contains(waiting, l.Destination) {
+				received(l.Destination)
+				waiting = slices.DeleteFunc(waiting, func(destination string) bool { return destination == l.Destination })
+			}
 		}
 		if len(waiting) == 0 {
 			return nil
@@ -64,10 +54,4 @@ func (s Stack) AwaitCanary(ctx context.Context, id string, received func(destina
 				time.Since(begin).Seconds(), strings.Join(waiting, ", "), s.Name)
 		}
 	}
-}
-
-func delivered(item map[string]types.AttributeValue, destination, id string) bool {
-	d, _ := item["destination"].(*types.AttributeValueMemberS)
-	transitions, _ := item["delivered"].(*types.AttributeValueMemberM)
-	return d != nil && d.Value == destination && transitions != nil && transitions.Value[id] != nil
 }

@@ -8,8 +8,10 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/smithy-go"
 
+	"github.com/idmapping/notifier/internal/dynamodb"
 	"github.com/idmapping/notifier/internal/email"
 	"github.com/idmapping/notifier/internal/slack"
 )
@@ -20,12 +22,23 @@ type Stack struct {
 	Status          string // CloudFormation's
 	Poller          string // function name
 	Notifier        string // function name
+	JobsTable       string
 	DeliveriesTable string
 	AlarmTopic      string // ARN
 	Paused          bool
 	Destinations    []string // as the deliveries table names them
 
 	cfg aws.Config
+}
+
+// Jobs is the stack's jobs table, to read from.
+func (s Stack) Jobs() dynamodb.Jobs {
+	return dynamodb.Jobs{Client: awsdynamodb.NewFromConfig(s.cfg), Table: s.JobsTable}
+}
+
+// Deliveries is the stack's deliveries table, to read from.
+func (s Stack) Deliveries() dynamodb.Deliveries {
+	return dynamodb.Deliveries{Client: awsdynamodb.NewFromConfig(s.cfg), Table: s.DeliveriesTable}
 }
 
 // Region is where the stack is.
@@ -48,7 +61,7 @@ func Find(ctx context.Context, cfg aws.Config, name string) (Stack, error) {
 		outputs[aws.ToString(o.OutputKey)] = aws.ToString(o.OutputValue)
 	}
 	s := Stack{Name: name, Status: string(out.Stacks[0].StackStatus), Poller: outputs["PollerFunction"], Notifier: outputs["NotifierFunction"],
-		DeliveriesTable: outputs["DeliveriesTable"], AlarmTopic: outputs["AlarmTopic"], Paused: parameters["Paused"] == "true", cfg: cfg}
+		JobsTable: outputs["JobsTable"], DeliveriesTable: outputs["DeliveriesTable"], AlarmTopic: outputs["AlarmTopic"], Paused: parameters["Paused"] == "true", cfg: cfg}
 	if s.Poller == "" || s.Notifier == "" || s.DeliveriesTable == "" || s.AlarmTopic == "" {
 		return s, fmt.Errorf("stack %s is not a stack of the notifier, or its deployment failed (%s): it lacks outputs such as PollerFunction", name, s.Status)
 	}

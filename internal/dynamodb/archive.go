@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -62,6 +63,27 @@ func (s Jobs) Backfill(ctx context.Context, workflow string, runs []jobs.Record)
 		}
 	}
 	return s.addToHistories(ctx, workflow, runs, nil)
+}
+
+// Archived reads the archived runs of a workflow that finished at or after since, the
+// oldest first, in pages of 1 MB as they are consumed. A run that cannot be read is in
+// the sequence, with the reason in Unreadable; an error ends it.
+func (s Jobs) Archived(ctx context.Context, workflow string, since time.Time) iter.Seq2[jobs.Record, error] {
+	from := ""
+	if !since.IsZero() {
+		from = since.UTC().Format(runTime)
+	}
+	return func(yield func(jobs.Record, error) bool) {
+		for item, err := range s.items(ctx, archivePartition(workflow), from) {
+			if err != nil {
+				yield(jobs.Record{}, fmt.Errorf("reading the archive of workflow %s: %w", workflow, err))
+				return
+			}
+			if !yield(recordOf(item), nil) {
+				return
+			}
+		}
+	}
 }
 
 // Histories reads what a workflow's runs are compared with, strongly consistent.

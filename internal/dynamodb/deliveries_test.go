@@ -143,3 +143,28 @@ func TestDeliveriesErrorSaysWhatFailed(t *testing.T) {
 		}
 	}
 }
+
+func TestLedgersSayWhatEachDestinationReceived(t *testing.T) {
+	client, name := table(t, "job", "destination")
+	s := dynamodb.Deliveries{Client: client, Table: name, Now: func() time.Time { return at }}
+	k := notify.Key{Job: "arn/j", Destination: "slack:C1"}
+	o := notify.Outcome{Transition: "t1", Ref: notify.MessageRef{Channel: "C1", TS: "1.2"}, SentAt: at, Attempts: 2, Delay: 3 * time.Second}
+	for _, destination := range []string{"email:a@example.com", "slack:C1"} {
+		k.Destination = destination
+		if _, err := s.Claim(t.Context(), k, "t1", "me", notify.Progress{Status: jobs.Failed, Stage: jobs.Terminal, ObservedAt: at}, at.Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Record(t.Context(), k, "me", o); err != nil {
+			t.Fatal(err)
+		}
+		o.Ref, o.SentAt = notify.MessageRef{Channel: "C1", TS: "1.2"}, at
+	}
+	got, err := s.Ledgers(t.Context(), "arn/j")
+	want := notify.Receipt{SentAt: at, Attempts: 2, Delay: 3 * time.Second}
+	if err != nil || len(got) != 2 || got[1].Destination != "slack:C1" || got[1].Card.TS != "1.2" || got[1].Receipts["t1"] != want {
+		t.Errorf("the ledgers are %+v, %v", got, err)
+	}
+	if got, err := s.Ledgers(t.Context(), "arn/other"); err != nil || len(got) != 0 {
+		t.Errorf("of another job: %+v, %v", got, err)
+	}
+}

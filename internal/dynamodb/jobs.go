@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -147,7 +148,19 @@ func (s Jobs) delete(ctx context.Context, k attributes, version int64) error {
 
 // query reads one partition, strongly consistent.
 func (s Jobs) query(ctx context.Context, partition string, each func(attributes)) error {
-	pages := dynamodb.NewQueryPaginator(s.Client, &dynamodb.QueryInput{
+	for item, err := range s.items(ctx, partition, "") {
+		if err != nil {
+			return err
+		}
+		each(item)
+	}
+	return nil
+}
+
+// items reads the items of a partition whose sort keys are from or later, strongly
+// consistent, page by page as they are consumed. An error is the last element.
+func (s Jobs) items(ctx context.Context, partition, from string) iter.Seq2[attributes, error] {
+	in := &dynamodb.QueryInput{
 		TableName:      &s.Table,
 		ConsistentRead: aws.Bool(true),
 		// PARTITION is a reserved word (DynamoDB Developer Guide, "Reserved
@@ -155,17 +168,25 @@ func (s Jobs) query(ctx context.Context, partition string, each func(attributes)
 		KeyConditionExpression:    aws.String("#partition = :partition"),
 		ExpressionAttributeNames:  map[string]string{"#partition": "partition"},
 		ExpressionAttributeValues: attributes{":partition": text(partition)},
-	})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return err
-		}
-		for _, item := range page.Items {
-			each(item)
+	}
+	if from != "" {
+		in.KeyConditionExpression = aws.String("#partition = :partition AND sort >= :from")
+		in.ExpressionAttributeValues[":from"] = text(from)
+	}
+	return func(yield func(attributes, error) bool) {
+		for pages := dynamodb.NewQueryPaginator(s.Client, in); pages.HasMorePages(); {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, item := range page.Items {
+				if !yield(item, nil) {
+					return
+				}
+			}
 		}
 	}
-	return nil
 }
 
 func (s Jobs) now() time.Time {

@@ -373,3 +373,32 @@ func TestFailedCallOfTheJobsTableIsAnError(t *testing.T) {
 		}
 	}
 }
+
+func TestArchivedRunsAreReadFromATimeOnOldestFirst(t *testing.T) {
+	s := jobsTable(t)
+	for i := range 5 {
+		r := jobs.Record{Job: jobs.Job{Key: jobs.Key{Workflow: "w", Job: fmt.Sprintf("j%d", 4-i)}, Status: jobs.Succeeded,
+			StartTime: at, EndTime: at.Add(time.Duration(4-i) * time.Minute)}}
+		if err := s.Archive(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(since time.Time) (ids []string) {
+		for r, err := range s.Archived(t.Context(), "w", since) {
+			if err != nil || r.Unreadable != nil {
+				t.Fatal(err, r.Unreadable)
+			}
+			ids = append(ids, r.Job.Job)
+		}
+		return ids
+	}
+	if got := read(time.Time{}); !slices.Equal(got, []string{"j0", "j1", "j2", "j3", "j4"}) {
+		t.Errorf("all runs are %v", got)
+	}
+	if got := read(at.Add(3 * time.Minute)); !slices.Equal(got, []string{"j3", "j4"}) {
+		t.Errorf("the runs since the third minute are %v", got)
+	}
+	for range s.Archived(t.Context(), "w", time.Time{}) {
+		break // stops reading
+	}
+}

@@ -83,6 +83,21 @@ type Outcome struct {
 	Delay      time.Duration
 }
 
+// Ledger is what one destination has received of a job, as the deliveries table keeps
+// it.
+type Ledger struct {
+	Destination string
+	Card        MessageRef         // of a bot; zero without a card
+	Receipts    map[string]Receipt // by transition ID
+}
+
+// Receipt is how the delivery of one transition ended.
+type Receipt struct {
+	SentAt   time.Time     // UTC, whole seconds; zero for a transition that was superseded or summarized
+	Attempts int           // the message's receive count
+	Delay    time.Duration // from the observation to SentAt, or to when it was superseded
+}
+
 // Progress is how far a destination has followed a job.
 type Progress struct {
 	Status     jobs.Status
