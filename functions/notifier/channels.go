@@ -50,8 +50,11 @@ func slackChannel(env *config.Reader, cfg aws.Config, limits notify.RateLimits, 
 		parameter.Prefetch()
 		bot := slack.NewBot(slack.BotOptions{Token: parameter.Value, Refresh: parameter.Refresh, APIURL: apiURL,
 			Channel: channel, Mention: mention, Edit: edit, Thread: thread, Broadcast: broadcast})
-		bot.Limiter = &notify.Limiter{Limits: limits, Destination: bot.ID(), MinInterval: slack.MinInterval}
-		c.Destinations = []notify.Destination{bot}
+		limiter := func(destination string) slack.RateLimiter {
+			return &notify.Limiter{Limits: limits, Destination: destination, MinInterval: slack.MinInterval}
+		}
+		bot.Limiter = limiter(bot.ID())
+		c.Destinations, c.Router = []notify.Destination{bot}, &slack.Bots{Default: bot, Limiter: limiter}
 	case webhook != "":
 		parameter := secret.New(cfg, webhook)
 		parameter.Prefetch()
@@ -92,8 +95,9 @@ func emailChannel(env *config.Reader, cfg aws.Config, signals bool) notify.Chann
 	}
 	from, to, err := email.ParseAddresses(env.Text("EMAIL_FROM"), env.Text("EMAIL_TO"))
 	env.Wrong(err)
-	for _, recipient := range to {
-		c.Destinations = append(c.Destinations, email.New(cfg, from, recipient, email.Options{Stack: env.Text("STACK_NAME")}))
+	if len(to) > 0 {
+		recipients := &email.Recipients{Config: cfg, From: from, To: to, Options: email.Options{Stack: env.Text("STACK_NAME")}}
+		c.Destinations, c.Router = recipients.All(), recipients
 	}
 	return c
 }

@@ -23,18 +23,21 @@ import (
 
 // Recipient sends to one address.
 type Recipient struct {
-	client          *sesv2.Client
-	from, to, stack string
+	client   *sesv2.Client
+	from, to string
+	Options
 }
 
 // Options describe the sender to the reader.
 type Options struct {
 	Stack string // the name of the CloudFormation stack that sends
+	// Tagged is set when the recipient is not in EmailTo but named by a workflow's tag.
+	Tagged bool
 }
 
 // New makes a Recipient; both addresses are as ParseAddresses returns them.
 func New(cfg aws.Config, from, to string, o Options) *Recipient {
-	return &Recipient{sesv2.NewFromConfig(cfg, onlyThrottlesRetried), from, to, o.Stack}
+	return &Recipient{sesv2.NewFromConfig(cfg, onlyThrottlesRetried), from, to, o}
 }
 
 // Reason says why the reader gets the email, and how to stop it. It names the
@@ -96,6 +99,14 @@ func ParseAddresses(from, to string) (string, []string, error) {
 // ID names the destination.
 func (r *Recipient) ID() string { return "email:" + r.to }
 
+// reason says why this reader gets a message about a workflow.
+func (r *Recipient) reason(m message.Message) string {
+	if r.Tagged {
+		return fmt.Sprintf("You get this email because the tag idmapping:email of the ID mapping workflow %s names %s. To stop it, ask the workflow's owner to change the tag.", m.WorkflowName, r.to)
+	}
+	return Reason(r.to, r.Stack)
+}
+
 // Send sends the delivery's message, a dry run to SES's mailbox simulator. It
 // returns no reference: an email cannot be edited. Its error is a
 // *notify.Failure.
@@ -104,7 +115,7 @@ func (r *Recipient) Send(ctx context.Context, d notify.Delivery) (notify.Message
 	if d.DryRun {
 		to = simulator
 	}
-	subject, html, text := Render(d.Message, Reason(r.to, r.stack))
+	subject, html, text := Render(d.Message, r.reason(d.Message))
 	job := rootOf(d.Message, d.Message.Thread)
 	references := job
 	if d.Message.Streak {
@@ -154,7 +165,7 @@ func rootOf(m message.Message, thread string) string {
 // RFC 2919 spells a list that has no domain of its own.
 func (r *Recipient) listID(m message.Message) string {
 	var id []string
-	for _, part := range []string{"idmapping", r.stack, m.Region, m.Account} {
+	for _, part := range []string{"idmapping", r.Stack, m.Region, m.Account} {
 		part = strings.Map(labelOnly, part)
 		if part = part[:min(len(part), maxLabel)]; part != "" {
 			id = append(id, part)

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/smithy-go/middleware"
 
 	"github.com/idmapping/notifier/internal/jobs"
+	"github.com/idmapping/notifier/internal/tags"
 )
 
 // DefaultRate is how many requests per second are sent by default. The quota of
@@ -122,6 +123,15 @@ func (s *Source) Job(ctx context.Context, key jobs.Key) (jobs.Job, error) {
 		})
 	}
 	return job, nil
+}
+
+// Tags reads a workflow's own tags, as [tags.Own] returns them.
+func (s *Source) Tags(ctx context.Context, workflowARN string) (map[string]string, error) {
+	out, err := s.client.ListTagsForResource(ctx, &entityresolution.ListTagsForResourceInput{ResourceArn: &workflowARN})
+	if err != nil {
+		return nil, fmt.Errorf("calling ListTagsForResource for %s: %w", workflowARN, classify(err))
+	}
+	return tags.Own(out.Tags), nil
 }
 
 func metrics(m *types.IdMappingJobMetrics) jobs.Metrics {

@@ -51,7 +51,7 @@ func read(body []byte) (Event, error) {
 	if source := SourceOf(envelope.DetailType); envelope.Source != source {
 		return Event{}, fmt.Errorf("source is %.100q, not %q", envelope.Source, source)
 	}
-	if !slices.Contains([]string{StateChange, Vanished, Overdue, RunMissing, RunResumed, Summary, Canary}, envelope.DetailType) {
+	if !slices.Contains([]string{StateChange, Vanished, Overdue, RunMissing, RunResumed, MuteEnded, Summary, Canary}, envelope.DetailType) {
 		return Event{}, fmt.Errorf("detail-type %.100q is unknown", envelope.DetailType)
 	}
 	e := Event{
@@ -89,6 +89,11 @@ func verify(e Event) error {
 		if workflow, err = parseWorkflow(d.WorkflowARN, d.WorkflowName); err != nil {
 			return err
 		}
+		if e.DetailType == MuteEnded && len(d.Jobs) > 0 {
+			if _, err = verifyListed(d); err != nil {
+				return err
+			}
+		}
 		want = TransitionID(workflow, d.Subject(), transitionWord(e.DetailType, d))
 	}
 	if e.Account != workflow.AccountID {
@@ -103,14 +108,16 @@ func verify(e Event) error {
 func verifyKeys(e Event) error {
 	d := e.Detail
 	aboutRun := e.DetailType == RunMissing || e.DetailType == RunResumed
+	aboutMute := e.DetailType == MuteEnded
 	for _, key := range []struct {
 		name    string
 		present bool
 	}{
 		{"workflowName", d.WorkflowName != ""},
-		{"jobId", d.JobID != "" || e.DetailType == RunMissing},
-		{"status", d.Status != "" || aboutRun},
+		{"jobId", d.JobID != "" || e.DetailType == RunMissing || aboutMute},
+		{"status", d.Status != "" || aboutRun || aboutMute},
 		{"expectedStart", d.ExpectedStart != nil || !aboutRun},
+		{"mute", d.Mute != nil || !aboutMute},
 	} {
 		if !key.present {
 			return fmt.Errorf("detail.%s is missing", key.name)
@@ -118,6 +125,9 @@ func verifyKeys(e Event) error {
 	}
 	if d.ExpectedStart != nil && !aboutRun {
 		return fmt.Errorf("detail.expectedStart belongs to %s and %s events", RunMissing, RunResumed)
+	}
+	if d.Mute != nil && !aboutMute {
+		return fmt.Errorf("detail.mute belongs to %s events", MuteEnded)
 	}
 	return nil
 }

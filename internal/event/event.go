@@ -20,7 +20,8 @@ const (
 	Overdue     = "ID Mapping Job Overdue"
 	RunMissing  = "ID Mapping Run Missing" // about a workflow: no job has started
 	RunResumed  = "ID Mapping Run Resumed"
-	Summary     = "ID Mapping Jobs Summary" // late terminal statuses together; see EncodeSummary
+	MuteEnded   = "ID Mapping Workflow Mute Ended" // about a workflow: what was not sent
+	Summary     = "ID Mapping Jobs Summary"        // late terminal statuses together; see EncodeSummary
 )
 
 // Canary is the detail type of the synthetic event that tests the path from the
@@ -45,27 +46,30 @@ const Version = "1"
 // Detail is an event's `detail`. Optional keys without a value are absent, never
 // null.
 type Detail struct {
-	Version        string        `json:"version"`
-	Publisher      string        `json:"publisher,omitempty"`   // stack name; see AddPublisher
-	Environment    string        `json:"environment,omitempty"` // of that stack; may be empty
-	TransitionID   string        `json:"transitionId"`          // the idempotency key
-	WorkflowName   string        `json:"workflowName"`
-	WorkflowARN    string        `json:"workflowArn"`
-	JobID          string        `json:"jobId,omitempty"` // absent while a run is missing
-	JobType        string        `json:"jobType,omitempty"`
-	Status         jobs.Status   `json:"status,omitempty"`         // of a job
-	PreviousStatus jobs.Status   `json:"previousStatus,omitempty"` // absent at first sight; equal to Status when an unknown status ended
-	Skipped        []jobs.Status `json:"skipped,omitempty"`        // statuses that were not observed
-	StartTime      time.Time     `json:"startTime,omitzero"`
-	EndTime        time.Time     `json:"endTime,omitzero"`
-	ObservedAt     time.Time     `json:"observedAt"`                // by the poller's clock
-	Duration       *int64        `json:"durationSeconds,omitempty"` // end - start, of a finished job
-	Metrics        jobs.Metrics  `json:"metrics,omitempty"`         // records; only the counters that the API returned
-	Rates          *Rates        `json:"rates,omitempty"`
-	Error          *Error        `json:"error,omitempty"`
-	Outputs        []jobs.Output `json:"outputs,omitempty"`
-	Links          *Links        `json:"links,omitempty"`
-	Backlog        *Backlog      `json:"backlog,omitempty"` // see AddBacklog
+	Version     string `json:"version"`
+	Publisher   string `json:"publisher,omitempty"`   // stack name; see AddPublisher
+	Environment string `json:"environment,omitempty"` // of that stack; may be empty
+	// Tags are the workflow's tags whose keys begin with "idmapping:", without that
+	// prefix. A summary has those that its workflows agree in. See package tags.
+	Tags           map[string]string `json:"tags,omitempty"`
+	TransitionID   string            `json:"transitionId"` // the idempotency key
+	WorkflowName   string            `json:"workflowName"`
+	WorkflowARN    string            `json:"workflowArn"`
+	JobID          string            `json:"jobId,omitempty"` // absent while a run is missing
+	JobType        string            `json:"jobType,omitempty"`
+	Status         jobs.Status       `json:"status,omitempty"`         // of a job
+	PreviousStatus jobs.Status       `json:"previousStatus,omitempty"` // absent at first sight; equal to Status when an unknown status ended
+	Skipped        []jobs.Status     `json:"skipped,omitempty"`        // statuses that were not observed
+	StartTime      time.Time         `json:"startTime,omitzero"`
+	EndTime        time.Time         `json:"endTime,omitzero"`
+	ObservedAt     time.Time         `json:"observedAt"`                // by the poller's clock
+	Duration       *int64            `json:"durationSeconds,omitempty"` // end - start, of a finished job
+	Metrics        jobs.Metrics      `json:"metrics,omitempty"`         // records; only the counters that the API returned
+	Rates          *Rates            `json:"rates,omitempty"`
+	Error          *Error            `json:"error,omitempty"`
+	Outputs        []jobs.Output     `json:"outputs,omitempty"`
+	Links          *Links            `json:"links,omitempty"`
+	Backlog        *Backlog          `json:"backlog,omitempty"` // see AddBacklog
 	// Of an overdue job: since when, and which QUEUED jobs wait behind it.
 	Since   time.Time  `json:"since,omitzero"`
 	Waiting []WaitsFor `json:"waiting,omitempty"`
@@ -77,8 +81,11 @@ type Detail struct {
 	LastRun       *LastRun       `json:"lastRun,omitempty"` // before the missing one
 
 	// Of a summary, which has no job of its own; WorkflowARN is its first job's.
-	Statuses map[jobs.Status]int `json:"statuses,omitempty"` // how many late terminal statuses of each kind
+	Statuses map[jobs.Status]int `json:"statuses,omitempty"` // how many late, or muted, terminal statuses of each kind
 	Jobs     []ListedJob         `json:"jobs,omitempty"`     // failures first, then the newest
+
+	// Of a mute that has ended. Of the failures that still last, Streak and Error.
+	Mute *Mute `json:"mute,omitempty"`
 
 	Visible bool `json:"show,omitempty"` // of a canary: people see it
 }
@@ -98,6 +105,13 @@ type LastRun struct {
 	JobID     string      `json:"jobId"`
 	StartTime time.Time   `json:"startTime"` // UTC
 	Status    jobs.Status `json:"status"`
+}
+
+// Mute is the time in which nothing was sent about a workflow, UTC.
+type Mute struct {
+	Since  time.Time `json:"since"` // when the first event was observed that was not sent
+	Until  time.Time `json:"until"`
+	Reason string    `json:"reason,omitempty"` // as the tag gives it
 }
 
 // Rates are fractions of records. A rate whose denominator is unknown or zero is
@@ -123,9 +137,12 @@ func (d Detail) Terminal() bool {
 }
 
 // Subject is what the event is about, as its transition ID and the deliveries table
-// name it: the job, or the run that is missing, which has its expected start in place
-// of a job ID.
+// name it: the job, or the run that is missing, or the mute that has ended, which have
+// their expected start, or begin, in place of a job ID.
 func (d Detail) Subject() jobs.Key {
+	if d.Mute != nil {
+		return jobs.Key{Workflow: d.WorkflowName, Job: d.Mute.Since.UTC().Format(time.RFC3339)}
+	}
 	if d.ExpectedStart != nil {
 		return jobs.Key{Workflow: d.WorkflowName, Job: d.ExpectedStart.At.UTC().Format(time.RFC3339)}
 	}

@@ -39,6 +39,8 @@ func transitionWord(detailType string, d Detail) string {
 		return string(jobs.RunMissing)
 	case RunResumed:
 		return string(jobs.RunResumed)
+	case MuteEnded:
+		return string(jobs.MuteEnded)
 	}
 	if d.PreviousStatus == d.Status {
 		return string(d.Status) + endedSuffix

@@ -70,25 +70,9 @@ func EncodeSummary(late []Detail, now time.Time) (jobs.Entry, Backlog, error) {
 	if len(late) == 0 {
 		return jobs.Entry{}, Backlog{}, errors.New("encoding a summary: it has no jobs")
 	}
-	late = slices.Clone(late)
-	slices.SortFunc(late, func(a, b Detail) int {
-		return cmp.Or(cmp.Compare(successes(a), successes(b)), b.EndTime.Compare(a.EndTime), cmp.Compare(a.TransitionID, b.TransitionID))
-	})
-	d := Detail{WorkflowARN: late[0].WorkflowARN, Statuses: make(map[jobs.Status]int)}
-	size := 0
-	for _, one := range late {
-		listed := ListedJob{one.WorkflowName, one.JobID, one.Status, one.EndTime.UTC(), one.TransitionID}
-		if same := d.Listed(listed).WorkflowARN; same != one.WorkflowARN {
-			return jobs.Entry{}, Backlog{}, fmt.Errorf("encoding a summary: workflow %.200q is not in the account and region of %.200q", one.WorkflowARN, d.WorkflowARN)
-		}
-		d.Statuses[one.Status]++
-		body, err := json.Marshal(listed)
-		if err != nil {
-			return jobs.Entry{}, Backlog{}, fmt.Errorf("encoding a summary: %w", err)
-		}
-		if size += len(body) + 1; len(d.Jobs) < maxListedJobs && size <= maxListedBytes {
-			d.Jobs = append(d.Jobs, listed)
-		}
+	var d Detail
+	if err := d.list(late); err != nil {
+		return jobs.Entry{}, Backlog{}, fmt.Errorf("encoding a summary: %w", err)
 	}
 	workflow, err := verifyListed(d)
 	if err != nil {
@@ -108,6 +92,38 @@ func EncodeSummary(late []Detail, now time.Time) (jobs.Entry, Backlog, error) {
 	}
 	entry := jobs.Entry{ID: id, DetailType: Summary, Time: now.UTC(), Resource: d.WorkflowARN, Detail: string(body), ObservedAt: now.UTC()}
 	return entry, Backlog{SummaryID: id, Statuses: d.Statuses}, nil
+}
+
+// inOrder are failures first, then the newest.
+func inOrder(all []Detail) []Detail {
+	return slices.SortedFunc(slices.Values(all), func(a, b Detail) int {
+		return cmp.Or(cmp.Compare(successes(a), successes(b)), b.EndTime.Compare(a.EndTime), cmp.Compare(a.TransitionID, b.TransitionID))
+	})
+}
+
+// list sets Statuses and Jobs to the terminal statuses of the given details. It fails
+// where their workflows are not all in one account and region.
+func (d *Detail) list(all []Detail) error {
+	size := 0
+	for i, one := range inOrder(all) {
+		if i == 0 {
+			d.Statuses = make(map[jobs.Status]int)
+			d.WorkflowARN = one.WorkflowARN
+		}
+		listed := ListedJob{one.WorkflowName, one.JobID, one.Status, one.EndTime.UTC(), one.TransitionID}
+		if same := d.Listed(listed).WorkflowARN; same != one.WorkflowARN {
+			return fmt.Errorf("workflow %.200q is not in the account and region of %.200q", one.WorkflowARN, d.WorkflowARN)
+		}
+		d.Statuses[one.Status]++
+		body, err := json.Marshal(listed)
+		if err != nil {
+			return err
+		}
+		if size += len(body) + 1; len(d.Jobs) < maxListedJobs && size <= maxListedBytes {
+			d.Jobs = append(d.Jobs, listed)
+		}
+	}
+	return nil
 }
 
 func successes(d Detail) int {

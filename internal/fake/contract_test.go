@@ -11,7 +11,7 @@ import (
 
 func TestInMemoryJobsHoldTheContract(t *testing.T) {
 	table := &Jobs{}
-	JobsContract(t, JobsTable{table, table.Archived}, "contract")
+	JobsContract(t, table, "contract")
 }
 
 func TestInMemoryDeliveriesHoldTheContract(t *testing.T) {

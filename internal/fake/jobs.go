@@ -5,6 +5,7 @@ package fake
 
 import (
 	"context"
+	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -156,11 +157,26 @@ func (s *Jobs) Writes() int {
 	return s.writes
 }
 
-// Archived are a workflow's archived runs, in the order of their end.
-func (s *Jobs) Archived(workflow string) []jobs.Record {
+// Runs are a workflow's archived runs, in the order of their end.
+func (s *Jobs) Runs(workflow string) []jobs.Record {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.archive[workflow])
+}
+
+// Archived reads the archived runs that finished at or after since.
+func (s *Jobs) Archived(_ context.Context, workflow string, since time.Time) iter.Seq2[jobs.Record, error] {
+	return func(yield func(jobs.Record, error) bool) {
+		if err := s.fault("Archived"); err != nil {
+			yield(jobs.Record{}, err)
+			return
+		}
+		for _, r := range s.Runs(workflow) {
+			if !r.FinishedAt().Before(since) && !yield(r, nil) {
+				return
+			}
+		}
+	}
 }
 
 // Histories reads what a workflow's runs are compared with.

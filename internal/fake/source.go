@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 // Source is an in-memory Entity Resolution. The zero value has no workflows.
 type Source struct {
 	// Fault, if set, is called before every call with "Workflows", "Page w" or
-	// "Job w/id"; its error is the answer.
+	// "Job w/id" or "Tags w"; its error is the answer.
 	Fault func(call string) error
 	Clock func() time.Time
 	// Order arranges a workflow's list; nil is newest first.
@@ -23,6 +24,7 @@ type Source struct {
 	mu        sync.Mutex
 	workflows map[string][]jobs.Job // in the order of creation
 	created   map[string]time.Time
+	tags      map[string]map[string]string
 	calls     []string
 }
 
@@ -156,6 +158,27 @@ func (s *Source) Job(_ context.Context, key jobs.Key) (jobs.Job, error) {
 		return j, nil
 	}
 	return jobs.Job{}, fmt.Errorf("getting job %s: %w", key, jobs.ErrNotFound)
+}
+
+// SetTags replaces the tags of a workflow, without the prefix.
+func (s *Source) SetTags(workflow string, tags map[string]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tags == nil {
+		s.tags = make(map[string]map[string]string)
+	}
+	s.tags[workflow] = tags
+}
+
+// Tags are those that were set.
+func (s *Source) Tags(_ context.Context, workflowARN string) (map[string]string, error) {
+	workflow := workflowARN[strings.LastIndexByte(workflowARN, '/')+1:]
+	if err := s.call("Tags " + workflow); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tags[workflow], nil
 }
 
 func (s *Source) call(name string) error {

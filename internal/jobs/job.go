@@ -38,6 +38,9 @@ const Overdue Status = "OVERDUE"
 const (
 	RunMissing Status = "MISSING"
 	RunResumed Status = "RESUMED"
+	// MuteEnded does so for the end of a workflow's mute, whose begin takes the place of
+	// the job ID.
+	MuteEnded Status = "UNMUTED"
 )
 
 // Known reports whether s is one of the documented statuses.

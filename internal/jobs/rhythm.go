@@ -152,10 +152,14 @@ func Resumed(last time.Time, starts []int64) (time.Time, bool) {
 // often by a setting, or nil. It is reported once for each last start. A tenth of
 // the interval, but at least 90 minutes, may pass after its end.
 func MissingEvery(last time.Time, every time.Duration, now time.Time) *ExpectedStart {
-	at := last.Add(every).UTC()
-	by := at.Add(max(tolerance*time.Second, (every / 10).Truncate(time.Second)))
-	if now.Before(by) {
+	e := expectedEvery(last, every)
+	if now.Before(e.By) {
 		return nil
 	}
-	return &ExpectedStart{At: at, By: by, Last: last.UTC()}
+	return e
+}
+
+func expectedEvery(last time.Time, every time.Duration) *ExpectedStart {
+	at := last.Add(every).UTC()
+	return &ExpectedStart{At: at, By: at.Add(max(tolerance*time.Second, (every / 10).Truncate(time.Second))), Last: last.UTC()}
 }

@@ -11,8 +11,10 @@ import (
 type Timetable struct {
 	// Newest is the run that it was computed for.
 	Newest StartedRun `json:"newest,omitzero"`
-	// Expected is the first start that the rhythm expects after the newest one,
-	// nil where no rhythm is proved.
+	// Every is the interval that the workflow's tags set in place of its rhythm, or 0.
+	Every time.Duration `json:"every,omitempty"`
+	// Expected is the first start that the interval or the rhythm expects after the
+	// newest one, nil where no rhythm is proved.
 	Expected *ExpectedStart `json:"expected,omitempty"`
 	// Missing is the run that is missing, once that was recorded, until a run
 	// starts.
@@ -45,10 +47,16 @@ type MissingRun struct {
 	Silent bool `json:"silent,omitempty"`
 }
 
-// With is t after the workflow's newest run has changed. starts are all its start
-// times as in [History].
-func (t Timetable) With(newest StartedRun, starts []int64) Timetable {
-	t.Newest, t.Expected = newest, nil
+// With is t after the workflow's newest run, or the interval that its tags set, has
+// changed. starts are all its start times as in [History].
+func (t Timetable) With(newest StartedRun, every time.Duration, starts []int64) Timetable {
+	t.Newest, t.Every, t.Expected = newest, every, nil
+	if every > 0 {
+		if !newest.Start.IsZero() {
+			t.Expected = expectedEvery(newest.Start, every)
+		}
+		return t
+	}
 	if r := RhythmOf(starts); r != nil && len(r.ahead) > 0 {
 		t.Expected = r.expected(r.ahead[0])
 	}
@@ -60,7 +68,7 @@ func (t Timetable) With(newest StartedRun, starts []int64) Timetable {
 // no further run; no job of the workflow is open.
 func (t Timetable) Miss(now time.Time) *MissingRun {
 	e := t.Expected
-	if e == nil || t.Missing != nil || now.Before(e.By) || now.After(after(e.By, stale)) {
+	if e == nil || t.Missing != nil || now.Before(e.By) || t.Every == 0 && now.After(after(e.By, stale)) {
 		return nil
 	}
 	return &MissingRun{ExpectedStart: *e, LastRun: t.Newest}

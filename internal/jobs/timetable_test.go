@@ -9,7 +9,7 @@ func TestTimetableMissesARunOnceAndResumes(t *testing.T) {
 	starts := days(30)
 	last := unix(starts[29])
 	next := last.Add(24 * time.Hour)
-	tt := Timetable{}.With(StartedRun{Job: "29", Status: Succeeded, Start: last}, starts)
+	tt := Timetable{}.With(StartedRun{Job: "29", Status: Succeeded, Start: last}, 0, starts)
 	if tt.Expected == nil || !tt.Expected.At.Equal(next) || !tt.Expected.Last.Equal(last) {
 		t.Fatalf("expected %+v", tt.Expected)
 	}
@@ -36,7 +36,7 @@ func TestTimetableMissesARunOnceAndResumes(t *testing.T) {
 	if at, ok := tt.Resume(append(starts, late, late+hour)); !ok || at.Unix() != late {
 		t.Errorf("resumed at %s (%v)", at, ok)
 	}
-	if got := tt.With(tt.Newest, starts[:20]); got.Expected != nil || got.Missing == nil {
+	if got := tt.With(tt.Newest, 0, starts[:20]); got.Expected != nil || got.Missing == nil {
 		t.Errorf("without a rhythm: %+v", got)
 	}
 }

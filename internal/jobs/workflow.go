@@ -65,12 +65,24 @@ type WorkflowState struct {
 	// accepted yet, in their order.
 	Outbox []Entry `json:"outbox,omitempty"`
 
+	// Tags are the workflow's own tags as last read; see package tags.
+	Tags map[string]string `json:"tags,omitempty"`
+	// Mute is set from the first event that the tags mute until its end is published.
+	Mute Mute `json:"mute,omitzero"`
+
 	// Missing counts how often neither list showed the workflow.
 	Missing Missing `json:"missing,omitzero"`
 
 	// Unreadable says why the stored state could not be read; nothing but
 	// Workflow can be relied on then.
 	Unreadable error `json:"-"`
+}
+
+// Mute is the time in which nothing is sent about a workflow.
+type Mute struct {
+	Since  time.Time `json:"since"` // when the first muted event was observed, UTC
+	Until  time.Time `json:"until"` // UTC
+	Reason string    `json:"reason,omitempty"`
 }
 
 // Cursor is a position within a job list.

@@ -42,14 +42,14 @@ func Compose(e event.Event, now time.Time, s Settings) Message {
 		m = composeSummary(e, now, s.Zone)
 	case event.RunMissing, event.RunResumed:
 		m = composeRun(e, now)
+	case event.MuteEnded:
+		m = composeMuteEnded(e, s)
 	default:
 		m = composeJob(e, now)
 	}
 	m.Zone = s.Zone
 	m.Environment = shorten(oneLine(e.Detail.Environment), maxEnvironment)
-	if s.RunbookURL != "" && m.Severity >= Check && m.WorkflowName != "" {
-		m.Links = append(m.Links, Link{"Runbook", s.RunbookURL})
-	}
+	m.tagged(e, s)
 	m.address()
 	return m
 }
@@ -110,6 +110,8 @@ func Word(e event.Event) string {
 		return "NO RUN YET"
 	case event.RunResumed:
 		return "STARTED LATE"
+	case event.MuteEnded:
+		return "MUTE ENDED"
 	}
 	return truncate(oneLine(string(e.Detail.Status)), maxWord)
 }

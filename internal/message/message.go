@@ -42,6 +42,9 @@ type Message struct {
 	// Streak is set for a failure and for the success that ends a run of failures:
 	// emails of one workflow about them belong together.
 	Streak bool
+	// Mentions are the IDs of Slack users and user groups to mention in place of those
+	// that the channel's setting names.
+	Mentions []string
 
 	// The title: the environment in brackets if there is one, the status, and what
 	// it is about.

@@ -110,7 +110,7 @@ type Progress struct {
 // time, and the attempt to send that one must not supersede the first.
 func ProgressOf(e event.Event) Progress {
 	switch e.DetailType {
-	case event.Summary, event.RunResumed:
+	case event.Summary, event.RunResumed, event.MuteEnded:
 		return Progress{Stage: jobs.Terminal, ObservedAt: e.Detail.ObservedAt}
 	case event.RunMissing:
 		return Progress{Stage: jobs.Active, ObservedAt: e.Detail.ObservedAt}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/jobs"
+	"github.com/idmapping/notifier/internal/tags"
 )
 
 // Filter chooses the events of a channel. The zero Filter chooses terminal
@@ -22,13 +23,13 @@ type Filter struct {
 }
 
 // Matches reports whether the channel delivers e. It always delivers a vanished
-// job, whose terminal status will never come, a canary and an outage notice, and,
-// unless NoSignals, a missing run and its start, an overdue job and a success that has a finding or ends a run of
-// failures, except one of many late ones. It delivers a summary of more late statuses than it sends
-// one by one.
+// job, whose terminal status will never come, the end of a mute, a canary and an
+// outage notice, and, unless NoSignals, a missing run and its start, an overdue job and
+// a success that has a finding or ends a run of failures, except one of many late ones.
+// It delivers a summary of more late statuses than it sends one by one.
 func (f Filter) Matches(e event.Event) bool {
 	switch e.DetailType {
-	case event.Vanished, event.Canary, outageNotice:
+	case event.Vanished, event.MuteEnded, event.Canary, outageNotice:
 		return true
 	case event.Summary:
 		return f.summarizes(e.Detail.Statuses)
@@ -39,6 +40,19 @@ func (f Filter) Matches(e event.Event) bool {
 	default:
 		return f.has(e.Detail.Status, e.Detail.Terminal()) || !f.NoSignals && e.Detail.Backlog == nil && signals(e.Detail)
 	}
+}
+
+// Of returns the filter of a workflow whose tags say which statuses to send. With
+// them it always delivers what the statuses do not choose.
+func (f Filter) Of(s tags.Settings) Filter {
+	if len(s.Statuses) == 0 {
+		return f
+	}
+	own := Filter{Only: make(map[string]bool)}
+	for _, status := range s.Statuses {
+		own.Only[string(status)] = true
+	}
+	return own
 }
 
 // signals reports whether a run says more than its status does.

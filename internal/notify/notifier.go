@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/idmapping/notifier/internal/message"
+	"github.com/idmapping/notifier/internal/tags"
 )
 
 // Notifier delivers the events of its channels' queues. All fields but
@@ -29,10 +30,29 @@ type Channel struct {
 	Name               string
 	QueueURL           string
 	DeadLetterQueueURL string
-	Destinations       []Destination
+	Destinations       []Destination // unless a workflow's tags name others
+	Router             Router        // may be nil
 	Filter             Filter
 	// SharedSender is set when one destination's canary proves the way to all.
 	SharedSender bool
+}
+
+// Router finds the destinations that a workflow's tags name.
+type Router interface {
+	// Route returns the destinations that the tags name, or none where they name none
+	// of this channel. Each has one instance, whatever names it.
+	Route(s tags.Settings) []Destination
+}
+
+// DestinationsOf returns the destinations of a workflow: those that its tags name, or
+// the channel's.
+func (c Channel) DestinationsOf(s tags.Settings) []Destination {
+	if c.Router != nil {
+		if named := c.Router.Route(s); len(named) > 0 {
+			return named
+		}
+	}
+	return c.Destinations
 }
 
 // Destination is one place that receives notifications.
@@ -119,6 +139,7 @@ type Report struct {
 	Canaries      int `json:"canaries"`      // canaries that found the way open
 	Duplicates    int `json:"duplicates"`    // delivered before, or superseded
 	Summarized    int `json:"summarized"`    // announced by a summary of late statuses
+	Muted         int `json:"muted"`         // messages that a workflow's tags keep from being sent
 	FollowUps     int `json:"followUps"`     // cards of earlier failures that were updated
 	Retried       int `json:"retried"`       // in the queue for another attempt
 	Misconfigured int `json:"misconfigured"` // of these, because a setting is wrong

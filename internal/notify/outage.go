@@ -30,7 +30,7 @@ type Outage struct {
 // of an hour.
 const RecoveryWindow = time.Hour
 
-// announceOutages sends the other channels, once per outage, a notice of the
+// announceOutages sends the channels that work, once per outage, a notice of the
 // destinations that refuse everything: people who read only the misconfigured
 // channel would never learn of it. A notice that fails is sent again with the
 // next message that the destination refuses; the alarm fires in any case.
@@ -41,7 +41,7 @@ func (b *batch) announceOutages(ctx context.Context) {
 		}
 	}()
 	others := slices.DeleteFunc(slices.Clone(b.Channels), func(c Channel) bool {
-		return c.Name == b.channel.Name || len(c.Destinations) == 0
+		return c.Name == b.channel.Name && b.isDown(c) || len(c.Destinations) == 0
 	})
 	if len(others) == 0 {
 		return
@@ -55,6 +55,12 @@ func (b *batch) announceOutages(ctx context.Context) {
 			b.log().Warn("recording outage announcement failed", "destination", o.destination, "error", err.Error())
 		}
 	}
+}
+
+// isDown reports whether one of the channel's own destinations refuses everything. A
+// destination that only a workflow's tags name is announced in its own channel too.
+func (b *batch) isDown(c Channel) bool {
+	return slices.ContainsFunc(c.Destinations, func(d Destination) bool { return b.suspended[d.ID()] != nil })
 }
 
 // outage is a destination to announce.

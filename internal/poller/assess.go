@@ -29,7 +29,7 @@ func (t *tick) assess(ctx context.Context, record jobs.Record, job jobs.Job) (a 
 	if err != nil {
 		return a, jobs.OpenTimes{} // reportOverdue computes them
 	}
-	return a, histories.OpenTimes(t.Overdue, record, t.now())
+	return a, histories.OpenTimes(t.overdueRule(job.Workflow), record, t.now())
 }
 
 // histories are what a job is compared with, and whether they are complete.

@@ -268,6 +268,7 @@ func (s *sweep) remember(ctx context.Context) error {
 			s.log().Warn("next run not computed", "workflow", s.state.Workflow, "error", err.Error())
 		}
 	}
+	s.adopt()
 	if s.state.Equal(s.before) {
 		return nil
 	}
@@ -278,6 +279,14 @@ func (s *sweep) remember(ctx context.Context) error {
 		s.recorded(entry, s.log().With("workflow", s.state.Workflow))
 	}
 	return s.publishRuns(ctx, s.state.Workflow)
+}
+
+// adopt takes over what readTags has stored during the sweep.
+func (s *sweep) adopt() {
+	stored := s.tick.state(s.state.Workflow)
+	for _, state := range []*jobs.WorkflowState{&s.state, &s.before} {
+		state.Version, state.Tags, state.Mute = stored.Version, stored.Tags, stored.Mute
+	}
 }
 
 func (s *sweep) saveState(ctx context.Context) error {
@@ -323,6 +332,9 @@ func (s *sweep) forget(ctx context.Context) error {
 }
 
 func (t *tick) forget(ctx context.Context, state jobs.WorkflowState) error {
+	if !state.Mute.Until.IsZero() {
+		return t.publishMuteEnded(ctx, state) // the next tick removes the state
+	}
 	if len(state.Outbox) > 0 {
 		return nil // first its events
 	}

@@ -146,7 +146,7 @@ func TestRunWhoseArchivedItemExpiredIsNotPublishedAgain(t *testing.T) {
 	w.store.Retention = 90 * 24 * time.Hour
 	w.now = w.now.Add(100 * 24 * time.Hour)
 	w.store.Expire(w.now)
-	if n := len(w.store.Archived("crm")); n != 0 {
+	if n := len(w.store.Runs("crm")); n != 0 {
 		t.Fatalf("%d runs are still archived", n)
 	}
 	w.tick(t)

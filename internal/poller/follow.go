@@ -155,13 +155,17 @@ func (t *tick) advance(ctx context.Context, record jobs.Record, job jobs.Job) er
 	present.Missing, present.Vanished, present.Archived, present.ObservedAt = jobs.Missing{}, false, false, time.Time{}
 	switch {
 	case verdict == jobs.Changed:
+		own, err := t.readTags(ctx, job.Workflow, record.ARN)
+		if err != nil {
+			return err
+		}
 		transition.Assessment, present.OpenTimes = t.assess(ctx, record, job)
 		entry, err := event.Encode(record.ARN, transition, t.now())
 		if err != nil {
 			return err
 		}
 		present.Job = event.Trim(job)
-		return t.save(ctx, present.Append(entry, job.Status))
+		return t.save(ctx, present.Append(event.AddTags(entry, own), job.Status))
 	case verdict == jobs.Regressed:
 		t.count(func(r *Report) { r.Regressions++ })
 		t.log().Warn("regression ignored", "workflow", job.Workflow, "job", job.Job, "known", record.Job.Status, "observed", job.Status)
@@ -182,11 +186,15 @@ func (t *tick) miss(ctx context.Context, record jobs.Record) error {
 	}
 	record.Missing, record.Vanished = missing, vanished
 	if vanished {
+		own, err := t.readTags(ctx, record.Job.Workflow, record.ARN)
+		if err != nil {
+			return err
+		}
 		entry, err := event.EncodeVanished(record.ARN, record.Job, now)
 		if err != nil {
 			return err
 		}
-		record = record.Append(entry, jobs.Vanished)
+		record = record.Append(event.AddTags(entry, own), jobs.Vanished)
 	}
 	return t.save(ctx, record)
 }

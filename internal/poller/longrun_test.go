@@ -237,7 +237,7 @@ func TestJobThatNeverEndsCostsOneCallATick(t *testing.T) {
 	if err != nil || len(all.Records) > 4 {
 		t.Errorf("an idle tick reads %d records, %v", len(all.Records), err)
 	}
-	if n := len(w.store.Archived("crm")); n != 30*24 {
+	if n := len(w.store.Runs("crm")); n != 30*24 {
 		t.Errorf("%d runs are archived", n)
 	}
 }
@@ -546,7 +546,7 @@ func TestArchiveKeepsWhenEachTransitionBeganWasObservedAndPublished(t *testing.T
 	w.job("crm", "a", jobs.Succeeded)
 	ended := w.now
 	w.tick(t)
-	runs := w.store.Archived("crm")
+	runs := w.store.Runs("crm")
 	if len(runs) != 1 || len(runs[0].Timeline) != 2 || len(runs[0].Outbox) != 0 {
 		t.Fatalf("archived %+v", runs)
 	}
@@ -576,7 +576,7 @@ func TestFailedArchivingEmptiesTheOutboxAndIsTriedAgain(t *testing.T) {
 		w.store.Fault = nil
 		w.tick(t)
 		expect(t, w.published(t), "crm/a RUNNING", "crm/a SUCCEEDED")
-		if n := len(w.store.Archived("crm")); n != 1 {
+		if n := len(w.store.Runs("crm")); n != 1 {
 			t.Errorf("%s: %d runs archived", op, n)
 		}
 	}
@@ -651,7 +651,7 @@ func TestHistoryOfANewlyWatchedWorkflowIsFetchedOnceOverSeveralTicks(t *testing.
 	if len(h.Runs.Failures) != 3 || h.Runs.LastSuccess.Job != "old-116" {
 		t.Errorf("%d failures after %v", len(h.Runs.Failures), h.Runs.LastSuccess)
 	}
-	if n := len(w.store.Archived("crm")); n != 23 { // of the last 24 hours
+	if n := len(w.store.Runs("crm")); n != 23 { // of the last 24 hours
 		t.Errorf("%d runs are archived", n)
 	}
 	writes := w.store.Writes()

@@ -9,6 +9,7 @@ const (
 	WorkflowsDenied          = "WorkflowsDenied"          // workflows that IAM does not let the poller see
 	Throttled                = "Throttled"                // ticks that Entity Resolution throttled
 	EventsQuarantined        = "EventsQuarantined"        // events that the bus will never accept
+	TagsUnread               = "TagsUnread"               // workflows whose tags could not be read when an event was due
 )
 
 // Values are the report as metrics.
@@ -21,6 +22,7 @@ func (r Report) Values() map[string]float64 {
 		WorkflowsDenied:          float64(r.Denied),
 		Throttled:                one(r.Throttled),
 		EventsQuarantined:        float64(r.Quarantined),
+		TagsUnread:               float64(r.TagsUnread),
 	}
 }
 

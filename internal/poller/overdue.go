@@ -14,8 +14,11 @@ import (
 // what this tick has read: a job that could not be read may have ended.
 func (t *tick) reportOverdue(ctx context.Context) {
 	for _, record := range t.sorted(func(r jobs.Record) bool { // whose history could not be read
-		return r.Open() && r.Unreadable == nil && r.Job.Status.Known() && r.OverdueAt.IsZero() && !t.Overdue.Off
+		return r.Open() && r.Unreadable == nil && r.Job.Status.Known() && r.OverdueAt.IsZero()
 	}) {
+		if t.overdueRule(record.Job.Workflow).Off {
+			continue
+		}
 		if err := t.isolate(record.Job.Workflow, func() error { return t.computeTimes(ctx, record) }); err != nil {
 			t.problem(err) // the next tick tries again
 		}
@@ -59,12 +62,16 @@ func (t *tick) reportOverdueJob(ctx context.Context, record jobs.Record) error {
 	}) {
 		waiting = append(waiting, r.Job.Key)
 	}
+	own, err := t.readTags(ctx, record.Job.Workflow, record.ARN)
+	if err != nil {
+		return err
+	}
 	record.OverdueSince = record.OverdueAt
 	entry, err := event.EncodeOverdue(record.ARN, record.Job, a, record.OverdueSince, waiting, t.now())
 	if err != nil {
 		return err
 	}
-	if err := t.save(ctx, record.Append(entry, jobs.Overdue)); err != nil {
+	if err := t.save(ctx, record.Append(event.AddTags(entry, own), jobs.Overdue)); err != nil {
 		return err
 	}
 	stored, _ := t.stored(record.Job.Key)
@@ -91,6 +98,6 @@ func (t *tick) computeTimes(ctx context.Context, record jobs.Record) error {
 	if err != nil {
 		return fmt.Errorf("computing when job %s is overdue: %w", record.Job.Key, err)
 	}
-	record.OpenTimes = histories.OpenTimes(t.Overdue, record, record.Timeline[len(record.Timeline)-1].ObservedAt)
+	record.OpenTimes = histories.OpenTimes(t.overdueRule(record.Job.Workflow), record, record.Timeline[len(record.Timeline)-1].ObservedAt)
 	return t.save(ctx, record)
 }

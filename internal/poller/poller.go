@@ -9,6 +9,7 @@ package poller
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"time"
 
@@ -24,6 +25,8 @@ type Source interface {
 	Page(ctx context.Context, workflow, token string) (jobs.Page, error)
 	// Job reads one job with all its details.
 	Job(ctx context.Context, key jobs.Key) (jobs.Job, error)
+	// Tags reads a workflow's own tags, as tags.Own returns them.
+	Tags(ctx context.Context, workflowARN string) (map[string]string, error)
 }
 
 // Store is the jobs table. Every write of a record or a state is conditional on
@@ -44,6 +47,8 @@ type Store interface {
 	Delete(ctx context.Context, r jobs.Record) error
 	// Histories reads what a workflow's runs are compared with.
 	Histories(ctx context.Context, workflow string) (jobs.Histories, error)
+	// Archived reads the archived runs of a workflow that finished at or after since.
+	Archived(ctx context.Context, workflow string, since time.Time) iter.Seq2[jobs.Record, error]
 	// AddStarts adds start times to a workflow's history.
 	AddStarts(ctx context.Context, workflow string, starts []time.Time) error
 	// Backfill adds runs that finished before the workflow was watched to the
@@ -95,6 +100,7 @@ type Report struct {
 	Quarantined int  `json:"quarantined"` // events that the bus will never accept
 	Regressions int  `json:"regressions"` // observations older than what is known, ignored
 	Backfilled  int  `json:"backfilled"`  // earlier runs added to the history
+	TagsUnread  int  `json:"tagsUnread"`  // workflows whose tags could not be read
 	Throttled   bool `json:"throttled"`   // Entity Resolution has throttled the tick
 	Late        bool `json:"late"`        // the deadline came before the work was done
 

@@ -46,9 +46,10 @@ type tick struct {
 	mu      sync.Mutex // guards what follows
 	states  map[string]jobs.WorkflowState
 	records map[jobs.Key]jobs.Record
-	failed  map[string]error         // first error of each workflow
-	seen    map[jobs.Key]bool        // jobs that this tick has read
-	read    map[jobs.Key]observation // read and not compared yet
+	failed  map[string]error             // first error of each workflow
+	seen    map[jobs.Key]bool            // jobs that this tick has read
+	read    map[jobs.Key]observation     // read and not compared yet
+	tags    map[string]map[string]string // of workflows, as read in this tick
 	report  Report
 }
 
@@ -60,7 +61,8 @@ func (p *Poller) begin(ctx context.Context) (*tick, context.CancelFunc, error) {
 		return nil, nil, fmt.Errorf("reading the live partition of the jobs table: %w", err)
 	}
 	t := &tick{Poller: p, begun: begun, filter: live.Filter, clock: p.now(), clockRead: begun, targets: make(map[string]bool),
-		states: live.Workflows, records: live.Records, failed: make(map[string]error), seen: make(map[jobs.Key]bool), read: make(map[jobs.Key]observation)}
+		states: live.Workflows, records: live.Records, failed: make(map[string]error), seen: make(map[jobs.Key]bool), read: make(map[jobs.Key]observation),
+		tags: make(map[string]map[string]string)}
 	if t.states == nil {
 		t.states = make(map[string]jobs.WorkflowState)
 	}
@@ -95,6 +97,8 @@ func (p *Poller) Sweep(ctx context.Context) (Report, error) {
 		t.reportOverdue(ctx)
 	}
 	t.publishBacklog(ctx)
+	t.endMutes(ctx)
+	t.rememberTags(ctx)
 	if listed {
 		t.cleanUp(ctx)
 		t.backfill(ctx)
@@ -104,7 +108,7 @@ func (p *Poller) Sweep(ctx context.Context) (Report, error) {
 	return t.finish(), nil
 }
 
-// SweepWorkflow checks one workflow now, if it is watched. It leaves late
+// SweepWorkflow checks one workflow now, if it is watched, and reads its tags. It leaves late
 // statuses in their outboxes: only a sweep of everything knows how many there are.
 func (p *Poller) SweepWorkflow(ctx context.Context, workflow string) (Report, error) {
 	if !p.Watched.Has(workflow) {
@@ -120,7 +124,10 @@ func (p *Poller) SweepWorkflow(ctx context.Context, workflow string) (Report, er
 	if _, err := t.lookUp(workflow); err != nil {
 		return t.finish(), err
 	}
+	t.refreshTags(ctx, workflow)
 	t.discoverOne(ctx, workflow)
+	t.endMutes(ctx)
+	t.rememberTags(ctx)
 	return t.finish(), nil
 }
 
@@ -158,6 +165,8 @@ func (p *Poller) Track(ctx context.Context, key jobs.Key) (Report, error) {
 	if stored, ok := t.stored(key); ok && len(late(stored)) > 0 {
 		t.publishLate(ctx, []jobs.Record{stored})
 	}
+	t.endMutes(ctx)
+	t.rememberTags(ctx)
 	if err != nil && !errors.Is(err, jobs.ErrConflict) {
 		return t.finish(), fmt.Errorf("tracking job %s: %w", key, err)
 	}

@@ -18,7 +18,8 @@ import (
 // read is when reading the list began, by Entity Resolution's clock: what it does
 // not show had not started by then.
 func (s *sweep) expectRuns(ctx context.Context, read time.Time) error {
-	if s.ExpectNoRuns {
+	settings := s.settings(s.state.Workflow)
+	if settings.ExpectOff || s.ExpectNoRuns && settings.ExpectEvery == 0 {
 		s.state.Timetable = nil
 		return nil
 	}
@@ -27,7 +28,7 @@ func (s *sweep) expectRuns(ctx context.Context, read time.Time) error {
 	if !first {
 		timetable = *s.state.Timetable
 	}
-	if first || timetable.Newest != s.state.Newest {
+	if first || timetable.Newest != s.state.Newest || timetable.Every != settings.ExpectEvery {
 		histories, err := s.Store.Histories(ctx, s.state.Workflow)
 		if err != nil {
 			return err
@@ -36,9 +37,9 @@ func (s *sweep) expectRuns(ctx context.Context, read time.Time) error {
 		for _, r := range s.ofWorkflow() {
 			starts = jobs.AddStart(starts, r.Job.StartTime)
 		}
-		timetable = timetable.With(s.state.Newest, starts)
+		timetable = timetable.With(s.state.Newest, settings.ExpectEvery, starts)
 		if at, ok := timetable.Resume(starts); ok {
-			if err := s.resumed(*timetable.Missing, at); err != nil {
+			if err := s.resumed(ctx, *timetable.Missing, at); err != nil {
 				return err
 			}
 			timetable.Missing = nil
@@ -46,7 +47,7 @@ func (s *sweep) expectRuns(ctx context.Context, read time.Time) error {
 	}
 	if m := timetable.Miss(read); m != nil && !s.open() {
 		m.Silent, m.LastRun.Status = first, s.lastStatus()
-		if err := s.missing(*m); err != nil {
+		if err := s.missing(ctx, *m); err != nil {
 			return err
 		}
 		timetable.Missing = m
@@ -85,15 +86,15 @@ func (s *sweep) lastStatus() jobs.Status {
 	}
 }
 
-func (s *sweep) missing(m jobs.MissingRun) error {
+func (s *sweep) missing(ctx context.Context, m jobs.MissingRun) error {
 	if m.Silent {
 		return nil
 	}
 	entry, err := event.EncodeMissing(s.state.ARN, s.state.Workflow, m, s.now())
-	return s.announce(entry, err)
+	return s.announce(ctx, entry, err)
 }
 
-func (s *sweep) resumed(m jobs.MissingRun, at time.Time) error {
+func (s *sweep) resumed(ctx context.Context, m jobs.MissingRun, at time.Time) error {
 	if m.Silent {
 		return nil
 	}
@@ -105,15 +106,21 @@ func (s *sweep) resumed(m jobs.MissingRun, at time.Time) error {
 		}
 	}
 	entry, err := event.EncodeResumed(s.state.ARN, run, at, m, s.now())
-	return s.announce(entry, err)
+	return s.announce(ctx, entry, err)
 }
 
-func (s *sweep) announce(entry jobs.Entry, err error) error {
-	if err == nil {
-		s.state = s.state.Append(entry)
-		s.announced = append(s.announced, entry)
+func (s *sweep) announce(ctx context.Context, entry jobs.Entry, err error) error {
+	if err != nil {
+		return err
 	}
-	return err
+	own, err := s.readTags(ctx, s.state.Workflow, s.state.ARN)
+	if err != nil {
+		return err
+	}
+	entry = event.AddTags(entry, own)
+	s.state = s.state.Append(entry)
+	s.announced = append(s.announced, entry)
+	return nil
 }
 
 // publishRuns puts the events of a workflow's outbox on the bus, in their order,

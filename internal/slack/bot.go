@@ -70,7 +70,7 @@ func (b *Bot) Prepare(ctx context.Context) {
 }
 
 // Render renders the card in advance: most messages post or edit one.
-func (b *Bot) Render(m message.Message) any { return encoded(RenderCard(m, b.Mention)) }
+func (b *Bot) Render(m message.Message) any { return encoded(RenderCard(m, mentionOf(m, b.Mention))) }
 
 // Send posts the card at first sight. Later it edits the card, then replies in
 // its thread: an edit can be repeated without harm, so that a delivery whose
@@ -140,7 +140,7 @@ func (b *Bot) updateCard(ctx context.Context, api *slackgo.Client, d notify.Deli
 
 // post posts the card.
 func (b *Bot) post(ctx context.Context, api *slackgo.Client, m message.Message, ready any) (ref notify.MessageRef, err error) {
-	err = sendForms(cardForms, ready, m, b.Mention, func(r Rendered) error {
+	err = sendForms(cardForms, ready, m, mentionOf(m, b.Mention), func(r Rendered) error {
 		if err := wait(ctx, b.Limiter); err != nil {
 			return err
 		}
@@ -163,7 +163,7 @@ func (b *Bot) edit(ctx context.Context, api *slackgo.Client, card notify.Message
 }
 
 func (b *Bot) reply(ctx context.Context, api *slackgo.Client, card notify.MessageRef, m message.Message, broadcast bool) error {
-	return sendForms(replyForms, nil, m, b.Mention, func(r Rendered) error {
+	return sendForms(replyForms, nil, m, mentionOf(m, b.Mention), func(r Rendered) error {
 		if err := wait(ctx, b.Limiter); err != nil {
 			return err
 		}

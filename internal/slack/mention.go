@@ -3,6 +3,8 @@ package slack
 import (
 	"fmt"
 	"strings"
+
+	"github.com/idmapping/notifier/internal/tags"
 )
 
 // ParseMention reads whom to mention on failures: a comma-separated list of
@@ -17,9 +19,9 @@ func ParseMention(setting string) (string, error) {
 		case part == "":
 		case bare == "here" || bare == "channel" || bare == "everyone":
 			all = append(all, "<!"+bare+">")
-		case isID(bare, "UW"):
+		case tags.IsSlackID(bare, "UW"):
 			all = append(all, "<@"+bare+">")
-		case isID(bare, "S"):
+		case tags.IsSlackID(bare, "S"):
 			all = append(all, "<!subteam^"+bare+">")
 		default:
 			return "", fmt.Errorf("SlackMention: %.60q is not a user, group or @here: give here, channel, everyone, a user ID such as U0123456789 or a user group ID such as S0123456789", part)
@@ -43,12 +45,4 @@ func unmarked(mention string) string {
 	default:
 		return mention
 	}
-}
-
-// isID reports whether s can be one of Slack's IDs that begin with one of the
-// letters. Regular expressions would cost a tenth of a cold start to compile.
-func isID(s, initials string) bool {
-	return len(s) >= 3 && len(s) <= 21 && strings.ContainsRune(initials, rune(s[0])) && !strings.ContainsFunc(s, func(r rune) bool {
-		return (r < 'A' || r > 'Z') && (r < '0' || r > '9')
-	})
 }

@@ -44,7 +44,9 @@ func (w *Webhook) Prepare(ctx context.Context) {
 }
 
 // Render renders the message in advance.
-func (w *Webhook) Render(m message.Message) any { return encoded(RenderCard(m, w.Mention)) }
+func (w *Webhook) Render(m message.Message) any {
+	return encoded(RenderCard(m, mentionOf(m, w.Mention)))
+}
 
 // Send posts the delivery's message. It returns no reference: a webhook's answer
 // has none. Its error is a *notify.Failure.
@@ -64,7 +66,7 @@ func (w *Webhook) post(ctx context.Context, address string, d notify.Delivery) e
 		})
 	}
 	no := false
-	return sendForms(cardForms, d.Rendered, d.Message, w.Mention, func(r Rendered) error {
+	return sendForms(cardForms, d.Rendered, d.Message, mentionOf(d.Message, w.Mention), func(r Rendered) error {
 		if err := wait(ctx, w.Limiter); err != nil {
 			return err
 		}

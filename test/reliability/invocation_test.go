@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"iter"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -160,6 +161,10 @@ func (s sourceOf) Job(ctx context.Context, key jobs.Key) (jobs.Job, error) {
 	return get(ctx, s.invocation, "Job "+key.String(), func() (jobs.Job, error) { return s.source.Job(ctx, key) })
 }
 
+func (s sourceOf) Tags(ctx context.Context, workflowARN string) (map[string]string, error) {
+	return get(ctx, s.invocation, "Tags "+workflowARN, func() (map[string]string, error) { return s.source.Tags(ctx, workflowARN) })
+}
+
 // storeOf is the jobs table for one invocation.
 type storeOf struct{ *invocation }
 
@@ -181,6 +186,16 @@ func (s storeOf) Delete(ctx context.Context, r jobs.Record) error {
 
 func (s storeOf) Histories(ctx context.Context, workflow string) (jobs.Histories, error) {
 	return get(ctx, s.invocation, "Histories "+workflow, func() (jobs.Histories, error) { return s.store.Histories(ctx, workflow) })
+}
+
+func (s storeOf) Archived(ctx context.Context, workflow string, since time.Time) iter.Seq2[jobs.Record, error] {
+	return func(yield func(jobs.Record, error) bool) {
+		if err := s.call(ctx, "Archived "+workflow, func() error { return nil }); err != nil {
+			yield(jobs.Record{}, err)
+			return
+		}
+		s.store.Archived(ctx, workflow, since)(yield)
+	}
 }
 
 func (s storeOf) AddStarts(ctx context.Context, workflow string, starts []time.Time) error {

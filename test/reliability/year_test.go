@@ -339,7 +339,7 @@ func (y *year) finish() error {
 	}
 	oldest := y.now.Add(-y.store.Retention)
 	for _, workflow := range y.workflows {
-		for _, r := range y.store.Archived(workflow) {
+		for _, r := range y.store.Runs(workflow) {
 			if r.FinishedAt().Before(oldest) {
 				return fmt.Errorf("%s is archived beyond the retention", r.Job.Key)
 			}

@@ -283,7 +283,7 @@ func runEntries() (missing, resumed jobs.Entry) {
 		starts = jobs.AddStart(starts, start.AddDate(0, 0, -n))
 	}
 	last := jobs.StartedRun{Job: earlierJob(1), Status: jobs.Succeeded, Start: start.AddDate(0, 0, -1)}
-	expected := jobs.Timetable{}.With(last, starts)
+	expected := jobs.Timetable{}.With(last, 0, starts)
 	m := expected.Miss(expected.Expected.By)
 	missing, err := event.EncodeMissing(WorkflowARN(workflow), workflow, *m, m.By.Add(33*time.Second))
 	if err != nil {
