@@ -24,8 +24,8 @@ func (m *Message) tagged(e event.Event, s Settings) {
 	}
 	m.Mentions = own.Mentions
 	for _, i := range own.Ignored {
-		m.Notes = append(m.Notes, Line{{Text: "The tag "}, {Text: tags.Prefix + i.Key, Outside: true}, {Text: " is ignored: "},
-			{Text: truncate(oneLine(i.Value), maxWord), Outside: true}, {Text: " " + i.Reason + "."}})
+		m.Notes = append(m.Notes, Line{{Text: "The tag "}, {Text: tags.Prefix + i.Key, Outside: true}, {Text: " is ignored: “"},
+			{Text: truncate(oneLine(i.Value), maxWord), Outside: true}, {Text: "” " + i.Reason + "."}})
 	}
 }
 
@@ -47,9 +47,9 @@ func composeMuteEnded(e event.Event, s Settings) Message {
 	}
 	m.Trend = []Line{muted}
 	if len(m.Jobs) == 0 {
-		m.Lead = []Line{Plain("No job finished in the meantime")}
+		m.Lead = []Line{Plain("No job finished while it was muted")}
 	} else {
-		m.Lead = append([]Line{Plain("In the meantime:")}, m.Lead...)
+		m.Lead[0] = append(Line{{Text: "While it was muted: "}}, m.Lead[0]...)
 	}
 	m.Severity, m.Loud, m.brief = Neutral, false, "mute ended"
 	m.stillWrong(d)

@@ -2,6 +2,7 @@ package poller
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/jobs"
+	"github.com/idmapping/notifier/internal/tags"
 )
 
 // After a pause the poller discovers many terminal statuses late. It records
@@ -65,53 +67,77 @@ func (t *tick) holds(ctx context.Context, records []jobs.Record) bool {
 	return t.checkBudget() != nil || ok && time.Until(deadline) < time.Duration(longest)*publishTime
 }
 
-// publishLate publishes records with late statuses, and first a summary of them
-// if they are too many to be notified one by one. When the bus does not accept
-// the summary, they stay in their outboxes.
+// publishLate publishes records with late statuses, and first a summary of those
+// that are too many to be notified one by one: one for all workflows whose tags
+// notify the same people. When the bus does not accept a summary, they stay in their
+// outboxes.
 func (t *tick) publishLate(ctx context.Context, records []jobs.Record) {
-	var all []event.Detail
+	groups := make(map[string][]event.Detail)
 	for _, record := range records {
-		all = append(all, late(record)...)
+		for _, d := range late(record) {
+			groups[audience(d)] = append(groups[audience(d)], d)
+		}
 	}
-	var backlog *event.Backlog
-	if len(all) > event.MaxIndividual {
-		var err error
-		if backlog, err = t.publishSummary(ctx, all); err != nil && !errors.Is(err, jobs.ErrUnpublishable) {
+	backlogs := make(backlogs)
+	for _, key := range slices.Sorted(maps.Keys(groups)) {
+		if len(groups[key]) <= event.MaxIndividual {
+			continue
+		}
+		backlog, err := t.publishSummary(ctx, groups[key])
+		if err != nil && !errors.Is(err, jobs.ErrUnpublishable) {
 			t.problem(err)
 			return
+		}
+		if err == nil {
+			backlogs[key] = backlog
 		}
 	}
 	inWorkflows(records, func(records []jobs.Record) {
 		for _, record := range records {
-			t.note(record.Job.Workflow, t.isolate(record.Job.Workflow, func() error { t.emptyOutbox(ctx, record, backlog); return nil }))
+			t.note(record.Job.Workflow, t.isolate(record.Job.Workflow, func() error { t.emptyOutbox(ctx, record, backlogs); return nil }))
 		}
 	})
 }
 
+// backlogs are the marks of summaries by audience.
+type backlogs map[string]event.Backlog
+
+// audience is a text that events have in common whose workflows' tags notify the same
+// people of the same statuses.
+func audience(d event.Detail) string {
+	routing, _ := json.Marshal(tags.Routing(d.Tags)) // strings: it cannot fail; keys are sorted
+	return string(routing)
+}
+
 // publishSummary publishes one event that announces all the statuses, and returns
-// the mark for their own events. No mark and an error that wraps
-// ErrUnpublishable mean that each has to be announced by itself.
-func (t *tick) publishSummary(ctx context.Context, all []event.Detail) (*event.Backlog, error) {
+// the mark for their own events. An error that wraps ErrUnpublishable means that each
+// has to be announced by itself.
+func (t *tick) publishSummary(ctx context.Context, all []event.Detail) (event.Backlog, error) {
 	entry, backlog, err := event.EncodeSummary(all, t.now())
 	if err != nil {
 		err = fmt.Errorf("%w: %w", jobs.ErrUnpublishable, err)
 	} else {
+		entry = event.AddTags(entry, tags.Routing(all[0].Tags))
 		err = t.Publisher.Publish(ctx, []jobs.Entry{entry})[0]
 	}
 	if err != nil {
 		t.log().Error("summary not published", "jobs", len(all), "transitionId", entry.ID, "error", err.Error())
-		return nil, fmt.Errorf("publishing a summary of %d late statuses: %w", len(all), err)
+		return event.Backlog{}, fmt.Errorf("publishing a summary of %d late statuses: %w", len(all), err)
 	}
-	t.count(func(r *Report) { r.Summarized = len(all) })
+	t.count(func(r *Report) { r.Summarized += len(all) })
 	t.log().Info("summary published", "jobs", len(all), "transitionId", entry.ID)
-	return &backlog, nil
+	return backlog, nil
 }
 
 // mark is the entry as it is published: with the mark of the summary that
 // announces its status.
-func mark(entry jobs.Entry, backlog *event.Backlog) jobs.Entry {
-	if _, isLate := event.Late(entry); isLate && backlog != nil {
-		entry.Detail = event.AddBacklog(entry.Detail, *backlog)
+func (b backlogs) mark(entry jobs.Entry) jobs.Entry {
+	if len(b) == 0 {
+		return entry
+	}
+	d, isLate := event.Late(entry)
+	if backlog, ok := b[audience(d)]; isLate && ok {
+		entry.Detail = event.AddBacklog(entry.Detail, backlog)
 	}
 	return entry
 }

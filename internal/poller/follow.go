@@ -212,10 +212,10 @@ func (t *tick) publish(ctx context.Context, record jobs.Record) {
 // removes them from the outbox in one write. Late statuses get the mark of the
 // summary that announces them, if there is one. This is the only place that
 // publishes transitions.
-func (t *tick) emptyOutbox(ctx context.Context, record jobs.Record, backlog *event.Backlog) {
+func (t *tick) emptyOutbox(ctx context.Context, record jobs.Record, announced backlogs) {
 	before := len(record.Outbox)
 	for len(record.Outbox) > 0 {
-		refused, done := t.put(ctx, mark(record.Outbox[0], backlog), "job "+record.Job.Key.String(),
+		refused, done := t.put(ctx, announced.mark(record.Outbox[0]), "job "+record.Job.Key.String(),
 			t.log().With("workflow", record.Job.Workflow, "job", record.Job.Job))
 		if !done {
 			break

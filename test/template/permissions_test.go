@@ -57,7 +57,7 @@ func TestRolesHaveExactlyTheirPermissionsInEveryRegion(t *testing.T) {
 		s := deploy(t, region, toSlackAndEmail)
 		poller := map[string]statement{
 			"ReadJobs":      {[]string{"entityresolution:GetIdMappingJob", "entityresolution:ListIdMappingJobs"}, []string{arn("entityresolution", "idmappingworkflow/*")}, nil},
-			"ListWorkflows": {[]string{"entityresolution:ListIdMappingWorkflows"}, []string{"*"}, nil},
+			"ListWorkflows": {[]string{"entityresolution:ListIdMappingWorkflows", "entityresolution:ListTagsForResource"}, []string{"*"}, nil},
 			"KeepJobs":      {[]string{"dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"}, []string{"JobsTable.Arn"}, nil},
 			"PublishEvents": {[]string{"events:PutEvents"}, []string{arn("events", "event-bus/default")},
 				map[string]any{"StringEquals": map[string]any{"events:source": []any{"idmapping.notifier", "idmapping.notifier.canary"}}}},
@@ -150,6 +150,9 @@ var platformActions = []string{
 	"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage",
 }
 
+// person stands for the credentials of the person who runs a command.
+const person = "the credentials of the person who runs a command"
+
 // The role of the code that calls AWS, by the beginning of its path.
 var callers = map[string]string{
 	"functions/poller/": "PollerRole", "internal/poller/": "PollerRole",
@@ -157,7 +160,7 @@ var callers = map[string]string{
 	"functions/notifier/": "NotifierRole", "internal/notify/": "NotifierRole",
 	"internal/dynamodb/deliveries.go": "NotifierRole", "internal/dynamodb/limits.go": "NotifierRole", "internal/dynamodb/outages.go": "NotifierRole", "internal/sqs/": "NotifierRole",
 	"internal/secret/": "NotifierRole", "internal/slack/": "NotifierRole", "internal/email/": "NotifierRole",
-	"internal/deployment/": "the credentials of the person who runs a command",
+	"internal/deployment/": person, "internal/dynamodb/ledger.go": person,
 }
 
 func TestRolesAllowExactlyTheCallsOfTheirCode(t *testing.T) {

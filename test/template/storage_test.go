@@ -59,7 +59,7 @@ func TestRulesRouteOwnEventsToTheirQueueAndLoseNone(t *testing.T) {
 	s := deploy(t, "us-east-1", with(toSlackAndEmail, "EventBusName", "central"))
 	for _, channel := range []string{"Slack", "Email"} {
 		rule := s.resource(t, "AWS::Events::Rule", channel+"Rule")
-		pattern := map[string]any{"source": []any{event.Source, event.CanarySource}, "detail-type": []any{event.StateChange, event.Vanished, event.Overdue, event.RunMissing, event.RunResumed, event.Summary, event.Canary},
+		pattern := map[string]any{"source": []any{event.Source, event.CanarySource}, "detail-type": []any{event.StateChange, event.Vanished, event.Overdue, event.RunMissing, event.RunResumed, event.MuteEnded, event.Summary, event.Canary},
 			"detail": map[string]any{"publisher": []any{"notifier"}}}
 		if rule["EventBusName"] != "central" || !reflect.DeepEqual(rule["EventPattern"], pattern) {
 			t.Errorf("%s: %v on bus %v", channel, rule["EventPattern"], rule["EventBusName"])

@@ -271,6 +271,9 @@ func exampleEntries() map[string]jobs.Entry {
 	late.OverdueSince = start.Add(2*time.Hour + 55*time.Minute)
 	assessed("success-overdue", ended, jobs.Running, late)
 	all["late"], all["summary"] = backlogEntries()
+	all["failure-tagged"] = event.AddTags(all["failure-iam"], map[string]string{"owner": "CRM team", "slack-channel": "C0CRMALERTS", "mention": "S0CRMTEAM",
+		"runbook": "https://wiki.example.com/crm-id-mapping", "overdue-after": "4 hours"})
+	all["mute-ended"] = muteEntry()
 	return all
 }
 
@@ -295,6 +298,35 @@ func runEntries() (missing, resumed jobs.Entry) {
 		panic(err)
 	}
 	return missing, resumed
+}
+
+// muteEntry returns what the poller publishes when the mute of the example workflow
+// ends and its last two runs have failed.
+func muteEntry() jobs.Entry {
+	workflow := "customers-to-liveramp"
+	state := jobs.WorkflowState{Workflow: workflow, ARN: WorkflowARN(workflow)}
+	mute := jobs.Mute{Since: start.Add(21 * time.Minute), Until: start.Add(16 * time.Hour), Reason: "moving the CRM export"}
+	var records []jobs.Record
+	var history jobs.History
+	for n, status := range []jobs.Status{jobs.Succeeded, jobs.Failed, jobs.Failed} {
+		began := start.Add(time.Duration(n) * 4 * time.Hour)
+		job := jobs.Job{Key: jobs.Key{Workflow: workflow, Job: fmt.Sprintf("%032x", 0xd1a2b3c4d5e6000+n)}, Type: "BATCH", Status: status,
+			StartTime: began, EndTime: began.Add(21 * time.Minute)}
+		if status == jobs.Failed {
+			job.Error = denied
+		}
+		entry, err := event.Encode(state.ARN, jobs.Transition{Job: job}, job.EndTime.Add(20*time.Second))
+		if err != nil {
+			panic(err)
+		}
+		records = append(records, jobs.Record{Job: job}.Append(entry, status))
+		history = history.Add(job)
+	}
+	entry, err := event.EncodeMuteEnded(state, mute, records, history, mute.Until.Add(20*time.Second))
+	if err != nil {
+		panic(err)
+	}
+	return event.AddTags(entry, map[string]string{"owner": "CRM team"})
 }
 
 // backlogEntries returns what the poller publishes after a pause of a day, in
