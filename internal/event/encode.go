@@ -89,6 +89,13 @@ func Findings(entry jobs.Entry) int {
 	return len(d.Findings)
 }
 
+// Signals reports whether an entry says more than its status: it has a finding or ends
+// a run of failures.
+func Signals(entry jobs.Entry) bool {
+	var d Detail
+	return json.Unmarshal([]byte(entry.Detail), &d) == nil && d.Signals()
+}
+
 // EncodeCanary returns the entry of a canary that is sent now. visible is
 // whether people see it.
 func EncodeCanary(visible bool, now time.Time) jobs.Entry {

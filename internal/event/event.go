@@ -136,6 +136,10 @@ func (d Detail) Terminal() bool {
 	return jobs.Job{Status: d.Status, EndTime: d.EndTime}.Terminal()
 }
 
+// Signals reports whether a run says more than its status: it has a finding or ends a
+// run of failures.
+func (d Detail) Signals() bool { return len(d.Findings) > 0 || d.Recovery != nil }
+
 // Subject is what the event is about, as its transition ID and the deliveries table
 // name it: the job, or the run that is missing, or the mute that has ended, which have
 // their expected start, or begin, in place of a job ID.

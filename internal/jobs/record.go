@@ -67,6 +67,10 @@ type Milestone struct {
 	BeganAt     time.Time `json:"beganAt"`
 	ObservedAt  time.Time `json:"observedAt"`
 	PublishedAt time.Time `json:"publishedAt,omitzero"`
+	// Tags are those of the workflow that decided who was notified, and Signals
+	// whether the event says more than its status; for the command line tool.
+	Tags    map[string]string `json:"tags,omitempty"`
+	Signals bool              `json:"signals,omitempty"`
 }
 
 // Known is the job as last observed, or nil when the record is new.

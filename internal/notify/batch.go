@@ -11,7 +11,6 @@ import (
 
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/message"
-	"github.com/idmapping/notifier/internal/tags"
 )
 
 const (
@@ -114,7 +113,6 @@ type item struct {
 	Received
 	event     event.Event
 	decodeErr error
-	tags      tags.Settings // of the event's workflow
 	// summarized is set when a summary announces the event's status.
 	summarized bool
 	notice     *message.Message // of an outage notice, which has no body

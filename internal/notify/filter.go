@@ -38,7 +38,7 @@ func (f Filter) Matches(e event.Event) bool {
 	case event.Overdue:
 		return f.has(e.Detail.Status, false) || !f.NoSignals
 	default:
-		return f.has(e.Detail.Status, e.Detail.Terminal()) || !f.NoSignals && e.Detail.Backlog == nil && signals(e.Detail)
+		return f.has(e.Detail.Status, e.Detail.Terminal()) || !f.NoSignals && e.Detail.Backlog == nil && e.Detail.Signals()
 	}
 }
 
@@ -54,9 +54,6 @@ func (f Filter) Of(s tags.Settings) Filter {
 	}
 	return own
 }
-
-// signals reports whether a run says more than its status does.
-func signals(d event.Detail) bool { return len(d.Findings) > 0 || d.Recovery != nil }
 
 func (f Filter) has(status jobs.Status, terminal bool) bool {
 	switch {

@@ -44,17 +44,6 @@ type Router interface {
 	Route(s tags.Settings) []Destination
 }
 
-// DestinationsOf returns the destinations of a workflow: those that its tags name, or
-// the channel's.
-func (c Channel) DestinationsOf(s tags.Settings) []Destination {
-	if c.Router != nil {
-		if named := c.Router.Route(s); len(named) > 0 {
-			return named
-		}
-	}
-	return c.Destinations
-}
-
 // Destination is one place that receives notifications.
 type Destination interface {
 	// ID names the destination in the deliveries table and in logs. It holds no

@@ -7,9 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/message"
-	"github.com/idmapping/notifier/internal/tags"
 )
 
 // process is the pipeline that each message passes: decode, filter, and for each
@@ -20,20 +18,18 @@ func (b *batch) process(ctx context.Context, it item) result {
 	if err != nil {
 		return result{refused: err}
 	}
-	it.tags = tags.Parse(e.Detail.Tags, e.Detail.ObservedAt)
-	if muted(e, it.tags) {
+	routing := b.channel.Routing(e)
+	switch routing.Verdict {
+	case Muted:
 		b.report.Muted++
 		b.log().Info("notification muted", "channel", b.channel.Name, "workflow", e.Detail.WorkflowName, "transitionId", e.Detail.TransitionID)
 		return result{}
-	}
-	filter := b.channel.Filter.Of(it.tags)
-	if !filter.Matches(e) {
+	case NotChosen:
 		return result{}
 	}
-	it.event = filter.Narrow(e)
-	it.summarized = filter.Summarized(e)
+	it.event, it.summarized = routing.Event, routing.Verdict == Summarized
 	var r result
-	for _, n := range b.notifications(it) {
+	for _, n := range b.notifications(it, routing.Destinations) {
 		action, state, err := b.claim(ctx, &n)
 		if err == nil && n.sends(action, state) {
 			n.ref, err = b.send(ctx, n, action, state)
@@ -47,12 +43,6 @@ func (b *batch) process(ctx context.Context, it item) result {
 		b.note(n, action, err, &r)
 	}
 	return r
-}
-
-// muted reports whether the workflow's tags keep the event from being sent. Its end is
-// sent.
-func muted(e event.Event, s tags.Settings) bool {
-	return e.DetailType != event.MuteEnded && s.Muted(e.Detail.ObservedAt)
 }
 
 // result is what the pipeline leaves to do about a message: nothing, or one of
@@ -85,9 +75,8 @@ func (n notification) sends(action Action, state State) bool {
 }
 
 // notifications are those that a message makes, one for each destination.
-func (b *batch) notifications(it item) []notification {
+func (b *batch) notifications(it item, destinations []Destination) []notification {
 	e := it.event
-	destinations := b.channel.DestinationsOf(it.tags)
 	if b.channel.SharedSender && e.Silent() {
 		destinations = destinations[:min(1, len(destinations))]
 	}

@@ -165,7 +165,7 @@ func (t *tick) advance(ctx context.Context, record jobs.Record, job jobs.Job) er
 			return err
 		}
 		present.Job = event.Trim(job)
-		return t.save(ctx, present.Append(event.AddTags(entry, own), job.Status))
+		return t.save(ctx, appended(present, entry, own, job.Status))
 	case verdict == jobs.Regressed:
 		t.count(func(r *Report) { r.Regressions++ })
 		t.log().Warn("regression ignored", "workflow", job.Workflow, "job", job.Job, "known", record.Job.Status, "observed", job.Status)
@@ -194,7 +194,7 @@ func (t *tick) miss(ctx context.Context, record jobs.Record) error {
 		if err != nil {
 			return err
 		}
-		record = record.Append(event.AddTags(entry, own), jobs.Vanished)
+		record = appended(record, entry, own, jobs.Vanished)
 	}
 	return t.save(ctx, record)
 }

@@ -71,7 +71,7 @@ func (t *tick) reportOverdueJob(ctx context.Context, record jobs.Record) error {
 	if err != nil {
 		return err
 	}
-	if err := t.save(ctx, record.Append(event.AddTags(entry, own), jobs.Overdue)); err != nil {
+	if err := t.save(ctx, appended(record, entry, own, jobs.Overdue)); err != nil {
 		return err
 	}
 	stored, _ := t.stored(record.Job.Key)

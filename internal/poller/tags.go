@@ -40,6 +40,15 @@ func (t *tick) readTags(ctx context.Context, workflow, arn string) (map[string]s
 	return own, t.mute(ctx, workflow, own)
 }
 
+// appended is the record with one more event in its outbox, which has the workflow's
+// tags.
+func appended(record jobs.Record, entry jobs.Entry, own map[string]string, status jobs.Status) jobs.Record {
+	record = record.Append(event.AddTags(entry, own), status)
+	last := &record.Timeline[len(record.Timeline)-1]
+	last.Tags, last.Signals = tags.Routing(own), event.Signals(entry)
+	return record
+}
+
 // settings are what the workflow's tags say, as this tick knows them.
 func (t *tick) settings(workflow string) tags.Settings {
 	t.mu.Lock()
