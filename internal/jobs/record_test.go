@@ -58,8 +58,8 @@ func TestTimelineKeepsWhenATransitionBeganWasObservedAndPublished(t *testing.T) 
 		t.Errorf("outbox %v", published.Outbox)
 	}
 	want := []Milestone{
-		{"one", Running, first.Add(-time.Minute), first, second.Add(time.Second)},
-		{"two", Failed, second.Add(-time.Minute), second, time.Time{}},
+		{ID: "one", Status: Running, BeganAt: first.Add(-time.Minute), ObservedAt: first, PublishedAt: second.Add(time.Second)},
+		{ID: "two", Status: Failed, BeganAt: second.Add(-time.Minute), ObservedAt: second},
 	}
 	if !reflect.DeepEqual(published.Timeline, want) {
 		t.Errorf("timeline %v\nwant %v", published.Timeline, want)
