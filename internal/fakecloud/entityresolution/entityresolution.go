@@ -34,6 +34,7 @@ type Server struct {
 	workflows map[string][]jobs.Job // by name, in the order of their start
 	lists     map[string][]jobs.Job // as listed, until a job changes
 	created   map[string]time.Time
+	tags      map[string]map[string]string // by workflow
 	calls     []Call
 }
 
@@ -101,6 +102,7 @@ func (s *Server) Remove(key jobs.Key) {
 	delete(s.lists, key.Workflow)
 	if key.Job == "" {
 		delete(s.workflows, key.Workflow)
+		delete(s.tags, key.Workflow)
 		return
 	}
 	s.workflows[key.Workflow] = slices.DeleteFunc(s.workflows[key.Workflow], func(j jobs.Job) bool { return j.Key == key })
@@ -128,12 +130,15 @@ func (s *Server) now() time.Time {
 }
 
 // ServeHTTP serves GET /idmappingworkflows, GET
-// /idmappingworkflows/{name}/jobs and GET
-// /idmappingworkflows/{name}/jobs/{jobId}.
+// /idmappingworkflows/{name}/jobs, GET
+// /idmappingworkflows/{name}/jobs/{jobId}, and GET, POST and DELETE
+// /tags/{resourceArn} of a workflow.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
-	operation, workflow, id := "", "", ""
+	operation, workflow := tagOperation(r)
+	id := ""
 	switch {
+	case operation != "":
 	case parts[0] != "idmappingworkflows" || r.Method != http.MethodGet:
 	case len(parts) == 1:
 		operation = "ListIdMappingWorkflows"
@@ -155,7 +160,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	httpfault.Pause(r.Context(), latency)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if _, exists := s.workflows[workflow]; !exists && workflow != "" {
+		httpfault.Exception(w, http.StatusNotFound, "ResourceNotFoundException", "no workflow "+workflow)
+		return
+	}
 	switch operation {
+	case "ListTagsForResource":
+		s.listTags(w, workflow)
+	case "TagResource":
+		s.tagResource(w, r, workflow)
+	case "UntagResource":
+		s.untagResource(w, r, workflow)
 	case "ListIdMappingWorkflows":
 		s.listWorkflows(w)
 	case "ListIdMappingJobs":
@@ -195,12 +210,11 @@ func WorkflowARN(name string) string {
 
 // rows returns a workflow's jobs in the order of its list. Long lists are read in
 // many pages, so it orders them only once after a change.
-func (s *Server) rows(workflow string) ([]jobs.Job, bool) {
-	all, ok := s.workflows[workflow]
-	if rows, ordered := s.lists[workflow]; ordered || !ok {
-		return rows, ok
+func (s *Server) rows(workflow string) []jobs.Job {
+	if rows, ordered := s.lists[workflow]; ordered {
+		return rows
 	}
-	rows := slices.Clone(all)
+	rows := slices.Clone(s.workflows[workflow])
 	slices.Reverse(rows)
 	if s.Order != nil {
 		rows = s.Order(rows)
@@ -209,15 +223,11 @@ func (s *Server) rows(workflow string) ([]jobs.Job, bool) {
 		s.lists = make(map[string][]jobs.Job)
 	}
 	s.lists[workflow] = rows
-	return rows, true
+	return rows
 }
 
 func (s *Server) listJobs(w http.ResponseWriter, r *http.Request, workflow string) {
-	rows, ok := s.rows(workflow)
-	if !ok {
-		httpfault.Exception(w, http.StatusNotFound, "ResourceNotFoundException", "no workflow "+workflow)
-		return
-	}
+	rows := s.rows(workflow)
 	size := 25
 	if n, err := strconv.Atoi(r.URL.Query().Get("maxResults")); err == nil {
 		size = min(n, 25)
