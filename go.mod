@@ -28,7 +28,7 @@ require (
 
 require (
 	github.com/alecthomas/kong v1.17.0
-	github.com/aws/aws-sdk-go-v2/service/cloudwatch v1.75.5
+	github.com/aws/aws-sdk-go-v2/service/cloudwatch v1.52.6 // newest with the query protocol: moto has no CBOR of CloudWatch
 	github.com/aws/aws-sdk-go-v2/service/scheduler v1.18.0
 	github.com/aws/aws-sdk-go-v2/service/sts v1.51.8
 	github.com/jotaen/kong-completion v0.0.4

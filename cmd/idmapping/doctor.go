@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,8 +60,13 @@ func failed(name, text, fix string) check { return check{name, resultFailed, tex
 
 // failedCall is the check whose call has failed.
 func failedCall(name string, err error) check {
+	return failedWith(name, err, "run this again; if it stays so, look at https://health.aws.amazon.com")
+}
+
+// failedWith is the same, with what to do where the error itself does not tell.
+func failedWith(name string, err error, fallback string) check {
 	text, fix := deployment.Diagnose(err)
-	return failed(name, text, fix)
+	return failed(name, text, cmp.Or(fix, fallback))
 }
 
 // Run prints the checks in their order, whichever ends first.
@@ -91,7 +97,7 @@ func printChecks(w io.Writer, checks []check) {
 func (c doctorCommand) examine(ctx context.Context, a *app) []check {
 	cfg, err := a.Load(ctx, "samconfig.toml")
 	if err != nil {
-		return []check{failedCall("region", err)}
+		return []check{failedWith("region", err, "name the region with --region NAME and the profile with --profile NAME, or correct samconfig.toml")}
 	}
 	stack, state, deployed := c.find(ctx, cfg, a.Target.Stack)
 	d := newDoctor(ctx, cfg, stack)
@@ -173,7 +179,7 @@ func (c doctorCommand) find(ctx context.Context, cfg aws.Config, name string) (s
 		return stack, notDeployed(name, cfg.Region, len(flags) > 0 && !c.Canary), false
 	}
 	if err != nil {
-		return stack, failedCall("stack", err), false
+		return stack, failedWith("stack", err, "name the notifier's stack with --stack NAME, or run make deploy"), false
 	}
 	return stack, stackState(stack), true
 }

@@ -88,7 +88,7 @@ func (d *doctor) functions(ctx context.Context) []check {
 	version, err := d.stack.NotifierVersion(ctx)
 	notifier := passed("notifier", "version %s", version)
 	if err != nil {
-		notifier = failedCall("notifier", err)
+		notifier = failedWith("notifier", err, d.log("notifier"))
 	}
 	if d.stack.Paused { // a sweep would publish events
 		return []check{warned("poller", "not invoked, because the stack is paused", ""), notifier}
@@ -97,14 +97,20 @@ func (d *doctor) functions(ctx context.Context) []check {
 	if pollerErr == nil && err == nil && report.Version != version {
 		notifier = failed("notifier", fmt.Sprintf("the notifier is version %s, the poller is version %s", version, report.Version), "deploy both again: make deploy")
 	}
-	return []check{sweepCheck(report, pollerErr), notifier}
+	if pollerErr != nil {
+		return []check{failedWith("poller", pollerErr, d.log("poller")), notifier}
+	}
+	return []check{sweepCheck(report), notifier}
 }
 
-func sweepCheck(r poller.Report, err error) check {
+// log is the command that shows a function's log.
+func (d *doctor) log(function string) string {
+	return fmt.Sprintf("look at aws logs tail /aws/lambda/%s-%s --since 15m", d.stack.Name, function)
+}
+
+func sweepCheck(r poller.Report) check {
 	const name = "poller"
 	switch {
-	case err != nil:
-		return failedCall(name, err)
 	case r.Denied > 0 || r.Failed > 0 || len(r.Problems) > 0:
 		return failed(name, fmt.Sprintf("version %s watches %d workflows and has problems: %s", r.Version, r.Workflows, strings.Join(r.Problems, "; ")),
 			"if access is denied, look for a service control policy or a permissions boundary that denies entityresolution actions to the poller's role")
@@ -192,13 +198,13 @@ func (d *doctor) lastSweep(ctx context.Context) []check {
 	if err != nil {
 		return []check{failedCall(name, err)}
 	}
-	age, logs := time.Since(last).Round(time.Minute), fmt.Sprintf("aws logs tail /aws/lambda/%s-poller --since 15m", d.stack.Name)
-	text := fmt.Sprintf("the last complete sweep was at %s, %s ago", last.UTC().Format("2006-01-02 15:04 UTC"), strings.TrimSuffix(age.String(), "0s"))
+	age, logs := time.Since(last), d.log("poller")
+	text := fmt.Sprintf("the last complete sweep was at %s, %.0f minutes ago", last.UTC().Format("15:04 UTC"), age.Minutes())
 	switch {
 	case last.IsZero() && time.Since(d.stack.CreatedAt) > 24*time.Hour && !d.stack.Paused:
 		return []check{failed(name, "no complete sweep within a day", logs)}
 	case last.IsZero():
-		return []check{warned(name, "CloudWatch has no complete sweep yet: a metric appears some minutes after the first one", "run this again in ten minutes; then "+logs)}
+		return []check{warned(name, "CloudWatch has no complete sweep yet: a metric appears some minutes after the first one", "run this again in ten minutes, and then "+logs)}
 	case age > maxSweepAge && d.stack.Paused:
 		return []check{warned(name, text+", because the stack is paused", "deploy with Paused=false")}
 	case age > maxSweepAge:
@@ -309,14 +315,14 @@ func (d *doctor) canary(ctx context.Context) []check {
 	begin := time.Now()
 	id, err := d.stack.SendCanary(ctx)
 	if err != nil {
-		return []check{failedCall(name, err)}
+		return []check{failedWith(name, err, d.log("poller"))}
 	}
 	var received []string
 	err = d.stack.AwaitCanary(ctx, id, func(destination string) {
 		received = append(received, fmt.Sprintf("%s after %.0f s", destination, time.Since(begin).Seconds()))
 	})
 	if err != nil {
-		return []check{failed(name, err.Error(), "")}
+		return []check{failedWith(name, err, d.log("notifier"))}
 	}
 	return []check{passed(name, "a test message arrived at %s", strings.Join(received, ", "))}
 }

@@ -418,7 +418,7 @@ func (c *Cloud) createStack(ctx context.Context, parameters map[string]string) e
 			c.Resources[aws.ToString(r.LogicalResourceId)] = aws.ToString(r.PhysicalResourceId)
 		}
 	}
-	return nil
+	return c.createSchedules(ctx, body, parameters["Paused"] == "true")
 }
 
 // function returns the host of a function, configured as in the stack.

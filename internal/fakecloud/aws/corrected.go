@@ -11,7 +11,7 @@ import (
 const (
 	accountPath    = "/v2/email/account"     // SES API v2, GetAccount: moto has none
 	identitiesPath = "/v2/email/identities/" // GetEmailIdentity
-	mappingsPath   = "/2015-03-31/event-source-mappings/"
+	mappingsPath   = "/2015-03-31/event-source-mappings"
 )
 
 // SetSandbox puts the account into the SES sandbox, or takes it out. It only
@@ -45,6 +45,28 @@ func (p *Proxy) shownMappings() map[string]string {
 	return maps.Clone(p.mappings)
 }
 
+// AddResource adds a resource to every stack that ListStackResources lists.
+func (p *Proxy) AddResource(logicalID, physicalID, resourceType string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.resources += "<member><LogicalResourceId>" + logicalID + "</LogicalResourceId><PhysicalResourceId>" + physicalID +
+		"</PhysicalResourceId><ResourceType>" + resourceType + "</ResourceType><ResourceStatus>CREATE_COMPLETE</ResourceStatus></member>"
+}
+
+func (p *Proxy) addedResources() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.resources
+}
+
+// insert adds text to an answer, before its first occurrence of mark.
+func (r *recorder) insert(mark, text string) {
+	body := strings.Replace(r.body.String(), mark, text+mark, 1)
+	r.body.Reset()
+	r.body.WriteString(body)
+	r.header.Del("Content-Length")
+}
+
 // account writes the answer to GetAccount.
 func (r *recorder) account(sandbox bool) {
 	r.header.Set("Content-Type", "application/json")
@@ -53,16 +75,17 @@ func (r *recorder) account(sandbox bool) {
 }
 
 // correct changes moto's answers: it verifies an identity at once and still says
-// that it is not verified for sending, and its mappings are disabled because the
-// cloud plays them itself.
-func (p *Proxy) correct(answer *recorder, r *http.Request) {
-	if r.Method != http.MethodGet || answer.status != http.StatusOK {
-		return
-	}
+// that it is not verified for sending, its mappings are disabled because the cloud
+// plays them itself, and its CloudFormation knows no schedules.
+func (p *Proxy) correct(name string, answer *recorder, r *http.Request) {
 	switch {
+	case answer.status != http.StatusOK:
+	case name == "ListStackResources":
+		answer.insert("</StackResourceSummaries>", p.addedResources())
+	case r.Method != http.MethodGet:
 	case strings.HasPrefix(r.URL.Path, identitiesPath):
 		answer.rewrite(func(body map[string]any) { body["VerifiedForSendingStatus"] = body["VerificationStatus"] == "SUCCESS" })
-	case r.URL.Path == mappingsPath:
+	case strings.TrimSuffix(r.URL.Path, "/") == mappingsPath:
 		states := p.shownMappings()
 		answer.rewrite(func(body map[string]any) {
 			all, _ := body["EventSourceMappings"].([]any)

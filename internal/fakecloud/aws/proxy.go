@@ -36,6 +36,8 @@ type Proxy struct {
 	emails   []Email
 	sandbox  bool              // of SES
 	mappings map[string]string // states of event source mappings, by UUID
+
+	resources string // XML of more resources of the stack
 }
 
 // Function is a Lambda function. The error is the one that the function returned,
@@ -183,7 +185,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		kept.account(p.inSandbox())
 	} else {
 		p.next.ServeHTTP(kept, r)
-		p.correct(kept, r)
+		p.correct(name, kept, r)
 	}
 	if name == "SES.SendEmail" && kept.status == http.StatusOK {
 		p.email(body)
