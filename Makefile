@@ -151,8 +151,8 @@ deploy: ## Build and deploy with AWS SAM, asking for each parameter
 	sam deploy --guided
 
 .PHONY: smoke
-smoke: ## Check a deployed stack within a minute (STACK=name, else the saved one)
-	@STACK="$(STACK)" $(GO) run ./cmd/smoke
+smoke: ## Check a deployed stack, with a test message (STACK=name, else the saved one)
+	@STACK="$(STACK)" $(GO) run ./cmd/idmapping doctor --canary
 
 .PHONY: canary
 canary: ## Send a test message through a deployed stack and wait for its delivery (STACK=name, else the saved one)

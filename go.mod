@@ -28,6 +28,9 @@ require (
 
 require (
 	github.com/alecthomas/kong v1.17.0
+	github.com/aws/aws-sdk-go-v2/service/cloudwatch v1.52.6 // newest with the query protocol: moto has no CBOR of CloudWatch
+	github.com/aws/aws-sdk-go-v2/service/scheduler v1.18.0
+	github.com/aws/aws-sdk-go-v2/service/sts v1.51.8
 	github.com/jotaen/kong-completion v0.0.4
 )
 
@@ -45,7 +48,6 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/signin v1.12.3 // indirect
 	github.com/aws/aws-sdk-go-v2/service/sso v1.39.3 // indirect
 	github.com/aws/aws-sdk-go-v2/service/ssooidc v1.44.3 // indirect
-	github.com/aws/aws-sdk-go-v2/service/sts v1.51.8 // indirect
 	github.com/gorilla/websocket v1.5.3 // indirect
 	github.com/hashicorp/errwrap v1.1.0 // indirect
 	github.com/hashicorp/go-multierror v1.1.1 // indirect

@@ -34,6 +34,7 @@ type commands struct {
 	JSON    bool             `name:"json" help:"Write the result as JSON."`
 	Version kong.VersionFlag `help:"Show the version and exit."`
 
+	Doctor     doctorCommand             `cmd:"" help:"Check whether everything is in order, before or after a deployment, and say how to fix what is not."`
 	Canary     canaryCommand             `cmd:"" help:"Send a test message that people see to every destination, and wait until each has received it."`
 	Track      trackCommand              `cmd:"" help:"Report one job now and follow it to its end."`
 	Sweep      sweepCommand              `cmd:"" help:"Check every workflow, or one, now instead of with the next tick."`

@@ -1,6 +1,7 @@
 package deployment
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,19 +23,40 @@ var credentials = []string{"UnrecognizedClientException", "InvalidClientTokenId"
 // credentials it says how to get some, and without a permission it shows the policy
 // statement that gives it.
 func Explain(err error) string {
-	text := err.Error()
-	if api, ok := errors.AsType[smithy.APIError](err); ok {
-		switch code := api.ErrorCode(); {
-		case contains(denied, code):
-			return Statement(err)
-		case contains(credentials, code):
-			return fmt.Sprintf("AWS does not accept the credentials (%s): sign in again, for example with aws sso login, or name another profile with --profile NAME", code)
+	if contains(denied, codeOf(err)) {
+		return Statement(err)
+	}
+	text, fix := Diagnose(err)
+	if fix == "" {
+		return text
+	}
+	return text + ": " + fix
+}
+
+// Diagnose returns what has gone wrong and what to do about it, which is empty where
+// the error itself is all that is known.
+func Diagnose(err error) (text, fix string) {
+	switch code := codeOf(err); {
+	case contains(denied, code):
+		if action, statement := missing(err); action != "" {
+			return fmt.Sprintf("access denied: %s is not allowed", action), "ask for this statement in your policy: " + statement
 		}
+	case contains(credentials, code):
+		return fmt.Sprintf("AWS does not accept the credentials (%s)", code), "sign in again, for example with aws sso login, or name another profile with --profile NAME"
+	case noCredentials(err):
+		return "there are no AWS credentials", "sign in, for example with aws sso login or aws configure, or name a profile with --profile NAME"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "no response in time: " + err.Error(), "run it again; if it stays so, look at the network and at https://health.aws.amazon.com"
 	}
-	if noCredentials(err) {
-		return "there are no AWS credentials: sign in, for example with aws sso login or aws configure, or name a profile with --profile NAME"
+	return err.Error(), ""
+}
+
+// codeOf is the code in a service's response, or empty.
+func codeOf(err error) string {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		return api.ErrorCode()
 	}
-	return text
+	return ""
 }
 
 func contains(codes []string, code string) bool {
@@ -56,16 +78,26 @@ func noCredentials(err error) bool {
 // Statement returns the text about a call that IAM has refused, with the policy
 // statement that would allow it.
 func Statement(err error) string {
+	action, statement := missing(err)
+	if action == "" {
+		return err.Error()
+	}
+	return fmt.Sprintf("access denied: %s is not allowed. Ask for this statement in your policy:\n  %s\nAWS answered: %s", action, statement, err)
+}
+
+// missing returns the action that IAM has refused and the statement that allows it.
+// Both are empty where the error names no action.
+func missing(err error) (action, statement string) {
 	named := jobs.NamedIn(err.Error())
-	action, resource := named.Action, named.Resource
+	action = named.Action
 	if operation, ok := errors.AsType[*smithy.OperationError](err); ok && action == "" {
 		action = prefixOf(operation.ServiceID) + ":" + operation.OperationName
 	}
 	if action == "" {
-		return err.Error()
+		return "", ""
 	}
-	statement, _ := json.Marshal(struct{ Effect, Action, Resource string }{"Allow", action, orStar(resource)})
-	return fmt.Sprintf("access denied: %s is not allowed. Ask for this statement in your policy:\n  %s\nAWS answered: %s", action, statement, err)
+	body, _ := json.Marshal(struct{ Effect, Action, Resource string }{"Allow", action, orStar(named.Resource)})
+	return action, string(body)
 }
 
 func orStar(resource string) string {

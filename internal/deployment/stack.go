@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/smithy-go"
 
@@ -27,8 +29,24 @@ type Stack struct {
 	AlarmTopic      string // ARN
 	Paused          bool
 	Destinations    []string // as the deliveries table names them
+	CreatedAt       time.Time
+	Parameters      map[string]string // of template.yaml
 
-	cfg aws.Config
+	outputs map[string]string
+	cfg     aws.Config
+}
+
+// Planned is a stack before its deployment: the account and region of cfg, and the
+// parameters that it would have.
+func Planned(cfg aws.Config, name string) Stack {
+	return Stack{Name: name, Parameters: make(map[string]string), cfg: cfg}
+}
+
+// NotFoundError is Find's error about a stack that does not exist.
+type NotFoundError struct{ Name, Region string }
+
+func (e *NotFoundError) Error() string {
+	return fmt.Sprintf("there is no stack %s in %s: name the deployed stack with --stack NAME and its region with --region NAME", e.Name, e.Region)
 }
 
 // Jobs is the stack's jobs table, to read from.
@@ -44,33 +62,43 @@ func (s Stack) Deliveries() dynamodb.Deliveries {
 // Region is where the stack is.
 func (s Stack) Region() string { return s.cfg.Region }
 
-// Find looks the stack up in CloudFormation.
+// Find looks the stack up in CloudFormation. Its error is a *NotFoundError where
+// there is none of that name.
 func Find(ctx context.Context, cfg aws.Config, name string) (Stack, error) {
 	out, err := cloudformation.NewFromConfig(cfg).DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &name})
 	if missing, ok := errors.AsType[smithy.APIError](err); ok && missing.ErrorCode() == "ValidationError" {
-		return Stack{}, fmt.Errorf("there is no stack %s in %s: name the deployed stack with --stack NAME and its region with --region NAME", name, cfg.Region)
+		return Stack{}, &NotFoundError{name, cfg.Region}
 	}
 	if err != nil {
 		return Stack{}, fmt.Errorf("looking up stack %s in %s: %w", name, cfg.Region, err)
 	}
-	parameters, outputs := map[string]string{}, map[string]string{}
-	for _, p := range out.Stacks[0].Parameters {
-		parameters[aws.ToString(p.ParameterKey)] = aws.ToString(p.ParameterValue)
-	}
-	for _, o := range out.Stacks[0].Outputs {
-		outputs[aws.ToString(o.OutputKey)] = aws.ToString(o.OutputValue)
-	}
-	s := Stack{Name: name, Status: string(out.Stacks[0].StackStatus), Poller: outputs["PollerFunction"], Notifier: outputs["NotifierFunction"],
-		JobsTable: outputs["JobsTable"], DeliveriesTable: outputs["DeliveriesTable"], AlarmTopic: outputs["AlarmTopic"], Paused: parameters["Paused"] == "true", cfg: cfg}
-	if s.Poller == "" || s.Notifier == "" || s.DeliveriesTable == "" || s.AlarmTopic == "" {
+	s := stackOf(cfg, out.Stacks[0])
+	if !s.isNotifier() || s.DeliveriesTable == "" {
 		return s, fmt.Errorf("stack %s is not a stack of the notifier, or its deployment failed (%s): it lacks outputs such as PollerFunction", name, s.Status)
 	}
-	s.Destinations, err = destinations(parameters)
+	s.Destinations, err = destinations(s.Parameters)
 	if err != nil {
 		return s, fmt.Errorf("reading the parameters of stack %s: %w", name, err)
 	}
 	return s, nil
 }
+
+// stackOf reads what CloudFormation says about a stack, whatever is deployed in it.
+func stackOf(cfg aws.Config, described types.Stack) Stack {
+	parameters, outputs := map[string]string{}, map[string]string{}
+	for _, p := range described.Parameters {
+		parameters[aws.ToString(p.ParameterKey)] = aws.ToString(p.ParameterValue)
+	}
+	for _, o := range described.Outputs {
+		outputs[aws.ToString(o.OutputKey)] = aws.ToString(o.OutputValue)
+	}
+	return Stack{Name: aws.ToString(described.StackName), Status: string(described.StackStatus), Poller: outputs["PollerFunction"], Notifier: outputs["NotifierFunction"],
+		JobsTable: outputs["JobsTable"], DeliveriesTable: outputs["DeliveriesTable"], AlarmTopic: outputs["AlarmTopic"], Paused: parameters["Paused"] == "true",
+		CreatedAt: aws.ToTime(described.CreationTime), Parameters: parameters, outputs: outputs, cfg: cfg}
+}
+
+// isNotifier reports whether the outputs are those of template.yaml.
+func (s Stack) isNotifier() bool { return s.Poller != "" && s.Notifier != "" && s.AlarmTopic != "" }
 
 // Deployed returns an error unless the stack's last deployment succeeded.
 func (s Stack) Deployed() error {

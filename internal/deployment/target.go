@@ -23,15 +23,23 @@ type Target struct {
 	Profile string `env:"AWS_PROFILE" placeholder:"NAME" help:"AWS profile; without it, the one in samconfig.toml."`
 }
 
-// Config completes the target from the samconfig file, and returns the AWS configuration for it.
+// Config completes the target from the samconfig file, and returns the AWS
+// configuration for it. Its error says how to name what is missing.
 func (t *Target) Config(ctx context.Context, samconfig string) (aws.Config, error) {
+	cfg, err := t.Load(ctx, samconfig)
+	if err == nil && t.Stack == "" {
+		return aws.Config{}, fmt.Errorf("no stack is named: %s has no stack_name, so name the stack with --stack NAME or STACK=NAME", samconfig)
+	}
+	return cfg, err
+}
+
+// Load is Config where there may be no stack yet.
+func (t *Target) Load(ctx context.Context, samconfig string) (aws.Config, error) {
 	saved, err := readSamconfig(samconfig)
 	if err != nil {
 		return aws.Config{}, err
 	}
-	if t.Stack = cmp.Or(t.Stack, saved.Stack); t.Stack == "" {
-		return aws.Config{}, fmt.Errorf("no stack is named: %s has no stack_name, so name the stack with --stack NAME or STACK=NAME", samconfig)
-	}
+	t.Stack = cmp.Or(t.Stack, saved.Stack)
 	// kong takes an empty AWS_REGION for a value.
 	t.Region, t.Profile = cmp.Or(t.Region, os.Getenv("AWS_DEFAULT_REGION"), saved.Region), cmp.Or(t.Profile, saved.Profile)
 	options := []func(*config.LoadOptions) error{config.WithRegion(t.Region)}

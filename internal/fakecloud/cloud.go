@@ -418,7 +418,7 @@ func (c *Cloud) createStack(ctx context.Context, parameters map[string]string) e
 			c.Resources[aws.ToString(r.LogicalResourceId)] = aws.ToString(r.PhysicalResourceId)
 		}
 	}
-	return nil
+	return c.createSchedules(ctx, body, parameters["Paused"] == "true")
 }
 
 // function returns the host of a function, configured as in the stack.
@@ -500,6 +500,7 @@ func (c *Cloud) mapSources(ctx context.Context, problem func(error)) error {
 		if _, err := functions.UpdateEventSourceMapping(ctx, &lambda.UpdateEventSourceMappingInput{UUID: m.UUID, Enabled: aws.Bool(false)}); err != nil {
 			return fmt.Errorf("disabling an event source mapping of moto: %w", err)
 		}
+		c.Proxy.ShowMapping(aws.ToString(m.UUID), aws.ToString(m.State))
 		if aws.ToString(m.State) == "Disabled" {
 			continue
 		}

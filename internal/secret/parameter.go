@@ -84,25 +84,35 @@ func (p *Parameter) get(ctx context.Context, maxAge time.Duration) (string, erro
 }
 
 func (p *Parameter) fetch(ctx context.Context) (string, error) {
+	value, encrypted, err := p.Inspect(ctx)
+	if err != nil {
+		return "", fmt.Errorf("%w%s", err, remediation(err))
+	}
+	if !encrypted {
+		slog.Warn("secret stored unencrypted: the SSM parameter is not a SecureString", "parameter", p.name)
+	}
+	return value, nil
+}
+
+// Inspect reads the secret once, past the cache, and reports whether it is stored
+// encrypted, as a SecureString. The error names the parameter, never the value.
+func (p *Parameter) Inspect(ctx context.Context) (value string, encrypted bool, err error) {
 	out, err := p.client.GetParameter(ctx, &ssm.GetParameterInput{Name: &p.name, WithDecryption: aws.Bool(true)})
 	if _, ok := errors.AsType[*smithy.DeserializationError](err); ok {
 		err = errors.New("the response cannot be decoded") // the SDK's error can quote it
 	}
 	if err != nil {
-		return "", fmt.Errorf("reading SSM parameter %s: %w%s", p.name, err, remediation(err))
+		return "", false, fmt.Errorf("reading SSM parameter %s: %w", p.name, err)
 	}
 	var parameter types.Parameter
 	if out.Parameter != nil {
 		parameter = *out.Parameter
 	}
-	value := strings.TrimSpace(aws.ToString(parameter.Value)) // a value put from a file ends with a newline
+	value = strings.TrimSpace(aws.ToString(parameter.Value)) // a value put from a file ends with a newline
 	if value == "" {
-		return "", fmt.Errorf("reading SSM parameter %s: it is empty", p.name)
+		return "", false, fmt.Errorf("reading SSM parameter %s: it is empty", p.name)
 	}
-	if parameter.Type != types.ParameterTypeSecureString {
-		slog.Warn("secret stored unencrypted: the SSM parameter is not a SecureString", "parameter", p.name)
-	}
-	return value, nil
+	return value, parameter.Type == types.ParameterTypeSecureString, nil
 }
 
 // remediation returns how to fix an error, if its code determines that.

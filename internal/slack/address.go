@@ -43,9 +43,9 @@ func isWebhook(host, path string) bool {
 	return slices.Contains(webhookHosts, host) && strings.HasPrefix(path, webhookPath)
 }
 
-// checkWebhookURL keeps the secret, which the URL is, from going to anyone but
+// CheckWebhookURL keeps the secret, which the URL is, from going to anyone but
 // Slack. Its error does not hold the URL.
-func checkWebhookURL(address string, allowLoopback bool) error {
+func CheckWebhookURL(address string, allowLoopback bool) error {
 	if err := checkAddress(address, allowLoopback, isWebhook); err != nil {
 		return fmt.Errorf("%w: give an incoming webhook's URL, https://hooks.slack.com/services/… or https://hooks.slack-gov.com/services/…", err)
 	}

@@ -53,7 +53,7 @@ func TestWebhookURLIsSlacksOrLoopbackIfAllowed(t *testing.T) {
 		"":            {},
 	} {
 		for i, allowLoopback := range []bool{false, true} {
-			err := checkWebhookURL(address, allowLoopback)
+			err := CheckWebhookURL(address, allowLoopback)
 			if (err == nil) != want[i] {
 				t.Errorf("%q, loopback %v: %v", address, allowLoopback, err)
 			}

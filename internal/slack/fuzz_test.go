@@ -47,12 +47,12 @@ func FuzzWebhookURL(f *testing.F) {
 		f.Add(address)
 	}
 	f.Fuzz(func(t *testing.T, address string) {
-		if checkWebhookURL(address, false) == nil && checkWebhookURL(address, true) != nil {
+		if CheckWebhookURL(address, false) == nil && CheckWebhookURL(address, true) != nil {
 			t.Errorf("%q is accepted only if loopback is not allowed", address)
 		}
-		production := checkWebhookURL(address, false) == nil
-		if err := checkWebhookURL(address, true); err != nil {
-			if same := checkWebhookURL("http://example.com/", true); err.Error() != same.Error() {
+		production := CheckWebhookURL(address, false) == nil
+		if err := CheckWebhookURL(address, true); err != nil {
+			if same := CheckWebhookURL("http://example.com/", true); err.Error() != same.Error() {
 				t.Errorf("the error depends on the URL: %v", err)
 			}
 			return

@@ -56,7 +56,7 @@ func (w *Webhook) Send(ctx context.Context, d notify.Delivery) (notify.MessageRe
 }
 
 func (w *Webhook) post(ctx context.Context, address string, d notify.Delivery) error {
-	if err := checkWebhookURL(address, w.AllowLoopback); err != nil {
+	if err := CheckWebhookURL(address, w.AllowLoopback); err != nil {
 		return &notify.Failure{Reason: notify.Misconfigured, Summary: "Slack: not a webhook URL",
 			Err: fmt.Errorf("the SSM parameter that SlackWebhookParameterName names does not hold a webhook URL: %w", err)}
 	}

@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"net/http"
 	"testing"
 
 	"github.com/idmapping/notifier/internal/fakecloud"
 	"github.com/idmapping/notifier/internal/fakecloud/account"
 	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
+	"github.com/idmapping/notifier/internal/fakecloud/httpfault"
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
@@ -49,4 +51,11 @@ func TestSweepAndTrackInvokeThePoller(t *testing.T) {
 func TestCanaryNamesEveryDestination(t *testing.T) {
 	c := stackForTest(t)
 	idmapping(t, c, "", "canary", "--timeout", "5m").has(t, 0, "slack:"+fakecloud.SlackChannel+" received it", "email:"+recipients[0]+" received it", "email:"+recipients[1]+" received it")
+}
+
+func TestCanaryThatIsNotReceivedNamesTheDestination(t *testing.T) {
+	c := stackForTest(t)
+	c.Slack.Inject(httpfault.Fault{Status: http.StatusOK, Body: `{"ok":false,"error":"not_in_channel"}`})
+	defer c.Slack.Clear()
+	idmapping(t, c, "", "canary", "--timeout", "3s").has(t, 1, "not received after ", "slack:"+fakecloud.SlackChannel, "aws logs tail /aws/lambda/"+fakecloud.Stack+"-notifier")
 }

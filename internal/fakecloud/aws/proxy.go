@@ -29,11 +29,15 @@ type Proxy struct {
 	// run them in Docker.
 	Functions map[string]Function
 
-	next   *httputil.ReverseProxy
-	mu     sync.Mutex
-	faults []*Fault
-	calls  map[string]int
-	emails []Email
+	next     *httputil.ReverseProxy
+	mu       sync.Mutex
+	faults   []*Fault
+	calls    map[string]int
+	emails   []Email
+	sandbox  bool              // of SES
+	mappings map[string]string // states of event source mappings, by UUID
+
+	resources string // XML of more resources of the stack
 }
 
 // Function is a Lambda function. The error is the one that the function returned,
@@ -177,8 +181,11 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	kept := &recorder{header: make(http.Header), status: http.StatusOK}
 	if function := p.invoked(r); function != nil {
 		kept.invoke(r.Context(), function, body)
+	} else if r.URL.Path == accountPath {
+		kept.account(p.inSandbox())
 	} else {
 		p.next.ServeHTTP(kept, r)
+		p.correct(name, kept, r)
 	}
 	if name == "SES.SendEmail" && kept.status == http.StatusOK {
 		p.email(body)

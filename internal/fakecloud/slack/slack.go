@@ -17,8 +17,8 @@ import (
 	"github.com/idmapping/notifier/internal/fakecloud/httpfault"
 )
 
-// Server serves the methods of the Web API that post messages, under /api/, and
-// an incoming webhook under /services/. It refuses what Slack refuses.
+// Server serves the methods of the Web API that post messages or say what a token
+// may do, under /api/, and an incoming webhook under /services/. It refuses what Slack refuses.
 type Server struct {
 	Token    string   // the one bot token that is valid
 	Channels []string // ids and names that exist
@@ -34,6 +34,8 @@ type Server struct {
 	messages []*Message
 	log      []Message
 	calls    []string
+	scopes   []string // of the token; empty: the first ones
+	left     []string // channels without the bot
 	last     map[string]time.Time
 	n        int
 }
@@ -78,8 +80,9 @@ func (s *Server) Calls() []string {
 	return slices.Clone(s.calls)
 }
 
-// ServeHTTP serves /api/chat.postMessage, /api/chat.update and the
-// webhook. A fault's Operation is "chat.postMessage", "chat.update" or "webhook".
+// ServeHTTP serves /api/chat.postMessage, /api/chat.update, /api/auth.test,
+// /api/conversations.info and the webhook. A fault's Operation is the method's
+// name or "webhook".
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	operation := strings.TrimPrefix(r.URL.Path, "/api/")
 	if strings.HasPrefix(r.URL.Path, "/services/") {
@@ -96,7 +99,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.webhook(w, r)
 		return
 	}
-	response, wait := s.call(operation, r)
+	response, wait := s.call(operation, r, w.Header())
 	w.Header().Set("Content-Type", "application/json")
 	if wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
@@ -108,7 +111,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func refused(code string) map[string]any { return map[string]any{"ok": false, "error": code} }
 
-func (s *Server) call(operation string, r *http.Request) (response map[string]any, wait time.Duration) {
+func (s *Server) call(operation string, r *http.Request, header http.Header) (response map[string]any, wait time.Duration) {
 	if err := r.ParseForm(); err != nil {
 		return refused("invalid_form_data"), 0
 	}
@@ -119,11 +122,11 @@ func (s *Server) call(operation string, r *http.Request) (response map[string]an
 	if token != s.Token {
 		return refused("invalid_auth"), 0
 	}
+	if response, ok := s.about(operation, r.Form, header); ok {
+		return response, 0
+	}
 	m := Message{Channel: r.Form.Get("channel"), Text: r.Form.Get("text"),
 		ThreadTS: r.Form.Get("thread_ts"), Broadcast: r.Form.Get("reply_broadcast") == "true", At: time.Now()}
-	if !slices.Contains(s.Channels, m.Channel) {
-		return refused("channel_not_found"), 0
-	}
 	if raw := r.Form.Get("blocks"); raw != "" && json.Unmarshal([]byte(raw), &m.Blocks) != nil {
 		return refused("invalid_blocks_format"), 0
 	}
