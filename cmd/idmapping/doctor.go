@@ -32,7 +32,7 @@ func (doctorCommand) Help() string {
 Example, after it:
   idmapping doctor --stack idmapping-prod --canary
 
-It changes nothing. It invokes the poller, which checks the workflows as every minute anyway. The exit code is 1 if a check FAILED; a warning does not count.`
+It changes no setting. It invokes the poller of a stack that is not paused, which sweeps as it does every minute anyway. The exit code is 1 if a check FAILED; a warning does not count.`
 }
 
 // The results of a check.

@@ -184,7 +184,7 @@ func (d *doctor) email(ctx context.Context) []check {
 	}
 	_, tagged := d.routed()
 	checks := []check{d.sender(ctx, from)}
-	account, err := email.ReadAccount(ctx, d.cfg)
+	account, err := d.stack.SES(ctx)
 	switch {
 	case err != nil:
 		return append(checks, failedCall("ses", err))
@@ -198,7 +198,7 @@ func (d *doctor) email(ctx context.Context) []check {
 }
 
 func (d *doctor) sender(ctx context.Context, from string) check {
-	verified, err := email.Verified(ctx, d.cfg, from)
+	verified, err := d.stack.Verified(ctx, from)
 	switch {
 	case err != nil:
 		return failedCall("sender", err)
@@ -212,7 +212,7 @@ func (d *doctor) sender(ctx context.Context, from string) check {
 func (d *doctor) recipients(ctx context.Context, all []string) check {
 	var missing, fixes []string
 	for _, to := range all {
-		verified, err := email.Verified(ctx, d.cfg, to)
+		verified, err := d.stack.Verified(ctx, to)
 		if err != nil {
 			return failedCall("recipients", err)
 		}

@@ -1,4 +1,4 @@
-package email
+package deployment
 
 import (
 	"context"
@@ -6,31 +6,30 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 )
 
-// Account is what SES lets an account send in a region.
-type Account struct {
+// SES is what SES lets the stack's account send in its region.
+type SES struct {
 	Sandbox bool // only to verified addresses, 200 messages in 24 hours
 	Enabled bool // false while SES has paused the account's sending
 }
 
-// ReadAccount asks SES about the account and region of cfg.
-func ReadAccount(ctx context.Context, cfg aws.Config) (Account, error) {
-	out, err := sesv2.NewFromConfig(cfg).GetAccount(ctx, &sesv2.GetAccountInput{})
+// SES asks SES about the stack's account and region.
+func (s Stack) SES(ctx context.Context) (SES, error) {
+	out, err := sesv2.NewFromConfig(s.cfg).GetAccount(ctx, &sesv2.GetAccountInput{})
 	if err != nil {
-		return Account{}, fmt.Errorf("reading the account's state in SES: %w", err)
+		return SES{}, fmt.Errorf("reading the account's state in SES: %w", err)
 	}
-	return Account{Sandbox: !out.ProductionAccessEnabled, Enabled: out.SendingEnabled}, nil
+	return SES{Sandbox: !out.ProductionAccessEnabled, Enabled: out.SendingEnabled}, nil
 }
 
 // Verified reports whether SES has verified the address, its domain or a domain
 // above that: a verified domain includes its subdomains and all their addresses
 // (Amazon SES Developer Guide, "Creating and verifying identities").
-func Verified(ctx context.Context, cfg aws.Config, address string) (bool, error) {
-	client := sesv2.NewFromConfig(cfg)
+func (s Stack) Verified(ctx context.Context, address string) (bool, error) {
+	client := sesv2.NewFromConfig(s.cfg)
 	for _, identity := range identities(address) {
 		out, err := client.GetEmailIdentity(ctx, &sesv2.GetEmailIdentityInput{EmailIdentity: &identity})
 		if _, ok := errors.AsType[*types.NotFoundException](err); ok {
