@@ -35,7 +35,11 @@ type commands struct {
 	Version kong.VersionFlag `help:"Show the version and exit."`
 
 	Doctor     doctorCommand             `cmd:"" help:"Check whether everything is in order, before or after a deployment, and say how to fix what is not."`
+	Explain    explainCommand            `cmd:"" help:"Show what became of each transition of a job, and why."`
+	Route      routeCommand              `cmd:"" help:"Show who would be notified about a workflow, and why."`
 	Canary     canaryCommand             `cmd:"" help:"Send a test message that people see to every destination, and wait until each has received it."`
+	Mute       muteCommand               `cmd:"" help:"Send nothing about a workflow for a while."`
+	Unmute     unmuteCommand             `cmd:"" help:"End the mute of a workflow now."`
 	Track      trackCommand              `cmd:"" help:"Report one job now and follow it to its end."`
 	Sweep      sweepCommand              `cmd:"" help:"Check every workflow, or one, now instead of with the next tick."`
 	Completion kongcompletion.Completion `cmd:"" help:"Print the shell code that turns on completion with the Tab key."`

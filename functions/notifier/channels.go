@@ -43,9 +43,7 @@ func slackChannel(env *config.Reader, cfg aws.Config, limits notify.RateLimits, 
 	case token == "" && channel != "":
 		env.Wrong(errors.New("SlackChannel is set without SlackTokenParameterName: name the SSM parameter that holds the bot token; a webhook posts only to the channel that it was made for"))
 	case token != "":
-		if len(c.Filter.Only) == 0 {
-			c.Filter.All = true // a card shows every status and is still one message
-		}
+		c.Filter = slack.BotFilter(c.Filter)
 		parameter := secret.New(cfg, token)
 		parameter.Prefetch()
 		bot := slack.NewBot(slack.BotOptions{Token: parameter.Value, Refresh: parameter.Refresh, APIURL: apiURL,
@@ -106,8 +104,7 @@ func emailChannel(env *config.Reader, cfg aws.Config, signals bool) notify.Chann
 // document is accepted, since the API may add one, but without a plus sign it may
 // be a typing error that matches nothing.
 func filter(setting, statuses string, signals bool) notify.Filter {
-	f := notify.ParseFilter(statuses)
-	f.NoSignals = !signals
+	f := notify.ParseFilter(statuses).With(signals)
 	for _, status := range f.Unknown() {
 		slog.Warn("unknown status in filter", "setting", setting, "status", status, "known", "QUEUED, RUNNING, SUCCEEDED, FAILED")
 	}

@@ -3,7 +3,6 @@ package deployment
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
@@ -11,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/idmapping/notifier/internal/poller"
+	"github.com/idmapping/notifier/internal/tags"
 )
 
 // Caller returns who calls AWS, as an ARN. Nobody can be denied this call (STS API
@@ -40,9 +40,6 @@ func (s Stack) Workflows(ctx context.Context) (map[string]string, error) {
 	return all, nil
 }
 
-// tagPrefix begins the keys of the tags that are for the notifier.
-const tagPrefix = "idmapping:"
-
 // Tags reads the tags of a workflow that are for the notifier. Their keys are
 // without the prefix idmapping:, such as slack-channel.
 func (s Stack) Tags(ctx context.Context, workflowARN string) (map[string]string, error) {
@@ -50,13 +47,7 @@ func (s Stack) Tags(ctx context.Context, workflowARN string) (map[string]string,
 	if err != nil {
 		return nil, fmt.Errorf("reading the tags of %s: %w", workflowARN, err)
 	}
-	tags := make(map[string]string)
-	for key, value := range out.Tags {
-		if name, ok := strings.CutPrefix(key, tagPrefix); ok {
-			tags[name] = value
-		}
-	}
-	return tags, nil
+	return tags.Own(out.Tags), nil
 }
 
 // Filter is the filter of the workflows that the stack watches.

@@ -14,8 +14,6 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/idmapping/notifier/internal/dynamodb"
-	"github.com/idmapping/notifier/internal/email"
-	"github.com/idmapping/notifier/internal/slack"
 )
 
 // Stack is a deployed stack of the notifier.
@@ -76,7 +74,7 @@ func Find(ctx context.Context, cfg aws.Config, name string) (Stack, error) {
 	if !s.isNotifier() || s.DeliveriesTable == "" {
 		return s, fmt.Errorf("stack %s is not a stack of the notifier, or its deployment failed (%s): it lacks outputs such as PollerFunction", name, s.Status)
 	}
-	s.Destinations, err = destinations(s.Parameters)
+	s.Destinations, err = s.destinations()
 	if err != nil {
 		return s, fmt.Errorf("reading the parameters of stack %s: %w", name, err)
 	}
@@ -106,22 +104,4 @@ func (s Stack) Deployed() error {
 		return fmt.Errorf("the last deployment did not succeed (%s): look at the stack's events in CloudFormation, and deploy again", s.Status)
 	}
 	return nil
-}
-
-// destinations returns the destinations that the parameters of template.yaml set.
-func destinations(parameters map[string]string) (all []string, err error) {
-	switch {
-	case parameters["SlackTokenParameterName"] != "":
-		all = append(all, slack.NewBot(slack.BotOptions{Channel: parameters["SlackChannel"]}).ID())
-	case parameters["SlackWebhookParameterName"] != "":
-		all = append(all, slack.NewWebhook(slack.WebhookOptions{}).ID())
-	}
-	from, recipients, err := email.ParseAddresses(parameters["EmailFrom"], parameters["EmailTo"])
-	if err != nil {
-		return nil, err
-	}
-	for _, to := range recipients {
-		all = append(all, email.New(aws.Config{}, from, to, email.Options{}).ID())
-	}
-	return all, nil
 }

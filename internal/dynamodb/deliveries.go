@@ -47,7 +47,7 @@ const (
 	// not depend on RetentionDays: an item must outlive every message that can
 	// still arrive, after four days of attempts and fourteen in the dead-letter
 	// queue.
-	deliveriesRetention = 21 * 24 * time.Hour
+	deliveriesRetention = notify.Remembered
 )
 
 // Claim takes the right to deliver a transition until the given time, notes the

@@ -31,25 +31,25 @@ func ComposeBroken(all []Broken, account, region, environment string, s Settings
 		Word:     "NOT DELIVERED",
 		Name:     name,
 		Zone:     s.Zone,
-		Lead:     []Line{{{Text: fmt.Sprintf("Cannot %s %s: ", verb, name)}, {Text: truncate(oneLine(one.Cause), maxCause), Code: true}}},
+		Lead:     []Line{{{Text: fmt.Sprintf("Cannot %s %s: ", verb, name)}, {Text: truncate(OneLine(one.Cause), maxCause), Code: true}}},
 		Trend:    []Line{{{Text: "Failing since "}, {Time: one.Since}}},
 		Error:    &Error{},
 		Notes:    []Line{Plain("Nothing is lost. Messages wait for about 4 days and arrive within 15 minutes of the fix.")},
-		Thread:   oneLine(one.Destination),
-		Account:  oneLine(account),
-		Region:   oneLine(region),
+		Thread:   OneLine(one.Destination),
+		Account:  OneLine(account),
+		Region:   OneLine(region),
 	}
-	m.Environment = shorten(oneLine(environment), maxEnvironment)
+	m.Environment = shorten(OneLine(environment), maxEnvironment)
 	var lines []string
 	for _, b := range all {
-		lines = append(lines, oneLine(b.Destination)+": "+oneLine(b.Cause))
+		lines = append(lines, OneLine(b.Destination)+": "+OneLine(b.Cause))
 		if step := remediation(b.Destination); !slices.ContainsFunc(m.Steps, func(l Line) bool { return slices.Equal(l, step) }) {
 			m.Steps = append(m.Steps, step)
 		}
 	}
 	m.Error.Text = truncateLines(lines, maxErrorText)
 	m.Facts = place(m, environment)
-	code := oneLine(one.Cause)
+	code := OneLine(one.Cause)
 	m.Subject = m.subject(strings.TrimSpace(code[strings.LastIndex(code, ": ")+1:])) // the destination says whose code it is
 	m.address()
 	return m
@@ -78,13 +78,13 @@ func destinationName(destination string) (verb, name string) {
 	kind, name, _ := strings.Cut(destination, ":")
 	switch kind {
 	case "slack":
-		return "post to", "Slack channel " + oneLine(name)
+		return "post to", "Slack channel " + OneLine(name)
 	case "slack-webhook":
 		return "post to", "the Slack webhook"
 	case "email":
-		return "send", "email to " + oneLine(name)
+		return "send", "email to " + OneLine(name)
 	default:
-		return "reach", oneLine(destination)
+		return "reach", OneLine(destination)
 	}
 }
 
@@ -111,8 +111,8 @@ func composeCanary(e event.Event) Message {
 		Lead:    []Line{Plain("ID mapping messages reach this channel.")},
 		Notes:   []Line{Plain("Someone sent this to test the whole path: event bus, queue, notifier, this channel. No job has changed.")},
 		Thread:  "canary",
-		Account: oneLine(e.Account),
-		Region:  oneLine(e.Region),
+		Account: OneLine(e.Account),
+		Region:  OneLine(e.Region),
 	}
 	if at := e.Detail.ObservedAt; !at.IsZero() {
 		m.Facts = []Line{{{Text: "Sent "}, {Time: at}}}

@@ -17,7 +17,7 @@ const notAuthorized = " is not authorized to perform: "
 // explain what went wrong. The message's body has the whole error.
 func rootCause(text string) string {
 	text, _, _ = strings.Cut(text, "\n\tat ") // a Java stack trace
-	text = oneLine(text)
+	text = OneLine(text)
 	// Glue begins with the location: "Error Category: X; Failed Line Number: N; …"
 	if strings.HasPrefix(text, "Error Category: ") {
 		if parts := strings.SplitN(text, "; ", 3); len(parts) == 3 {
@@ -107,7 +107,7 @@ var sources = map[jobs.Category]string{
 // namedCause returns the cause where the error's category and names say it all,
 // or nil.
 func namedCause(failure event.Error) Line {
-	named := jobs.Named{Role: oneLine(failure.Role), Action: oneLine(failure.Action), Resource: failure.Resource}
+	named := jobs.Named{Role: OneLine(failure.Role), Action: OneLine(failure.Action), Resource: failure.Resource}
 	text := strings.ToLower(failure.Message)
 	has := func(words ...string) bool {
 		return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) })
@@ -154,7 +154,7 @@ func roleName(role string) string { return role[strings.LastIndexByte(role, '/')
 
 // shortResource writes an S3 ARN as a path, as the console does.
 func shortResource(resource string) string {
-	resource = oneLine(resource)
+	resource = OneLine(resource)
 	if parts := strings.SplitN(resource, ":", 6); len(parts) == 6 && parts[0] == "arn" && parts[2] == "s3" {
 		return "s3://" + parts[5]
 	}

@@ -55,7 +55,7 @@ func findingBrief(f event.Finding, n jobs.Metrics) string {
 	case jobs.RemovedHigh:
 		return value + " removed"
 	default:
-		return truncate(oneLine(string(f.Code)), maxWord)
+		return truncate(OneLine(string(f.Code)), maxWord)
 	}
 }
 
@@ -83,7 +83,7 @@ func findingLine(f event.Finding, d event.Detail) Line {
 	case jobs.RemovedHigh:
 		what = value + " of the mapped records removed (" + Grouped(n[jobs.MappedRecordsRemoved]) + ", beside " + Grouped(n[jobs.TotalMappedRecords]) + " that stay mapped)"
 	default: // of a later version
-		return Line{{Text: truncate(oneLine(string(f.Code)), maxWord), Outside: true}}
+		return Line{{Text: truncate(OneLine(string(f.Code)), maxWord), Outside: true}}
 	}
 	l := Line{{Text: what, Bold: true}}
 	if f.Low != nil && f.High != nil {

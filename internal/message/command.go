@@ -12,7 +12,7 @@ func startCommand(d event.Detail, region string) string {
 	name := d.WorkflowName
 	// The CLI reads a file in place of a value like file://x. A workflow's name has
 	// at most 255 characters (CreateIdMappingWorkflow).
-	if name == "" || len(name) > 255 || name != oneLine(name) || name[0] == '-' || strings.Contains(name, "://") {
+	if name == "" || len(name) > 255 || name != OneLine(name) || name[0] == '-' || strings.Contains(name, "://") {
 		return ""
 	}
 	command := "aws entityresolution start-id-mapping-job --workflow-name " + shellQuote(name)

@@ -48,7 +48,7 @@ func Compose(e event.Event, now time.Time, s Settings) Message {
 		m = composeJob(e, now)
 	}
 	m.Zone = s.Zone
-	m.Environment = shorten(oneLine(e.Detail.Environment), maxEnvironment)
+	m.Environment = shorten(OneLine(e.Detail.Environment), maxEnvironment)
 	m.tagged(e, s)
 	m.address()
 	return m
@@ -61,8 +61,8 @@ func composeJob(e event.Event, now time.Time) Message {
 		Status:       d.Status,
 		Terminal:     d.Terminal(),
 		Word:         Word(e),
-		WorkflowName: oneLine(d.WorkflowName),
-		JobID:        oneLine(d.JobID),
+		WorkflowName: OneLine(d.WorkflowName),
+		JobID:        OneLine(d.JobID),
 		Counters:     counterRows(d.Metrics),
 		Notes:        composeNotes(e, now),
 	}
@@ -94,9 +94,9 @@ func composeJob(e event.Event, now time.Time) Message {
 // ARN, or of the event if the ARN is not one.
 func accountAndRegion(e event.Event) (account, region string) {
 	if workflow, err := arn.Parse(e.Detail.WorkflowARN); err == nil {
-		return oneLine(workflow.AccountID), oneLine(workflow.Region)
+		return OneLine(workflow.AccountID), OneLine(workflow.Region)
 	}
-	return oneLine(e.Account), oneLine(e.Region)
+	return OneLine(e.Account), OneLine(e.Region)
 }
 
 // Word returns the status as the API spells it, or the word for what has none.
@@ -113,14 +113,14 @@ func Word(e event.Event) string {
 	case event.MuteEnded:
 		return "MUTE ENDED"
 	}
-	return truncate(oneLine(string(e.Detail.Status)), maxWord)
+	return truncate(OneLine(string(e.Detail.Status)), maxWord)
 }
 
 func (m *Message) queued(d event.Detail) {
 	m.Lead = []Line{Plain("Only one ID mapping job runs at a time in an account and region.")}
 	if w := d.WaitsFor; w != nil {
-		m.Lead = []Line{{{Text: "Waits for "}, {Text: shorten(oneLine(w.WorkflowName), maxName), Code: true}, {Text: ", job "},
-			{Text: shortID(oneLine(w.JobID)), Code: true}, {Text: ": only one ID mapping job runs at a time."}}}
+		m.Lead = []Line{{{Text: "Waits for "}, {Text: shorten(OneLine(w.WorkflowName), maxName), Code: true}, {Text: ", job "},
+			{Text: shortID(OneLine(w.JobID)), Code: true}, {Text: ": only one ID mapping job runs at a time."}}}
 	}
 	m.linkJob(d, false)
 }
@@ -200,7 +200,7 @@ func (m *Message) linkJob(d event.Detail, results bool) {
 	m.link("Open job", console.Job)
 	if results {
 		for i, o := range d.Outputs {
-			if path := oneLine(o.S3Path); path != "" {
+			if path := OneLine(o.S3Path); path != "" {
 				m.Outputs = append(m.Outputs, Link{path, shortURL(console.Outputs[i])})
 			}
 		}
@@ -238,7 +238,7 @@ func composeNotes(e event.Event, now time.Time) []Line {
 	d := e.Detail
 	var all []Line
 	for _, s := range d.Skipped {
-		all = append(all, Line{{Text: "The job was never seen "}, {Text: truncate(oneLine(string(s)), maxWord), Outside: true}, {Text: ": its status changed between two checks."}})
+		all = append(all, Line{{Text: "The job was never seen "}, {Text: truncate(OneLine(string(s)), maxWord), Outside: true}, {Text: ": its status changed between two checks."}})
 	}
 	if !d.EndTime.IsZero() && d.Terminal() {
 		if late := d.ObservedAt.Sub(d.EndTime); late > event.LateAfter {
@@ -273,7 +273,7 @@ func jobFacts(m Message, d event.Detail) []Line {
 		all = append(all, Line{{Text: "Ended "}, {Time: d.EndTime}})
 	}
 	all = append(all, place(m, d.Environment)...)
-	if jobType := truncate(oneLine(d.JobType), maxWord); jobType != "" {
+	if jobType := truncate(OneLine(d.JobType), maxWord); jobType != "" {
 		all = append(all, outside(jobType))
 	}
 	return append(all, Line{{Text: "job "}, {Text: shortID(m.JobID), Code: true}})
@@ -282,7 +282,7 @@ func jobFacts(m Message, d event.Detail) []Line {
 // place is the part of the small print that says where the notifier's stack is.
 func place(m Message, environment string) []Line {
 	var all []Line
-	for _, part := range []string{shorten(oneLine(environment), maxEnvironment), truncate(m.Account, maxWord), truncate(m.Region, maxWord)} {
+	for _, part := range []string{shorten(OneLine(environment), maxEnvironment), truncate(m.Account, maxWord), truncate(m.Region, maxWord)} {
 		if part != "" {
 			all = append(all, outside(part))
 		}

@@ -211,7 +211,7 @@ const maxLiteral = 200
 // literal returns outside text as code if it can be shown byte for byte on one
 // line, and otherwise some words for it.
 func literal(text, otherwise string) Span {
-	if text == "" || len(text) > maxLiteral || text != oneLine(text) {
+	if text == "" || len(text) > maxLiteral || text != OneLine(text) {
 		return Span{Text: otherwise}
 	}
 	return Span{Text: text, Code: true}

@@ -13,8 +13,8 @@ func composeRun(e event.Event, now time.Time) Message {
 	d := e.Detail
 	m := Message{
 		Word:         Word(e),
-		WorkflowName: oneLine(d.WorkflowName),
-		Thread:       oneLine(d.Subject().Job), // both belong together
+		WorkflowName: OneLine(d.WorkflowName),
+		Thread:       OneLine(d.Subject().Job), // both belong together
 		Notes:        delayNotes(d, now),
 	}
 	m.Name = shorten(m.WorkflowName, maxName)
@@ -60,13 +60,13 @@ func lastRun(d event.Detail) []Line {
 		return nil
 	}
 	return []Line{{{Text: "Last run: "}, {Time: d.LastRun.StartTime}, {Text: ", "},
-		{Text: truncate(oneLine(string(d.LastRun.Status)), maxWord), Outside: true}}}
+		{Text: truncate(OneLine(string(d.LastRun.Status)), maxWord), Outside: true}}}
 }
 
 // resumed composes the message about a run that started after one was missing.
 func (m *Message) resumed(d event.Detail) {
 	m.Severity, m.Icon, m.Loud, m.Terminal = Good, clockIcon, true, true
-	m.JobID = oneLine(d.JobID)
+	m.JobID = OneLine(d.JobID)
 	l := Line{{Text: "Started "}, {Time: d.StartTime, Bold: true}}
 	if late := d.StartTime.Sub(d.ExpectedStart.At); late >= time.Minute {
 		after := Duration(int64(late / time.Second))

@@ -13,7 +13,7 @@ const clockIcon = "⏰"
 // overdue composes the message about an open job that takes far longer than usual.
 func (m *Message) overdue(d event.Detail) {
 	m.Severity, m.Icon, m.Loud = Check, clockIcon, true
-	lead := Line{{Text: "Still "}, {Text: truncate(oneLine(string(d.Status)), maxWord), Outside: true, Bold: true}}
+	lead := Line{{Text: "Still "}, {Text: truncate(OneLine(string(d.Status)), maxWord), Outside: true, Bold: true}}
 	observed := d.ObservedAt
 	if d.Since.After(observed) { // by Entity Resolution's clock, which may be ahead
 		observed = d.Since
@@ -35,7 +35,7 @@ func (m *Message) overdue(d event.Detail) {
 			if i > 0 {
 				l = append(l, Span{Text: ", "})
 			}
-			l = append(l, Span{Text: shorten(oneLine(w.WorkflowName), maxName), Code: true})
+			l = append(l, Span{Text: shorten(OneLine(w.WorkflowName), maxName), Code: true})
 		}
 		if n > maxNamed {
 			l = append(l, Span{Text: fmt.Sprintf(" and %d more", n-maxNamed)})

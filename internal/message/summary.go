@@ -21,11 +21,11 @@ func composeSummary(e event.Event, now time.Time, zone *time.Location) Message {
 	d := e.Detail
 	total, named := 0, 0
 	var counts []string
-	m := Message{Severity: summarySeverity(d.Statuses), Terminal: true, Word: "LATE", JobID: oneLine(d.TransitionID)}
+	m := Message{Severity: summarySeverity(d.Statuses), Terminal: true, Word: "LATE", JobID: OneLine(d.TransitionID)}
 	for _, status := range slices.Sorted(maps.Keys(d.Statuses)) {
 		n := d.Statuses[status]
 		total += n
-		word := truncate(oneLine(string(status)), maxWord)
+		word := truncate(OneLine(string(status)), maxWord)
 		if len(counts) < maxStatuses {
 			named += n
 			counts = append(counts, fmt.Sprintf("%s %s", Grouped(int64(n)), word))
@@ -53,7 +53,7 @@ func composeSummary(e event.Event, now time.Time, zone *time.Location) Message {
 // in the line if there is no link.
 func listedJob(d event.Detail, zone *time.Location) Link {
 	var link Link
-	link.Label = truncate(oneLine(string(d.Status)), maxWord) + ": " + shorten(oneLine(d.WorkflowName), maxName)
+	link.Label = truncate(OneLine(string(d.Status)), maxWord) + ": " + shorten(OneLine(d.WorkflowName), maxName)
 	if !d.EndTime.IsZero() {
 		link.Label += ", " + Span{Time: d.EndTime}.Plain(zone)
 	}
@@ -61,7 +61,7 @@ func listedJob(d event.Detail, zone *time.Location) Link {
 		link.URL = shortURL(console.Job)
 	}
 	if link.URL == "" {
-		link.Label += ", job " + truncate(oneLine(d.JobID), 80)
+		link.Label += ", job " + truncate(OneLine(d.JobID), 80)
 	}
 	return link
 }

@@ -19,13 +19,13 @@ func (m *Message) tagged(e event.Event, s Settings) {
 	if runbook != "" && m.Severity >= Check && m.WorkflowName != "" {
 		m.Links = append(m.Links, Link{"Runbook", runbook})
 	}
-	if owner := truncate(oneLine(own.Owner), maxWord); owner != "" {
+	if owner := truncate(OneLine(own.Owner), maxWord); owner != "" {
 		m.Facts = append([]Line{{{Text: "Owner: "}, {Text: owner, Outside: true}}}, m.Facts...)
 	}
 	m.Mentions = own.Mentions
 	for _, i := range own.Ignored {
 		m.Notes = append(m.Notes, Line{{Text: "The tag "}, {Text: tags.Prefix + i.Key, Outside: true}, {Text: " is ignored: “"},
-			{Text: truncate(oneLine(i.Value), maxWord), Outside: true}, {Text: "” " + i.Reason + "."}})
+			{Text: truncate(OneLine(i.Value), maxWord), Outside: true}, {Text: "” " + i.Reason + "."}})
 	}
 }
 
@@ -34,7 +34,7 @@ func (m *Message) tagged(e event.Event, s Settings) {
 func composeMuteEnded(e event.Event, s Settings) Message {
 	d := e.Detail
 	m := composeSummary(e, e.Detail.ObservedAt, s.Zone)
-	m.WorkflowName = oneLine(d.WorkflowName)
+	m.WorkflowName = OneLine(d.WorkflowName)
 	m.Name, m.Word, m.subjectWord, m.Icon = shorten(m.WorkflowName, maxName), Word(e), "", muteIcon
 	m.Thread, m.JobID, m.Notes = "mute "+d.Subject().Job, "", nil
 	mute := event.Mute{}
@@ -42,7 +42,7 @@ func composeMuteEnded(e event.Event, s Settings) Message {
 		mute = *d.Mute
 	}
 	muted := Line{{Text: "Nothing was sent from "}, {Time: mute.Since, Open: true}, {Text: " to "}, {Time: mute.Until}}
-	if reason := truncate(oneLine(mute.Reason), maxWord); reason != "" {
+	if reason := truncate(OneLine(mute.Reason), maxWord); reason != "" {
 		muted = append(muted, Span{Text: ": "}, Span{Text: reason, Outside: true})
 	}
 	m.Trend = []Line{muted}

@@ -8,10 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// oneLine makes outside text safe for one line: control characters and line
-// breaks become spaces, and invisible characters are removed, by which text can
-// imitate other text.
-func oneLine(s string) string {
+// OneLine makes outside text safe for one line, also of a terminal: control
+// characters and line breaks become spaces, and invisible characters are removed, by
+// which text can imitate other text.
+func OneLine(s string) string {
 	if plainASCII(s) {
 		return s
 	}
@@ -29,7 +29,7 @@ func plainASCII(s string) bool {
 	return true
 }
 
-// multiLine is like oneLine but keeps line breaks and tabs.
+// multiLine is like OneLine but keeps line breaks and tabs.
 func multiLine(s string) string {
 	return strings.TrimSpace(visible(strings.ReplaceAll(s, "\r\n", "\n"), true))
 }

@@ -83,6 +83,10 @@ type Outcome struct {
 	Delay      time.Duration
 }
 
+// Remembered is how long what a destination has received is kept after its last
+// delivery.
+const Remembered = 21 * 24 * time.Hour
+
 // Ledger is what one destination has received of a job, as the deliveries table keeps
 // it.
 type Ledger struct {

@@ -42,6 +42,12 @@ func (f Filter) Matches(e event.Event) bool {
 	}
 }
 
+// With is the filter with signals, or without.
+func (f Filter) With(signals bool) Filter {
+	f.NoSignals = !signals
+	return f
+}
+
 // Of returns the filter of a workflow whose tags say which statuses to send. With
 // them it always delivers what the statuses do not choose.
 func (f Filter) Of(s tags.Settings) Filter {

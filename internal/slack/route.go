@@ -50,6 +50,13 @@ func (b *Bots) bot(channel string) *Bot {
 	return bot
 }
 
+// BotFilter is the filter of a bot's channel: without a list of statuses it chooses all
+// of them, because a card shows each and is still one message.
+func BotFilter(f notify.Filter) notify.Filter {
+	f.All = len(f.Only) == 0
+	return f
+}
+
 // mentionOf is whom a message mentions, mrkdwn: those that the workflow's tags name,
 // otherwise the channel's own.
 func mentionOf(m message.Message, own string) string {
