@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/aws/smithy-go"
@@ -17,15 +18,8 @@ import (
 	"github.com/idmapping/notifier/internal/email"
 	"github.com/idmapping/notifier/internal/secret"
 	"github.com/idmapping/notifier/internal/slack"
+	"github.com/idmapping/notifier/internal/tags"
 )
-
-// routes is how a workflow's tags are interpreted: further channels and recipients,
-// separated by spaces.
-//
-// To be replaced by the parser of internal/jobs (jobs.Tags) when that is merged.
-func routes(tags map[string]string) (channels, recipients []string) {
-	return strings.Fields(tags["slack-channel"]), strings.Fields(tags["email"])
-}
 
 // routed returns the channels and recipients in the tags of the watched workflows,
 // sorted and once each. What cannot be read is left out; the check of the tags says
@@ -35,9 +29,11 @@ func (d *doctor) routed() (channels, recipients []string) {
 	if err != nil {
 		return nil, nil
 	}
-	for tags := range maps.Values(all) {
-		c, r := routes(tags)
-		channels, recipients = append(channels, c...), append(recipients, r...)
+	from, to, _ := email.ParseAddresses(d.stack.Parameters["EmailFrom"], d.stack.Parameters["EmailTo"])
+	for own := range maps.Values(all) {
+		s := tags.Parse(own, time.Now().UTC())
+		allowed, _ := email.Allowed(s.Emails, from, to)
+		channels, recipients = append(channels, s.SlackChannels...), append(recipients, allowed...)
 	}
 	slices.Sort(channels)
 	slices.Sort(recipients)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/idmapping/notifier/internal/deployment"
+	"github.com/idmapping/notifier/internal/message"
 	"github.com/idmapping/notifier/internal/poller"
 )
 
@@ -301,12 +302,16 @@ func (d *doctor) tags(context.Context) []check {
 		return []check{failedCall(name, err)}
 	}
 	n := 0
-	for _, tags := range all {
-		if len(tags) > 0 {
+	var checks []check
+	for _, workflow := range slices.Sorted(maps.Keys(all)) {
+		if len(all[workflow]) > 0 {
 			n++
 		}
+		for _, problem := range d.stack.TagProblems(all[workflow]) {
+			checks = append(checks, warned(name, message.OneLine(workflow+": "+problem), "correct the tag: docs/tags.md, or idmapping route "+workflow))
+		}
 	}
-	return []check{passed(name, "%d of %d watched workflows have tags of the notifier", n, len(all))}
+	return append([]check{passed(name, "%d of %d watched workflows have tags of the notifier", n, len(all))}, checks...)
 }
 
 // canary sends the test message that people see.

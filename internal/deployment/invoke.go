@@ -16,15 +16,15 @@ import (
 // Sweep invokes the poller to check one workflow, given by its name or ARN, or
 // without one as the schedule does.
 func (s Stack) Sweep(ctx context.Context, workflow string) (poller.Report, error) {
-	return s.poll(ctx, map[string]string{"workflowName": workflow})
+	return s.poll(ctx, map[string]any{"workflowName": workflow, "once": true})
 }
 
 // Track invokes the poller to report a job and to follow it to its end.
 func (s Stack) Track(ctx context.Context, key jobs.Key) (poller.Report, error) {
-	return s.poll(ctx, map[string]string{"workflowName": key.Workflow, "jobId": key.Job})
+	return s.poll(ctx, map[string]any{"workflowName": key.Workflow, "jobId": key.Job})
 }
 
-func (s Stack) poll(ctx context.Context, request map[string]string) (report poller.Report, err error) {
+func (s Stack) poll(ctx context.Context, request map[string]any) (report poller.Report, err error) {
 	payload, err := json.Marshal(request)
 	if err != nil {
 		return report, err

@@ -171,6 +171,7 @@ func (s *sweep) watch(ctx context.Context) error {
 	}
 	s.state.Baseline, s.state.Version = watched.Baseline, watched.Version
 	s.before = watched
+	s.readTags(s.state.Workflow, s.state.ARN)
 	return nil
 }
 
@@ -281,7 +282,7 @@ func (s *sweep) remember(ctx context.Context) error {
 	return s.publishRuns(ctx, s.state.Workflow)
 }
 
-// adopt takes over what readTags has stored during the sweep.
+// adopt takes over what eventTags has stored during the sweep.
 func (s *sweep) adopt() {
 	stored := s.tick.state(s.state.Workflow)
 	for _, state := range []*jobs.WorkflowState{&s.state, &s.before} {

@@ -155,7 +155,7 @@ func (t *tick) advance(ctx context.Context, record jobs.Record, job jobs.Job) er
 	present.Missing, present.Vanished, present.Archived, present.ObservedAt = jobs.Missing{}, false, false, time.Time{}
 	switch {
 	case verdict == jobs.Changed:
-		own, err := t.readTags(ctx, job.Workflow, record.ARN)
+		own, err := t.eventTags(ctx, job.Workflow, record.ARN)
 		if err != nil {
 			return err
 		}
@@ -186,7 +186,7 @@ func (t *tick) miss(ctx context.Context, record jobs.Record) error {
 	}
 	record.Missing, record.Vanished = missing, vanished
 	if vanished {
-		own, err := t.readTags(ctx, record.Job.Workflow, record.ARN)
+		own, err := t.eventTags(ctx, record.Job.Workflow, record.ARN)
 		if err != nil {
 			return err
 		}

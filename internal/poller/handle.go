@@ -21,6 +21,8 @@ type request struct {
 	// be an ARN.
 	WorkflowName string `json:"workflowName"`
 	JobID        string `json:"jobId"`
+	// Sweep once, without following likely ends: a person waits for it.
+	Once bool `json:"once"`
 	// Send a canary: check, which nobody sees, or show.
 	Canary string `json:"canary"`
 	// A CloudTrail record that EventBridge delivers. One of StartIdMappingJob tracks
@@ -72,7 +74,7 @@ func (p *Poller) dispatch(ctx context.Context, in request) (Report, error) {
 		return p.SweepWorkflow(ctx, workflowName(in.WorkflowName))
 	case in.Detail.EventName == "StartIdMappingJob" && in.Detail.RequestParameters.WorkflowName != "":
 		return p.started(ctx, jobs.Key{Workflow: workflowName(in.Detail.RequestParameters.WorkflowName), Job: in.Detail.ResponseElements.JobID})
-	case in.Detail.EventName != "" || in.Logs != nil:
+	case in.Once || in.Detail.EventName != "" || in.Logs != nil:
 		once := *p
 		once.Fast = false // the scheduled tick follows likely ends
 		return once.Sweep(ctx)

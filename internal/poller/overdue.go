@@ -62,7 +62,7 @@ func (t *tick) reportOverdueJob(ctx context.Context, record jobs.Record) error {
 	}) {
 		waiting = append(waiting, r.Job.Key)
 	}
-	own, err := t.readTags(ctx, record.Job.Workflow, record.ARN)
+	own, err := t.eventTags(ctx, record.Job.Workflow, record.ARN)
 	if err != nil {
 		return err
 	}

@@ -11,16 +11,23 @@ import (
 	"github.com/idmapping/notifier/internal/tags"
 )
 
-// readTags reads a workflow's tags, once a tick, when an event about it is about to be
-// created: an idle tick reads none. When they cannot be read, those last read count.
-// Where they mute the workflow it stores until when, before the event: so the summary
-// of what was muted cannot be lost.
-func (t *tick) readTags(ctx context.Context, workflow, arn string) (map[string]string, error) {
+// eventTags returns the tags for an event that is about to be created. Where they mute
+// the workflow it first stores until when: so the summary of what was muted cannot be
+// lost.
+func (t *tick) eventTags(ctx context.Context, workflow, arn string) (map[string]string, error) {
+	own := t.readTags(workflow, arn)
+	return own, t.mute(ctx, workflow, own)
+}
+
+// readTags reads a workflow's tags, once a tick: when it is first watched, when an
+// event about it is about to be created and when a request names it. An idle tick
+// reads none. When they cannot be read, those last read count.
+func (t *tick) readTags(workflow, arn string) map[string]string {
 	t.mu.Lock()
 	own, read := t.tags[workflow]
 	t.mu.Unlock()
 	if read {
-		return own, t.mute(ctx, workflow, own)
+		return own
 	}
 	err := t.checkBudget()
 	if err == nil {
@@ -37,7 +44,7 @@ func (t *tick) readTags(ctx context.Context, workflow, arn string) (map[string]s
 	t.mu.Lock()
 	t.tags[workflow] = own
 	t.mu.Unlock()
-	return own, t.mute(ctx, workflow, own)
+	return own
 }
 
 // appended is the record with one more event in its outbox, which has the workflow's
@@ -105,11 +112,11 @@ func (t *tick) endMutes(ctx context.Context) {
 }
 
 func (t *tick) endMute(ctx context.Context, workflow string) error {
-	if _, err := t.readTags(ctx, workflow, t.state(workflow).ARN); err != nil {
+	if _, err := t.eventTags(ctx, workflow, t.state(workflow).ARN); err != nil {
 		return err
 	}
 	if t.settings(workflow).Muted(t.now()) {
-		return nil // readTags has stored until when
+		return nil // eventTags has stored until when
 	}
 	return t.publishMuteEnded(ctx, t.state(workflow))
 }
@@ -133,11 +140,7 @@ func (t *tick) publishMuteEnded(ctx context.Context, state jobs.WorkflowState) e
 	if err != nil {
 		return err
 	}
-	own, err := t.readTags(ctx, state.Workflow, state.ARN)
-	if err != nil {
-		return err
-	}
-	entry = event.AddTags(entry, own)
+	entry = event.AddTags(entry, t.readTags(state.Workflow, state.ARN))
 	state.Mute = jobs.Mute{}
 	if _, err := t.saveState(ctx, state.Append(entry)); err != nil {
 		return err
@@ -171,10 +174,7 @@ func (t *tick) since(ctx context.Context, workflow string, at time.Time) ([]jobs
 // changed to its open jobs.
 func (t *tick) refreshTags(ctx context.Context, workflow string) {
 	before := t.overdueRule(workflow)
-	if _, err := t.readTags(ctx, workflow, t.state(workflow).ARN); err != nil {
-		t.note(workflow, err)
-		return
-	}
+	t.readTags(workflow, t.state(workflow).ARN)
 	if t.overdueRule(workflow) != before {
 		t.note(workflow, t.isolate(workflow, func() error { return t.recomputeTimes(ctx, workflow) }))
 	}

@@ -113,7 +113,7 @@ func (s *sweep) announce(ctx context.Context, entry jobs.Entry, err error) error
 	if err != nil {
 		return err
 	}
-	own, err := s.readTags(ctx, s.state.Workflow, s.state.ARN)
+	own, err := s.eventTags(ctx, s.state.Workflow, s.state.ARN)
 	if err != nil {
 		return err
 	}
