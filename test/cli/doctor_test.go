@@ -269,9 +269,9 @@ func TestDoctorChecksSES(t *testing.T) {
 	if _, err := sesv2.NewFromConfig(c.Config()).CreateEmailIdentity(t.Context(), &sesv2.CreateEmailIdentityInput{EmailIdentity: aws.String("b@example.org")}); err != nil {
 		t.Fatal(err)
 	}
-	c.EntityResolution.Tag("doctor-crm", map[string]string{"idmapping:email": "b@example.org c@example.org"})
+	c.EntityResolution.Tag("doctor-crm", map[string]string{"idmapping:email": "c@example.org"})
 	defer c.EntityResolution.Untag("doctor-crm", "idmapping:email")
-	d = doctor(t, c)
+	d = doctor(t, c, "--email-to", "b@example.org")
 	d.exits(1)
 	d.has("recipients", "FAILED", "demands: c@example.org", "aws sesv2 create-email-identity --email-identity c@example.org")
 }
