@@ -79,10 +79,10 @@ func run(ctx context.Context, keep, verbose bool) error {
 	if err != nil {
 		return err
 	}
-	verdict := summary(ctx, c, events)
+	verdict := errors.Join(summary(ctx, c, events), explain(ctx, c, events))
 	if keep && ctx.Err() == nil {
 		fmt.Println("\nThe demo keeps running until Ctrl-C. Open the inbox page above. To send a test message, run in another terminal:")
-		fmt.Printf("  AWS_ENDPOINT_URL=%s AWS_REGION=%s AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test make canary STACK=%s\n", c.ProxyURL, account.Region, fakecloud.Stack)
+		fmt.Printf("  AWS_ENDPOINT_URL=%s AWS_REGION=%s AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test go run ./cmd/idmapping canary --stack %s\n", c.ProxyURL, account.Region, fakecloud.Stack)
 		<-ctx.Done()
 		return verdict
 	}

@@ -116,7 +116,7 @@ func explain(ctx context.Context, stack deployment.Stack, r jobs.Record) (explan
 		for _, channel := range channels {
 			t.Destinations = append(t.Destinations, e.notifications(channel, eventOf(r, m), ledgers)...)
 		}
-		t.Destinations = append(t.Destinations, others(t, ledgers, stack)...)
+		t.Destinations = append(t.Destinations, others(t, ledgers)...)
 		e.Transitions = append(e.Transitions, t)
 	}
 	return e, nil
@@ -185,7 +185,7 @@ func (n notification) with(transitionID string, ledgers []notify.Ledger) notific
 
 // others are destinations that have received the transition and that today's settings
 // would not choose.
-func others(t transition, ledgers []notify.Ledger, _ deployment.Stack) []notification {
+func others(t transition, ledgers []notify.Ledger) []notification {
 	var all []notification
 	for _, l := range ledgers {
 		_, received := l.Receipts[t.TransitionID]
@@ -226,15 +226,26 @@ func (e explanation) print(w io.Writer) {
 			fmt.Fprintf(table, "  %s\t%s\t%s\n", message.OneLine(cmp.Or(n.Destination, n.Channel)), n.when(), message.OneLine(n.Why))
 		}
 		_ = table.Flush()
-		for _, n := range t.Destinations {
-			if n.Link != "" && n.Outcome == outcomeSent {
-				fmt.Fprintf(w, "  card: %s\n", n.Link)
-			}
-		}
+	}
+	for _, link := range e.cards() {
+		fmt.Fprintf(w, "\nSlack card: %s\n", link)
 	}
 	if !e.DeliveriesKnown && len(e.Transitions) > 0 {
 		fmt.Fprintln(w, "\nWhat was sent, and when, is no longer known: that is kept for 21 days. Why a destination was chosen is computed from today's settings.")
 	}
+}
+
+// cards are the links to the job's Slack cards, once each.
+func (e explanation) cards() []string {
+	var all []string
+	for _, t := range e.Transitions {
+		for _, n := range t.Destinations {
+			if n.Link != "" && !slices.Contains(all, n.Link) {
+				all = append(all, n.Link)
+			}
+		}
+	}
+	return all
 }
 
 // when says when a notification was sent, or why it was not.
