@@ -162,6 +162,8 @@ func kinds(t *testing.T) map[string]jobs.Entry {
 		add(workflow+" running", workflow, jobs.Running, nil)
 		add(workflow+" failed", workflow, jobs.Failed, nil)
 		add(workflow+" paused", workflow, "PAUSED", nil)
+		add(workflow+" failed, of the CRM team", workflow, jobs.Failed, nil)
+		all[workflow+" failed, of the CRM team"] = event.AddTags(all[workflow+" failed, of the CRM team"], map[string]string{"owner": "CRM team"})
 		add(workflow+" succeeded", workflow, jobs.Succeeded, nil)
 		add(workflow+" succeeded 0%", workflow, jobs.Succeeded, mapped(0))
 		add(workflow+" succeeded 49%", workflow, jobs.Succeeded, mapped(49))
@@ -215,6 +217,7 @@ var matched = map[string]func(name string) bool{
 	"wake-someone.json": func(name string) bool {
 		return strings.Contains(name, " failed") && !strings.HasSuffix(name, " failed 4 in a row") || strings.HasSuffix(name, " two findings") || strings.Contains(name, " vanished") || strings.HasSuffix(name, " overdue") || strings.HasSuffix(name, " missing")
 	},
+	"by-tag.json": func(name string) bool { return strings.HasSuffix(name, " of the CRM team") },
 	"low-mapped-rate.json": func(name string) bool {
 		return strings.HasSuffix(name, "succeeded 0%") || strings.HasSuffix(name, "succeeded 49%")
 	},
