@@ -148,6 +148,22 @@ func install(t *testing.T, script string, names ...string) (path string) {
 	return path
 }
 
+// installTool installs an idmapping that accepts what the real one does, and prints
+// the help of the command instead of running it.
+func installTool(t *testing.T, path string) {
+	t.Helper()
+	tool := filepath.Join(t.TempDir(), "idmapping")
+	build := exec.Command("go", "build", "-o", tool, "./cmd/idmapping")
+	build.Dir = root(t)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building the command line tool: %v: %s", err, out)
+	}
+	script := fmt.Sprintf("#!/bin/sh\nexec '%s' \"$@\" --help >/dev/null\n", tool)
+	if err := os.WriteFile(filepath.Join(path, "idmapping"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // recorded is one aws command that a snippet ran.
 type recorded struct {
 	Place   string
@@ -161,7 +177,9 @@ func check(t *testing.T, all []snippet) []recorded {
 	t.Helper()
 	python := samtest.RequirePython(t)
 	record := filepath.Join(t.TempDir(), "record")
-	if _, err := shell(t, install(t, recorder, programs...), []string{"RECORD=" + record}, all); err != nil {
+	path := install(t, recorder, programs...)
+	installTool(t, path)
+	if _, err := shell(t, path, []string{"RECORD=" + record}, all); err != nil {
 		t.Fatal(err)
 	}
 	file, err := os.Open(record)
