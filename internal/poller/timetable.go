@@ -132,7 +132,7 @@ func (t *tick) publishRuns(ctx context.Context, workflow string) error {
 	}
 	kept := state.Outbox
 	for len(kept) > 0 {
-		if _, done := t.put(ctx, kept[0], "workflow "+workflow, t.log().With("workflow", workflow)); !done {
+		if _, done := t.put(ctx, t.unmuted(workflow, kept[0]), "workflow "+workflow, t.log().With("workflow", workflow)); !done {
 			break
 		}
 		kept = kept[1:]

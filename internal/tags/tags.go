@@ -205,7 +205,7 @@ func (s Settings) Muted(observed time.Time) bool { return observed.Before(s.Mute
 // workflows that agree in them can share a summary.
 func Routing(all map[string]string) map[string]string {
 	var routing map[string]string
-	for _, key := range []string{SlackChannel, Email, Mention, Statuses, MuteUntil} {
+	for _, key := range []string{SlackChannel, Email, Mention, Statuses} {
 		if value, ok := all[key]; ok {
 			if routing == nil {
 				routing = make(map[string]string)
