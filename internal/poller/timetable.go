@@ -46,6 +46,14 @@ func (s *sweep) expectRuns(ctx context.Context, read time.Time) error {
 		}
 	}
 	if m := timetable.Miss(read); m != nil && !s.open() {
+		if !first {
+			if _, err := s.readTags(ctx, s.state.Workflow, s.state.ARN); err != nil {
+				return err
+			}
+			if now := s.settings(s.state.Workflow); now.ExpectOff != settings.ExpectOff || now.ExpectEvery != settings.ExpectEvery {
+				return s.expectRuns(ctx, read) // by the tags as they are now
+			}
+		}
 		m.Silent, m.LastRun.Status = first, s.lastStatus()
 		if err := s.missing(ctx, *m); err != nil {
 			return err
