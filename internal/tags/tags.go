@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/idmapping/notifier/internal/jobs"
@@ -225,9 +226,12 @@ func IsSlackID(s, initials string) bool {
 	})
 }
 
+// isAddress accepts only what SES can send to (Destination, Amazon SES API v2: the
+// local part is ASCII): a refused address would take the message with it.
 func isAddress(s string) bool {
 	a, err := mail.ParseAddress(s)
-	return err == nil && a.Address == s && a.Name == ""
+	return err == nil && a.Address == s && a.Name == "" && strings.IndexByte(s, '@') <= 64 &&
+		!strings.ContainsFunc(s, func(r rune) bool { return r > '~' || r == '[' })
 }
 
 // isStatus asks for a plus sign where a status is not documented, as the template
@@ -240,7 +244,9 @@ func isStatus(s string) bool {
 // isHTTPS accepts what messages can link.
 func isHTTPS(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && u.Scheme == "https" && u.Host != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || strings.ContainsRune(`<>"|`, r) })
+	return err == nil && u.Scheme == "https" && u.Host != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !unicode.IsGraphic(r) || unicode.IsSpace(r) || strings.ContainsRune(`<>"|`, r)
+	})
 }
 
 func isOff(s string) bool { return s == "off" }
