@@ -3,16 +3,19 @@ package event
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 
 	"github.com/idmapping/notifier/internal/jobs"
+	"github.com/idmapping/notifier/internal/tags"
 )
 
 // EncodeMuteEnded returns the entry that announces that the mute m of a workflow has
-// ended. records are the workflow's records of that time, archived ones included;
+// ended, observed at the latest. records are the workflow's records of that time, archived ones included;
 // history is the workflow's. The entry lists what was not sent and still matters,
 // terminal statuses and jobs that vanished, and what still lasts: an overdue job, a
 // missing run, and failures in a row.
@@ -25,6 +28,9 @@ func EncodeMuteEnded(state jobs.WorkflowState, m jobs.Mute, records []jobs.Recor
 	}
 	d := Detail{Version: Version, WorkflowName: state.Workflow, WorkflowARN: state.ARN, ObservedAt: observed.UTC(),
 		Mute: &Mute{seconds(m.Since), seconds(m.Until), m.Reason}}
+	if observed.Before(m.Until) { // it was ended before
+		d.Mute.Until = seconds(observed)
+	}
 	if err := d.list(muted(workflow, state, m, records)); err != nil {
 		return jobs.Entry{}, fmt.Errorf("encoding an event of workflow %s: %w", state.Workflow, err)
 	}
@@ -57,7 +63,7 @@ func muted(workflow arn.ARN, state jobs.WorkflowState, m jobs.Mute, records []jo
 			continue
 		}
 		last := r.Timeline[len(r.Timeline)-1]
-		ended := (r.Job.Terminal() || last.Status == jobs.Vanished) && !last.ObservedAt.Before(m.Since) && last.ObservedAt.Before(m.Until)
+		ended := (r.Job.Terminal() || last.Status == jobs.Vanished) && m.Covers(last.ObservedAt)
 		lasts := last.Status == jobs.Overdue && r.Open()
 		if (ended || lasts) && len(last.Status) <= maxSummaryStatus {
 			add(Detail{JobID: r.Job.Job, Status: last.Status, EndTime: seconds(last.BeganAt), TransitionID: last.ID})
@@ -68,6 +74,38 @@ func muted(workflow arn.ARN, state jobs.WorkflowState, m jobs.Mute, records []jo
 		add(Detail{JobID: key.Job, Status: jobs.RunMissing, EndTime: seconds(t.Missing.By), TransitionID: TransitionID(workflow, key, string(jobs.RunMissing))})
 	}
 	return all
+}
+
+// Muted reports whether an entry's own tags keep it from being sent.
+func Muted(entry jobs.Entry) bool {
+	if entry.DetailType == MuteEnded || !strings.Contains(entry.Detail, tags.MuteUntil) { // most are not: their detail need not be read
+		return false
+	}
+	own, observed := tagsOf(entry)
+	return tags.Parse(own, observed).Muted(observed)
+}
+
+// Unmute returns the entry without the tag that mutes it.
+func Unmute(entry jobs.Entry) jobs.Entry {
+	own, _ := tagsOf(entry)
+	before, _ := json.Marshal(own) // strings: it cannot fail; keys are sorted, as in AddTags
+	rest, ok := strings.CutPrefix(entry.Detail, `{"tags":`+string(before))
+	if !ok {
+		return entry
+	}
+	entry.Detail = "{" + strings.TrimPrefix(rest, ",")
+	left := maps.Clone(own)
+	delete(left, tags.MuteUntil)
+	return AddTags(entry, left)
+}
+
+func tagsOf(entry jobs.Entry) (own map[string]string, observed time.Time) {
+	var d struct {
+		Tags       map[string]string `json:"tags"`
+		ObservedAt time.Time         `json:"observedAt"`
+	}
+	_ = json.Unmarshal([]byte(entry.Detail), &d) // what is not an object has none
+	return d.Tags, d.ObservedAt
 }
 
 // AddTags adds a workflow's tags to an entry, if there are any.

@@ -99,6 +99,14 @@ func (r Record) Open() bool { return !r.Job.Terminal() && !r.Vanished && !r.Arch
 // Finished reports whether the record belongs in the archive.
 func (r Record) Finished() bool { return !r.Open() && !r.Archived && len(r.Outbox) == 0 }
 
+// LastID is the ID of the last event of r, or "".
+func (r Record) LastID() string {
+	if len(r.Timeline) == 0 {
+		return ""
+	}
+	return r.Timeline[len(r.Timeline)-1].ID
+}
+
 // FinishedAt is when the run finished, UTC: its end time, otherwise when
 // its last transition was observed.
 func (r Record) FinishedAt() time.Time {

@@ -83,6 +83,30 @@ type Mute struct {
 	Since  time.Time `json:"since"` // when the first muted event was observed, UTC
 	Until  time.Time `json:"until"` // UTC
 	Reason string    `json:"reason,omitempty"`
+	// Earliest is when the first of the muted states began, UTC, where that was before
+	// Since: a run may have finished long before it was observed.
+	Earliest time.Time `json:"earliest,omitzero"`
+}
+
+// Covers reports whether what was observed at the given time is muted.
+func (m Mute) Covers(observed time.Time) bool {
+	return !observed.Before(m.Since) && observed.Before(m.Until)
+}
+
+// From is when the first of the muted states began, UTC.
+func (m Mute) From() time.Time {
+	if !m.Earliest.IsZero() && m.Earliest.Before(m.Since) {
+		return m.Earliest
+	}
+	return m.Since
+}
+
+// With is m after a state was muted that began at the given time.
+func (m Mute) With(began time.Time) Mute {
+	if began = began.UTC().Truncate(time.Second); began.Before(m.From()) {
+		m.Earliest = began
+	}
+	return m
 }
 
 // Cursor is a position within a job list.

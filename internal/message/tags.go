@@ -23,11 +23,19 @@ func (m *Message) tagged(e event.Event, s Settings) {
 		m.Facts = append([]Line{{{Text: "Owner: "}, {Text: owner, Outside: true}}}, m.Facts...)
 	}
 	m.Mentions = own.Mentions
-	for _, i := range own.Ignored {
+	for n, i := range own.Ignored {
+		if n == maxIgnored {
+			m.Notes = append(m.Notes, Plain(fmt.Sprintf("%d more words of the tags are ignored.", len(own.Ignored)-n)))
+			break
+		}
 		m.Notes = append(m.Notes, Line{{Text: "The tag "}, {Text: tags.Prefix + i.Key, Outside: true}, {Text: " is ignored: “"},
 			{Text: truncate(OneLine(i.Value), maxWord), Outside: true}, {Text: "” " + i.Reason + "."}})
 	}
 }
+
+// maxIgnored is how many words of tags a message names that cannot be used: more would
+// leave no room for the other notes.
+const maxIgnored = 3
 
 // composeMuteEnded returns the message about what was not sent while a workflow was
 // muted, and what is still wrong.

@@ -69,13 +69,16 @@ func (t *tick) holds(ctx context.Context, records []jobs.Record) bool {
 
 // publishLate publishes records with late statuses, and first a summary of those
 // that are too many to be notified one by one: one for all workflows whose tags
-// notify the same people. When the bus does not accept a summary, they stay in their
-// outboxes.
+// notify the same people. Those that are muted need none: the end of the mute lists
+// them. When the bus does not accept a summary, they stay in their outboxes.
 func (t *tick) publishLate(ctx context.Context, records []jobs.Record) {
 	groups := make(map[string][]event.Detail)
 	for _, record := range records {
-		for _, d := range late(record) {
-			groups[audience(d)] = append(groups[audience(d)], d)
+		for _, entry := range record.Outbox {
+			entry = t.unmuted(record.Job.Workflow, entry)
+			if d, ok := event.Late(entry); ok && !event.Muted(entry) {
+				groups[audience(d)] = append(groups[audience(d)], d)
+			}
 		}
 	}
 	backlogs := make(backlogs)
@@ -136,7 +139,7 @@ func (b backlogs) mark(entry jobs.Entry) jobs.Entry {
 		return entry
 	}
 	d, isLate := event.Late(entry)
-	if backlog, ok := b[audience(d)]; isLate && ok {
+	if backlog, ok := b[audience(d)]; isLate && ok && !event.Muted(entry) {
 		entry.Detail = event.AddBacklog(entry.Detail, backlog)
 	}
 	return entry

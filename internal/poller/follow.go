@@ -215,7 +215,12 @@ func (t *tick) publish(ctx context.Context, record jobs.Record) {
 func (t *tick) emptyOutbox(ctx context.Context, record jobs.Record, announced backlogs) {
 	before := len(record.Outbox)
 	for len(record.Outbox) > 0 {
-		refused, done := t.put(ctx, announced.mark(record.Outbox[0]), "job "+record.Job.Key.String(),
+		entry, err := t.settle(ctx, record.Job.Workflow, record.Outbox[0])
+		if err != nil {
+			t.note(record.Job.Workflow, fmt.Errorf("noting a muted event of job %s: %w", record.Job.Key, err))
+			break
+		}
+		refused, done := t.put(ctx, announced.mark(entry), "job "+record.Job.Key.String(),
 			t.log().With("workflow", record.Job.Workflow, "job", record.Job.Job))
 		if !done {
 			break
@@ -296,7 +301,10 @@ func (t *tick) save(ctx context.Context, record jobs.Record) error {
 
 // recorded accounts for an event that is in an outbox from now on.
 func (t *tick) recorded(entry jobs.Entry, log *slog.Logger) {
-	t.count(func(r *Report) { r.Transitions++ })
+	t.count(func(r *Report) {
+		r.Transitions++
+		t.sent[entry.ID] = !event.Muted(entry)
+	})
 	log.Info("transition", "detailType", entry.DetailType, "findings", event.Findings(entry), "transitionId", entry.ID)
 }
 

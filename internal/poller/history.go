@@ -86,8 +86,8 @@ func (t *tick) cleanUp(ctx context.Context) {
 	}
 }
 
-// unwatch keeps of an excluded workflow only that it is known: when the filter
-// includes it again, it is watched from then on.
+// unwatch keeps of an excluded workflow only that it is known, and what its tags mute:
+// when the filter includes it again, it is watched from then on.
 func (t *tick) unwatch(ctx context.Context, state jobs.WorkflowState) error {
 	if _, shown := t.list.Workflows[state.Workflow]; !shown {
 		for _, record := range t.sorted(func(r jobs.Record) bool {
@@ -99,7 +99,7 @@ func (t *tick) unwatch(ctx context.Context, state jobs.WorkflowState) error {
 		}
 		return t.forget(ctx, state)
 	}
-	known := jobs.WorkflowState{Workflow: state.Workflow, ARN: state.ARN, Version: state.Version, Outbox: state.Outbox}
+	known := jobs.WorkflowState{Workflow: state.Workflow, ARN: state.ARN, Version: state.Version, Outbox: state.Outbox, Tags: state.Tags, Mute: state.Mute}
 	if known.Equal(state) {
 		return nil
 	}

@@ -66,6 +66,15 @@ func (t *tick) reportOverdueJob(ctx context.Context, record jobs.Record) error {
 	if err != nil {
 		return err
 	}
+	if t.overdueChanged(record.Job.Workflow) {
+		if err := t.computeTimes(ctx, record); err != nil {
+			return err
+		}
+		record, _ = t.stored(record.Job.Key)
+		if record.OverdueAt.IsZero() || record.OverdueAt.After(t.clock) {
+			return nil
+		}
+	}
 	record.OverdueSince = record.OverdueAt
 	entry, err := event.EncodeOverdue(record.ARN, record.Job, a, record.OverdueSince, waiting, t.now())
 	if err != nil {

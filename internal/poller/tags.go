@@ -4,12 +4,17 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"time"
 
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/tags"
 )
+
+// ownTags are a workflow's tags as a tick has read them.
+type ownTags struct {
+	tags   map[string]string
+	before map[string]string // as stored before
+}
 
 // eventTags returns the tags for an event that is about to be created. Where they mute
 // the workflow it first stores until when: so the summary of what was muted cannot be
@@ -23,18 +28,18 @@ func (t *tick) eventTags(ctx context.Context, workflow, arn string) (map[string]
 // event about it is about to be created and when a request names it. An idle tick
 // reads none. When they cannot be read, those last read count.
 func (t *tick) readTags(workflow, arn string) map[string]string {
-	t.mu.Lock()
-	own, read := t.tags[workflow]
-	t.mu.Unlock()
+	known, read := t.tagsRead(workflow)
 	if read {
-		return own
+		return known.tags
 	}
+	stored := t.state(workflow).Tags
 	err := t.checkBudget()
+	var own map[string]string
 	if err == nil {
 		own, err = t.Source.Tags(t.workCtx, arn)
 	}
 	if err != nil {
-		own = t.state(workflow).Tags
+		own = stored
 		t.count(func(r *Report) { r.TagsUnread++ })
 		t.log().Warn("tags not read, those last read count", "workflow", workflow, "error", err.Error())
 		if !t.stopped(err) {
@@ -42,7 +47,7 @@ func (t *tick) readTags(workflow, arn string) map[string]string {
 		}
 	}
 	t.mu.Lock()
-	t.tags[workflow] = own
+	t.tags[workflow] = ownTags{own, stored}
 	t.mu.Unlock()
 	return own
 }
@@ -56,143 +61,62 @@ func appended(record jobs.Record, entry jobs.Entry, own map[string]string, statu
 	return record
 }
 
+// tagsRead are the tags of a workflow that this tick has read.
+func (t *tick) tagsRead(workflow string) (ownTags, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	known, read := t.tags[workflow]
+	return known, read
+}
+
 // settings are what the workflow's tags say, as this tick knows them.
 func (t *tick) settings(workflow string) tags.Settings {
-	t.mu.Lock()
-	own, read := t.tags[workflow]
-	if !read {
-		own = t.states[workflow].Tags
+	own := t.state(workflow).Tags
+	if known, read := t.tagsRead(workflow); read {
+		own = known.tags
 	}
-	t.mu.Unlock()
 	return tags.Parse(own, t.now())
 }
 
 // overdueRule is when jobs of a workflow are overdue.
 func (t *tick) overdueRule(workflow string) jobs.OverdueRule {
-	if rule := t.settings(workflow).Overdue; rule != nil {
-		return *rule
+	return t.overdueRuleOf(t.settings(workflow))
+}
+
+func (t *tick) overdueRuleOf(s tags.Settings) jobs.OverdueRule {
+	if s.Overdue != nil {
+		return *s.Overdue
 	}
 	return t.Overdue
 }
 
-// mute stores until when the tags mute the workflow. A workflow that is not watched
-// has no state to store it with, and no summary.
-func (t *tick) mute(ctx context.Context, workflow string, own map[string]string) error {
-	now := t.now()
-	settings := tags.Parse(own, now)
-	state := t.state(workflow)
-	if !settings.Muted(now) || state.Version == 0 || state.Unreadable != nil {
-		return nil
-	}
-	mute := jobs.Mute{Since: state.Mute.Since, Until: settings.MuteUntil, Reason: settings.MuteReason}
-	if mute.Since.IsZero() {
-		mute.Since = now.Truncate(time.Second)
-	}
-	if mute == state.Mute {
-		return nil
-	}
-	state.Mute = mute
-	_, err := t.saveState(ctx, state)
-	return err
+// overdueChanged reports whether the tags that this tick has read say another time than
+// those before.
+func (t *tick) overdueChanged(workflow string) bool {
+	known, read := t.tagsRead(workflow)
+	return read && t.overdueRuleOf(tags.Parse(known.tags, t.now())) != t.overdueRuleOf(tags.Parse(known.before, t.now()))
 }
 
-// endMutes publishes, for each workflow whose mute has ended, what was not sent. It
-// reads the tags again: the mute may have been extended.
-func (t *tick) endMutes(ctx context.Context) {
-	t.mu.Lock()
-	states := maps.Clone(t.states)
-	read := maps.Clone(t.tags)
-	t.mu.Unlock()
-	for workflow, state := range states {
-		if _, known := read[workflow]; state.Mute.Until.IsZero() || !known && t.now().Before(state.Mute.Until) {
-			continue
-		}
-		t.note(workflow, t.isolate(workflow, func() error { return t.endMute(ctx, workflow) }))
-	}
-}
-
-func (t *tick) endMute(ctx context.Context, workflow string) error {
-	if _, err := t.eventTags(ctx, workflow, t.state(workflow).ARN); err != nil {
-		return err
-	}
-	if t.settings(workflow).Muted(t.now()) {
-		return nil // eventTags has stored until when
-	}
-	return t.publishMuteEnded(ctx, t.state(workflow))
-}
-
-// publishMuteEnded records in one write that the mute has ended and the event that
-// says what was not sent, and publishes that.
-func (t *tick) publishMuteEnded(ctx context.Context, state jobs.WorkflowState) error {
-	ended := state.Mute
-	if now := t.now(); now.Before(ended.Until) {
-		ended.Until = now
-	}
-	records, err := t.since(ctx, state.Workflow, ended.Since)
-	if err != nil {
-		return fmt.Errorf("reading what was muted: %w", err)
-	}
-	histories, err := t.Store.Histories(ctx, state.Workflow)
-	if err != nil {
-		return fmt.Errorf("reading what was muted: %w", err)
-	}
-	entry, err := event.EncodeMuteEnded(state, ended, records, histories.Runs, t.now())
-	if err != nil {
-		return err
-	}
-	entry = event.AddTags(entry, t.readTags(state.Workflow, state.ARN))
-	state.Mute = jobs.Mute{}
-	if _, err := t.saveState(ctx, state.Append(entry)); err != nil {
-		return err
-	}
-	t.recorded(entry, t.log().With("workflow", state.Workflow))
-	return t.publishRuns(ctx, state.Workflow)
-}
-
-// archiveMargin is how long before its observation a run may have ended: the archive
-// is ordered by the end.
-const archiveMargin = 7 * 24 * time.Hour
-
-// since are the records of a workflow that may have changed since the given time, the
-// archived ones included.
-func (t *tick) since(ctx context.Context, workflow string, at time.Time) ([]jobs.Record, error) {
-	records := t.sorted(func(r jobs.Record) bool {
-		return r.Job.Workflow == workflow && r.Unreadable == nil && !r.Archived
-	})
-	for record, err := range t.Store.Archived(ctx, workflow, at.Add(-archiveMargin)) {
-		if err != nil {
-			return nil, err
-		}
-		if record.Unreadable == nil {
-			records = append(records, record)
-		}
-	}
-	return records, nil
-}
-
-// refreshTags reads the tags of a workflow that a request names, and applies what has
-// changed to its open jobs.
-func (t *tick) refreshTags(ctx context.Context, workflow string) {
-	before := t.overdueRule(workflow)
-	t.readTags(workflow, t.state(workflow).ARN)
-	if t.overdueRule(workflow) != before {
-		t.note(workflow, t.isolate(workflow, func() error { return t.recomputeTimes(ctx, workflow) }))
-	}
-}
-
-// rememberTags stores the tags that this tick has read, for when they cannot be read.
+// rememberTags stores the tags that this tick has read, for when they cannot be read,
+// and applies to the workflow's open jobs what has changed.
 func (t *tick) rememberTags(ctx context.Context) {
 	t.mu.Lock()
 	read := maps.Clone(t.tags)
 	t.mu.Unlock()
-	for workflow, own := range read {
+	for workflow, known := range read {
 		state := t.state(workflow)
-		if state.Version == 0 || state.Unreadable != nil || maps.Equal(state.Tags, own) {
+		if state.Version == 0 || state.Unreadable != nil || maps.Equal(state.Tags, known.tags) {
 			continue
 		}
-		state.Tags = own
-		if _, err := t.saveState(ctx, state); err != nil {
-			t.note(workflow, err)
-		}
+		t.note(workflow, t.isolate(workflow, func() error {
+			if t.overdueChanged(workflow) {
+				if err := t.recomputeTimes(ctx, workflow); err != nil {
+					return err
+				}
+			}
+			state.Tags = known.tags
+			_, err := t.saveState(ctx, state)
+			return err
+		}))
 	}
 }

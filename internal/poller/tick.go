@@ -46,10 +46,11 @@ type tick struct {
 	mu      sync.Mutex // guards what follows
 	states  map[string]jobs.WorkflowState
 	records map[jobs.Key]jobs.Record
-	failed  map[string]error             // first error of each workflow
-	seen    map[jobs.Key]bool            // jobs that this tick has read
-	read    map[jobs.Key]observation     // read and not compared yet
-	tags    map[string]map[string]string // of workflows, as read in this tick
+	failed  map[string]error         // first error of each workflow
+	seen    map[jobs.Key]bool        // jobs that this tick has read
+	read    map[jobs.Key]observation // read and not compared yet
+	tags    map[string]ownTags       // of workflows, as read in this tick
+	sent    map[string]bool          // IDs of events recorded in this tick that are not muted
 	report  Report
 }
 
@@ -62,7 +63,7 @@ func (p *Poller) begin(ctx context.Context) (*tick, context.CancelFunc, error) {
 	}
 	t := &tick{Poller: p, begun: begun, filter: live.Filter, clock: p.now(), clockRead: begun, targets: make(map[string]bool),
 		states: live.Workflows, records: live.Records, failed: make(map[string]error), seen: make(map[jobs.Key]bool), read: make(map[jobs.Key]observation),
-		tags: make(map[string]map[string]string)}
+		tags: make(map[string]ownTags), sent: make(map[string]bool)}
 	if t.states == nil {
 		t.states = make(map[string]jobs.WorkflowState)
 	}
@@ -104,6 +105,7 @@ func (p *Poller) Sweep(ctx context.Context) (Report, error) {
 		t.backfill(ctx)
 		t.saveFilter(ctx)
 		t.followFast(ctx)
+		t.rememberTags(ctx)
 	}
 	return t.finish(), nil
 }
@@ -124,7 +126,7 @@ func (p *Poller) SweepWorkflow(ctx context.Context, workflow string) (Report, er
 	if _, err := t.lookUp(workflow); err != nil {
 		return t.finish(), err
 	}
-	t.refreshTags(ctx, workflow)
+	t.readTags(workflow, t.state(workflow).ARN)
 	t.discoverOne(ctx, workflow)
 	t.endMutes(ctx)
 	t.rememberTags(ctx)

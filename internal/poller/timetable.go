@@ -46,6 +46,12 @@ func (s *sweep) expectRuns(ctx context.Context, read time.Time) error {
 		}
 	}
 	if m := timetable.Miss(read); m != nil && !s.open() {
+		if !first {
+			s.readTags(s.state.Workflow, s.state.ARN)
+			if now := s.settings(s.state.Workflow); now.ExpectOff != settings.ExpectOff || now.ExpectEvery != settings.ExpectEvery {
+				return s.expectRuns(ctx, read) // by the tags as they are now
+			}
+		}
 		m.Silent, m.LastRun.Status = first, s.lastStatus()
 		if err := s.missing(ctx, *m); err != nil {
 			return err
@@ -132,7 +138,7 @@ func (t *tick) publishRuns(ctx context.Context, workflow string) error {
 	}
 	kept := state.Outbox
 	for len(kept) > 0 {
-		if _, done := t.put(ctx, kept[0], "workflow "+workflow, t.log().With("workflow", workflow)); !done {
+		if _, done := t.put(ctx, t.unmuted(workflow, kept[0]), "workflow "+workflow, t.log().With("workflow", workflow)); !done {
 			break
 		}
 		kept = kept[1:]

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/idmapping/notifier/internal/jobs"
@@ -205,7 +206,7 @@ func (s Settings) Muted(observed time.Time) bool { return observed.Before(s.Mute
 // workflows that agree in them can share a summary.
 func Routing(all map[string]string) map[string]string {
 	var routing map[string]string
-	for _, key := range []string{SlackChannel, Email, Mention, Statuses, MuteUntil} {
+	for _, key := range []string{SlackChannel, Email, Mention, Statuses} {
 		if value, ok := all[key]; ok {
 			if routing == nil {
 				routing = make(map[string]string)
@@ -225,9 +226,12 @@ func IsSlackID(s, initials string) bool {
 	})
 }
 
+// isAddress accepts only what SES can send to (Destination, Amazon SES API v2: the
+// local part is ASCII): a refused address would take the message with it.
 func isAddress(s string) bool {
 	a, err := mail.ParseAddress(s)
-	return err == nil && a.Address == s && a.Name == ""
+	return err == nil && a.Address == s && a.Name == "" && strings.IndexByte(s, '@') <= 64 &&
+		!strings.ContainsFunc(s, func(r rune) bool { return r > '~' || r == '[' })
 }
 
 // isStatus asks for a plus sign where a status is not documented, as the template
@@ -240,7 +244,9 @@ func isStatus(s string) bool {
 // isHTTPS accepts what messages can link.
 func isHTTPS(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && u.Scheme == "https" && u.Host != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || strings.ContainsRune(`<>"|`, r) })
+	return err == nil && u.Scheme == "https" && u.Host != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !unicode.IsGraphic(r) || unicode.IsSpace(r) || strings.ContainsRune(`<>"|`, r)
+	})
 }
 
 func isOff(s string) bool { return s == "off" }

@@ -2,6 +2,8 @@ package eventtest
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/jobs"
+	"github.com/idmapping/notifier/internal/tags"
 )
 
 // Hostile is text that every rendering must make inert.
@@ -35,7 +38,8 @@ func Event(t *rapid.T) event.Event {
 		return drawSummary(t, text)
 	}
 	d := drawDetail(t, text)
-	detailType := rapid.SampledFrom([]string{event.StateChange, event.Vanished, event.Overdue, event.RunMissing, event.RunResumed}).Draw(t, "detail-type")
+	d.Tags = drawTags(t, text)
+	detailType := rapid.SampledFrom([]string{event.StateChange, event.Vanished, event.Overdue, event.RunMissing, event.RunResumed, event.MuteEnded}).Draw(t, "detail-type")
 	if rapid.IntRange(0, 3).Draw(t, "refused") == 3 {
 		d.WorkflowARN, d.TransitionID = utf8Text(t, text, "workflowArn"), utf8Text(t, text, "transitionId")
 		return event.Event{DetailType: detailType, Detail: d}
@@ -53,8 +57,13 @@ func Event(t *rapid.T) event.Event {
 			d.LastRun = &event.LastRun{JobID: utf8Text(t, text, "last job"), StartTime: drawTime(t, "last start"), Status: jobs.Status(utf8Text(t, text, "last status"))}
 		}
 	}
+	if detailType == event.MuteEnded {
+		drawMute(t, text, workflow, &d)
+	}
 	word := string(d.Status)
 	switch {
+	case detailType == event.MuteEnded:
+		word = string(jobs.MuteEnded)
 	case detailType == event.Vanished:
 		word = string(jobs.Vanished)
 	case detailType == event.Overdue:
@@ -78,10 +87,46 @@ func Event(t *rapid.T) event.Event {
 	return e
 }
 
+// Runbook is the only page outside AWS's console that a drawn event's tags link.
+const Runbook = "https://wiki.example.com/crm?a=1&b='2'#c"
+
+// drawTags draws a workflow's tags, some of which can be used.
+func drawTags(t *rapid.T, text *rapid.Generator[string]) map[string]string {
+	if !rapid.Bool().Draw(t, "tagged") {
+		return nil
+	}
+	all := make(map[string]string)
+	usable := map[string]string{tags.SlackChannel: "C0123456789", tags.Email: "a@example.com", tags.Mention: "S0123456789", tags.Statuses: "FAILED", tags.Runbook: Runbook,
+		tags.Owner: "CRM team", tags.OverdueAfter: "90m", tags.ExpectEvery: "24h", tags.MuteUntil: "2026-11-23T18:00:00Z", tags.MuteReason: "moving the export", "else": "x"}
+	for _, key := range slices.Sorted(maps.Keys(usable)) {
+		value := utf8Text(t, text, key)
+		if key == tags.Runbook && strings.Contains(value, "https:") || rapid.Bool().Draw(t, "usable") {
+			value = usable[key]
+		}
+		all[tags.Prefix+key] = value
+	}
+	return tags.Own(all)
+}
+
+// drawMute draws the end of a mute, which Decode accepts.
+func drawMute(t *rapid.T, text *rapid.Generator[string], workflow arn.ARN, d *event.Detail) {
+	d.Mute = &event.Mute{Since: drawTime(t, "since"), Until: drawTime(t, "until"), Reason: utf8Text(t, text, "reason")}
+	for range rapid.SampledFrom([]int{0, 1, 25}).Draw(t, "muted") {
+		status := rapid.SampledFrom([]jobs.Status{jobs.Succeeded, jobs.Failed, jobs.Vanished, jobs.Overdue, jobs.RunMissing, d.Status}).Draw(t, "muted status")
+		key := jobs.Key{Workflow: d.WorkflowName, Job: "j" + utf8Text(t, text, "muted job")}
+		if d.Statuses == nil {
+			d.Statuses = make(map[jobs.Status]int)
+		}
+		d.Statuses[status]++
+		d.Jobs = append(d.Jobs, event.ListedJob{WorkflowName: key.Workflow, JobID: key.Job, Status: status, EndTime: drawTime(t, "end"), TransitionID: event.TransitionID(workflow, key, string(status))})
+	}
+}
+
 // drawSummary draws a summary that Decode need not accept.
 func drawSummary(t *rapid.T, text *rapid.Generator[string]) event.Event {
 	draw := func(label string) string { return utf8Text(t, text, label) }
 	d := event.Detail{Version: event.Version, TransitionID: draw("transitionId"), WorkflowARN: draw("workflowArn"), Statuses: make(map[jobs.Status]int)}
+	d.Tags = drawTags(t, text)
 	if rapid.Bool().Draw(t, "has an ARN") {
 		d.WorkflowARN = WorkflowARN("w")
 	}
