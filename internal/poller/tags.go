@@ -57,7 +57,7 @@ func (t *tick) readTags(workflow, arn string) map[string]string {
 func appended(record jobs.Record, entry jobs.Entry, own map[string]string, status jobs.Status) jobs.Record {
 	record = record.Append(event.AddTags(entry, own), status)
 	last := &record.Timeline[len(record.Timeline)-1]
-	last.Tags, last.Signals = tags.Routing(own), event.Signals(entry)
+	last.Tags, last.Signals = tags.Deciding(own), event.Signals(entry)
 	return record
 }
 

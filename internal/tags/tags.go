@@ -205,16 +205,25 @@ func (s Settings) Muted(observed time.Time) bool { return observed.Before(s.Mute
 // Routing returns the tags that decide who is notified and of what: late statuses of
 // workflows that agree in them can share a summary.
 func Routing(all map[string]string) map[string]string {
-	var routing map[string]string
-	for _, key := range []string{SlackChannel, Email, Mention, Statuses} {
+	return only(all, SlackChannel, Email, Mention, Statuses)
+}
+
+// Deciding returns the tags that decide whether, and to whom, an event is sent.
+func Deciding(all map[string]string) map[string]string {
+	return only(all, SlackChannel, Email, Statuses, MuteUntil, MuteReason)
+}
+
+func only(all map[string]string, keys ...string) map[string]string {
+	var some map[string]string
+	for _, key := range keys {
 		if value, ok := all[key]; ok {
-			if routing == nil {
-				routing = make(map[string]string)
+			if some == nil {
+				some = make(map[string]string)
 			}
-			routing[key] = value
+			some[key] = value
 		}
 	}
-	return routing
+	return some
 }
 
 // IsSlackID reports whether s can be one of Slack's IDs that begin with one of the
