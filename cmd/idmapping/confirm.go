@@ -8,6 +8,9 @@ import (
 	"strings"
 )
 
+// errInterrupted is the error of a question that Ctrl-C has answered.
+var errInterrupted = errors.New("interrupted: nothing was changed")
+
 // confirm asks a question on stderr and reads the answer, one line of stdin. Only y
 // and yes confirm. yes is the flag --yes, which nobody asks; without it and without
 // an answer the command is refused.
@@ -16,7 +19,19 @@ func (a *app) confirm(question string, yes bool) (bool, error) {
 		return true, nil
 	}
 	fmt.Fprintf(a.stderr, "%s [y/N] ", question)
-	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
+	var answer string
+	var err error
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		answer, err = bufio.NewReader(a.stdin).ReadString('\n')
+	}()
+	select {
+	case <-read:
+	case <-a.interrupted:
+		fmt.Fprintln(a.stderr)
+		return false, errInterrupted
+	}
 	if err != nil {
 		fmt.Fprintln(a.stderr) // nobody has pressed Enter
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 )
@@ -30,5 +31,15 @@ func TestWithoutAnAnswerOnlyYesConfirms(t *testing.T) {
 	stderr.Reset()
 	if got, err := a.confirm("Move it?", true); !got || err != nil || stderr.Len() != 0 {
 		t.Errorf("with --yes: %t, %v, %q", got, err, stderr.String())
+	}
+}
+
+func TestInterruptEndsTheQuestion(t *testing.T) {
+	never, _ := io.Pipe()
+	interrupted := make(chan struct{})
+	close(interrupted)
+	a := &app{stdin: never, stderr: io.Discard, interrupted: interrupted}
+	if got, err := a.confirm("Move it?", false); got || !errors.Is(err, errInterrupted) {
+		t.Errorf("%t, %v", got, err)
 	}
 }

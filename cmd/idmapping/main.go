@@ -51,6 +51,7 @@ type app struct {
 	json           bool
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	interrupted    <-chan struct{} // closed by Ctrl-C; nil is never
 }
 
 func main() {
@@ -78,7 +79,7 @@ func run(ctx context.Context, arguments []string, stdin io.Reader, stdout, stder
 		fmt.Fprintf(stderr, "idmapping: %v\nRun idmapping --help, or idmapping COMMAND --help.\n", err)
 		return exitUsage
 	}
-	a := &app{Target: all.Target, json: all.JSON, stdin: stdin, stdout: stdout, stderr: stderr}
+	a := &app{Target: all.Target, json: all.JSON, stdin: stdin, stdout: stdout, stderr: stderr, interrupted: ctx.Done()}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	return a.code(parsed.Run(a))
 }
