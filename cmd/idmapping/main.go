@@ -38,6 +38,7 @@ type commands struct {
 	Explain    explainCommand            `cmd:"" help:"Show what became of each transition of a job, and why."`
 	Route      routeCommand              `cmd:"" help:"Show who would be notified about a workflow, and why."`
 	Canary     canaryCommand             `cmd:"" help:"Send a test message that people see to every destination, and wait until each has received it."`
+	Redrive    redriveCommand            `cmd:"" help:"Show the messages in the dead-letter queues, and move them back."`
 	Mute       muteCommand               `cmd:"" help:"Send nothing about a workflow for a while."`
 	Unmute     unmuteCommand             `cmd:"" help:"End the mute of a workflow now."`
 	Track      trackCommand              `cmd:"" help:"Report one job now and follow it to its end."`
@@ -51,6 +52,7 @@ type app struct {
 	json           bool
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	interrupted    <-chan struct{} // closed by Ctrl-C; nil is never
 }
 
 func main() {
@@ -78,7 +80,7 @@ func run(ctx context.Context, arguments []string, stdin io.Reader, stdout, stder
 		fmt.Fprintf(stderr, "idmapping: %v\nRun idmapping --help, or idmapping COMMAND --help.\n", err)
 		return exitUsage
 	}
-	a := &app{Target: all.Target, json: all.JSON, stdin: stdin, stdout: stdout, stderr: stderr}
+	a := &app{Target: all.Target, json: all.JSON, stdin: stdin, stdout: stdout, stderr: stderr, interrupted: ctx.Done()}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	return a.code(parsed.Run(a))
 }

@@ -111,7 +111,7 @@ esac
 
 // programs are what a block may run besides bash's builtins. A block that runs
 // anything else fails here: add the program after a look at what it does.
-var programs = []string{"aws", "make", "sam", "git", "sha256sum"}
+var programs = []string{"aws", "idmapping", "make", "sam", "git", "sha256sum"}
 
 // shell runs snippets in one bash, with only the given folder as PATH.
 func shell(t *testing.T, path string, env []string, all []snippet) (string, error) {
