@@ -45,7 +45,7 @@ func Allowed(addresses []string, from string, to []string) (allowed, refused []s
 		domains[domainOf(address)] = true
 	}
 	for _, address := range addresses {
-		if domains[domainOf(address)] {
+		if strings.Contains(address, "@") && domains[domainOf(address)] {
 			allowed = append(allowed, address)
 		} else {
 			refused = append(refused, address)

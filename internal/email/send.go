@@ -101,6 +101,9 @@ func (r *Recipient) ID() string { return "email:" + r.to }
 
 // reason says why this reader gets a message about a workflow.
 func (r *Recipient) reason(m message.Message) string {
+	if r.Tagged && m.WorkflowName == "" { // a summary
+		return fmt.Sprintf("You get this email because the tags idmapping:email of ID mapping workflows name %s. To stop it, ask the workflows' owners to change the tags.", r.to)
+	}
 	if r.Tagged {
 		return fmt.Sprintf("You get this email because the tag idmapping:email of the ID mapping workflow %s names %s. To stop it, ask the workflow's owner to change the tag.", m.WorkflowName, r.to)
 	}

@@ -24,7 +24,7 @@ func (m *Message) tagged(e event.Event, s Settings) {
 	}
 	m.Mentions = own.Mentions
 	for n, i := range own.Ignored {
-		if n == maxIgnored {
+		if n == maxIgnored && len(own.Ignored) > n+1 {
 			m.Notes = append(m.Notes, Plain(fmt.Sprintf("%d more words of the tags are ignored.", len(own.Ignored)-n)))
 			break
 		}
