@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/idmapping/notifier/internal/event"
@@ -606,4 +607,23 @@ func TestMuteIsEndedByAnyRequest(t *testing.T) {
 			t.Errorf("%s: %+v", payload, all)
 		}
 	}
+}
+
+func TestMuteThatTheEventOfACloselyFollowedJobLiftsEndsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := fastWorld(t)
+		w.source.SetTags("crm", map[string]string{tags.MuteUntil: time.Now().Add(24 * time.Hour).Format(time.RFC3339)})
+		w.start("a", jobs.Failed)
+		w.end("a", 0)
+		w.start("b", jobs.Running)
+		w.minute(t)
+		w.source.SetTags("crm", nil)
+		w.end("b", 12*time.Second)
+		for range 3 {
+			w.minute(t)
+		}
+		if all := w.told(t); len(all.ends) != 1 || len(all.listed) != 1 || !all.listed["crm/a FAILED"] || !slices.Equal(all.sent, []string{"crm/b FAILED"}) {
+			t.Errorf("%+v", all)
+		}
+	})
 }

@@ -105,6 +105,7 @@ func (p *Poller) Sweep(ctx context.Context) (Report, error) {
 		t.backfill(ctx)
 		t.saveFilter(ctx)
 		t.followFast(ctx)
+		t.endMutes(ctx)
 		t.rememberTags(ctx)
 	}
 	return t.finish(), nil

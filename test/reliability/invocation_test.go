@@ -226,6 +226,9 @@ func (s busOf) Publish(ctx context.Context, entries []jobs.Entry) []error {
 	for i, entry := range entries {
 		d := detailOf(entry)
 		op := fmt.Sprintf("Publish %s/%s %s", d.WorkflowName, d.JobID, d.Status)
+		if d.Mute != nil {
+			op = fmt.Sprintf("Publish %s", d.Subject())
+		}
 		errs[i] = s.call(ctx, op, func() error { return s.bus.Publish(ctx, entries[i:i+1])[0] })
 	}
 	return errs

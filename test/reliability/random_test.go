@@ -80,6 +80,7 @@ type history struct {
 	pauses  int             // how many long pauses are still to come
 	ticking bool
 	fast    bool // ticks follow likely ends
+	mutes   bool // workflows are muted at times
 	cut     int  // faults of ticks: what they publish may be published again
 }
 
@@ -136,6 +137,7 @@ func newHistory(seed uint64) *history {
 		}
 		h.queues, h.places = append(h.queues, queue), append(h.places, place)
 	}
+	h.mutes = h.r.IntN(3) == 0
 	return h
 }
 
@@ -201,6 +203,10 @@ func (h *history) play() error {
 			if h.pauses > 0 {
 				h.pause()
 			}
+		case 8:
+			if h.mutes {
+				tag(h.source, h.r)
+			}
 		}
 		h.tick()
 		h.relay()
@@ -215,6 +221,13 @@ func (h *history) play() error {
 	for range 5 {
 		time.Sleep(time.Minute)
 		h.tick()
+	}
+	if h.mutes {
+		time.Sleep(longestMute)
+		for range 3 {
+			time.Sleep(time.Minute)
+			h.tick()
+		}
 	}
 	h.relay()
 	if err := h.drain(); err != nil {
@@ -326,7 +339,7 @@ func (h *history) drain() error {
 }
 
 func (h *history) check() error {
-	if err := lost(h.bus.Taken(), h.shown); err != nil {
+	if err := errors.Join(lost(h.bus.Taken(), h.shown), untold(h.bus.Taken(), h.shown, h.store)); err != nil {
 		return err
 	}
 	repeats, overlaps := 0, 0
@@ -336,6 +349,8 @@ func (h *history) check() error {
 		last := make(map[jobs.Key]int)
 		summarized := make(map[jobs.Key]int)
 		summaries := make(map[string]int)
+		muted := make(map[jobs.Key]int)
+		ends := make(map[string]int) // of mutes
 		times := place.Sent()
 		for i, sent := range times {
 			m := sent.Delivery.Message
@@ -344,6 +359,12 @@ func (h *history) check() error {
 			}
 			if m.Word == string(jobs.Vanished) {
 				continue // "not found" was among the faults, for long enough
+			}
+			if m.Word == "MUTE ENDED" {
+				if ends[m.WorkflowName+m.Thread]++; ends[m.WorkflowName+m.Thread] > 1 {
+					repeats++
+				}
+				continue
 			}
 			if m.Jobs != nil {
 				if summaries[m.JobID]++; summaries[m.JobID] > 1 {
@@ -381,8 +402,21 @@ func (h *history) check() error {
 				last[key] = at
 			}
 		}
+		for _, entry := range h.bus.Taken() {
+			if d := detailOf(entry); d.Mute != nil {
+				if ends[d.WorkflowName+"mute "+d.Subject().Job] == 0 {
+					return fmt.Errorf("I1: %s never received that the mute of %s has ended", place.Name, d.Subject())
+				}
+				for _, j := range d.Jobs {
+					if j.Status.Terminal() {
+						muted[jobs.Key{Workflow: j.WorkflowName, Job: j.JobID}]++
+					}
+				}
+			}
+		}
 		for key, statuses := range h.shown {
 			end := statuses[len(statuses)-1]
+			overlaps += min(muted[key], received[key][end]+summarized[key])
 			overlaps += max(0, summarized[key]-1) + min(summarized[key], received[key][end])
 			if !h.wants(n, end) {
 				continue
@@ -390,7 +424,7 @@ func (h *history) check() error {
 			if summarized[key] > 0 && received[key][end] == 0 && len(received[key]) > 0 && h.cutOff == 0 && !h.updated(place, key, end) {
 				return fmt.Errorf("the card of %s at %s never shows the status %s, which a summary announces", key, place.Name, end)
 			}
-			if received[key][end]+summarized[key] == 0 {
+			if received[key][end]+summarized[key]+muted[key] == 0 {
 				return fmt.Errorf("I1: %s never received the terminal status %s of %s, only %v", place.Name, end, key, received[key])
 			}
 		}

@@ -167,9 +167,10 @@ func lost(taken []jobs.Entry, shown map[jobs.Key][]jobs.Status) error {
 	content := map[string]jobs.Status{}
 	for _, entry := range taken {
 		d := detailOf(entry)
-		if entry.DetailType == event.Summary {
+		if entry.DetailType == event.Summary || entry.DetailType == event.MuteEnded {
 			for _, j := range d.Jobs {
-				if key := (jobs.Key{Workflow: j.WorkflowName, Job: j.JobID}); !slices.Contains(shown[key], j.Status) {
+				key := jobs.Key{Workflow: j.WorkflowName, Job: j.JobID}
+				if observed := !slices.Contains([]jobs.Status{jobs.Vanished, jobs.Overdue, jobs.RunMissing}, j.Status); observed && !slices.Contains(shown[key], j.Status) {
 					return fmt.Errorf("I4: a summary lists %s as %s, which it never was", key, j.Status)
 				}
 			}
