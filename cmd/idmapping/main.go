@@ -37,6 +37,7 @@ type commands struct {
 	Doctor     doctorCommand             `cmd:"" help:"Check whether everything is in order, before or after a deployment, and say how to fix what is not."`
 	Explain    explainCommand            `cmd:"" help:"Show what became of each transition of a job, and why."`
 	Route      routeCommand              `cmd:"" help:"Show who would be notified about a workflow, and why."`
+	History    historyCommand            `cmd:"" help:"Show the runs of a workflow as a table and plots, or as a page with --html."`
 	Canary     canaryCommand             `cmd:"" help:"Send a test message that people see to every destination, and wait until each has received it."`
 	Redrive    redriveCommand            `cmd:"" help:"Show the messages in the dead-letter queues, and move them back."`
 	Mute       muteCommand               `cmd:"" help:"Send nothing about a workflow for a while."`

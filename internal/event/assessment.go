@@ -96,13 +96,7 @@ type WaitsFor struct {
 
 // assessmentOf converts basis points to fractions, and cuts times to whole seconds.
 func assessmentOf(a jobs.Assessment) Assessment {
-	out := Assessment{EarlierRuns: a.EarlierRuns}
-	for measure, r := range a.Usual {
-		if out.Usual == nil {
-			out.Usual = make(map[jobs.Measure]Range)
-		}
-		out.Usual[measure] = Range{figure(measure, r.Low), figure(measure, r.Median), figure(measure, r.High), r.Runs}
-	}
+	out := Assessment{EarlierRuns: a.EarlierRuns, Usual: UsualOf(a.Usual)}
 	for _, c := range a.Comparison {
 		out.Comparison = append(out.Comparison, Compared{c.Measure, figure(c.Measure, c.Value),
 			figure(c.Measure, c.Range.Low), figure(c.Measure, c.Range.High), c.Range.Runs, c.Word})
@@ -136,6 +130,18 @@ func assessmentOf(a jobs.Assessment) Assessment {
 	}
 	if w := a.WaitsFor; w != nil {
 		out.WaitsFor = &WaitsFor{w.Workflow, w.Job}
+	}
+	return out
+}
+
+// UsualOf is the usual ranges as an event has them; nil where there is none.
+func UsualOf(usual jobs.Usual) map[jobs.Measure]Range {
+	if len(usual) == 0 {
+		return nil
+	}
+	out := make(map[jobs.Measure]Range)
+	for measure, r := range usual {
+		out[measure] = Range{figure(measure, r.Low), figure(measure, r.Median), figure(measure, r.High), r.Runs}
 	}
 	return out
 }
