@@ -57,21 +57,26 @@ func zoneNamed(name string) (*time.Location, error) {
 
 // from is where --since begins; zero is everything.
 func (c historyCommand) from(now time.Time) (time.Time, error) {
-	if c.Since == "" {
+	return moment("--since", c.Since, now)
+}
+
+// moment reads the value of a flag: a time, or how long before now. Empty is zero.
+func moment(flag, value string, now time.Time) (time.Time, error) {
+	if value == "" {
 		return time.Time{}, nil
 	}
-	if at, err := time.Parse(time.RFC3339, c.Since); err == nil {
+	if at, err := time.Parse(time.RFC3339, value); err == nil {
 		return at, nil
 	}
-	if digits, ok := strings.CutSuffix(c.Since, "d"); ok {
+	if digits, ok := strings.CutSuffix(value, "d"); ok {
 		if days, err := strconv.Atoi(digits); err == nil && days > 0 && days <= 36500 {
 			return now.AddDate(0, 0, -days), nil
 		}
 	}
-	if d, err := time.ParseDuration(c.Since); err == nil && d > 0 {
+	if d, err := time.ParseDuration(value); err == nil && d > 0 {
 		return now.Add(-d), nil
 	}
-	return time.Time{}, fmt.Errorf("--since %.60q is neither a time such as 2026-11-01T00:00:00Z nor as long as 30d or 12h", c.Since)
+	return time.Time{}, fmt.Errorf("%s %.60q is neither a time such as 2026-11-01T00:00:00Z nor as long as 30d or 12h", flag, value)
 }
 
 // historyResult is the command's JSON.

@@ -40,6 +40,7 @@ type commands struct {
 	History    historyCommand            `cmd:"" help:"Show the runs of a workflow as a table and plots, or as a page with --html."`
 	Canary     canaryCommand             `cmd:"" help:"Send a test message that people see to every destination, and wait until each has received it."`
 	Redrive    redriveCommand            `cmd:"" help:"Show the messages in the dead-letter queues, and move them back."`
+	Replay     replayCommand             `cmd:"" help:"Send past transitions again, to destinations that missed them."`
 	Mute       muteCommand               `cmd:"" help:"Send nothing about a workflow for a while."`
 	Unmute     unmuteCommand             `cmd:"" help:"End the mute of a workflow now."`
 	Track      trackCommand              `cmd:"" help:"Report one job now and follow it to its end."`

@@ -5,6 +5,7 @@
 package event
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/idmapping/notifier/internal/jobs"
@@ -88,6 +89,25 @@ type Detail struct {
 	Mute *Mute `json:"mute,omitempty"`
 
 	Visible bool `json:"show,omitempty"` // of a canary: people see it
+
+	// Replay is set on an event that a person sends again. The command line tool puts
+	// it into a channel's queue; it is never on the bus, and so not in the contract.
+	Replay *Replay `json:"replay,omitempty"`
+}
+
+// Replay says how an event is sent again.
+type Replay struct {
+	ID    string    `json:"id"`              // of the request
+	At    time.Time `json:"at"`              // UTC
+	To    []string  `json:"to,omitempty"`    // destinations, whatever the statuses choose; all that would get it when empty
+	Again bool      `json:"again,omitempty"` // also to those that have received it
+}
+
+// AddReplay adds to an entry how it is sent again.
+func AddReplay(entry jobs.Entry, r Replay) jobs.Entry {
+	value, _ := json.Marshal(r) // strings, a time and a bool: it cannot fail
+	entry.Detail = addKey(entry.Detail, "replay", value)
+	return entry
 }
 
 // ExpectedStart is when a run should have started, UTC. It was missing from By on.

@@ -50,6 +50,9 @@ func Compose(e event.Event, now time.Time, s Settings) Message {
 	m.Zone = s.Zone
 	m.Environment = shorten(OneLine(e.Detail.Environment), maxEnvironment)
 	m.tagged(e, s)
+	if e.Detail.Replay != nil {
+		m.Loud = false
+	}
 	m.address()
 	return m
 }
@@ -249,8 +252,11 @@ func composeNotes(e event.Event, now time.Time) []Line {
 }
 
 // delayNotes returns a note when the notification is sent long after the
-// observation.
+// observation, or again.
 func delayNotes(d event.Detail, now time.Time) []Line {
+	if d.Replay != nil {
+		return []Line{{{Text: "Sent again by hand, "}, {Time: d.Replay.At}}}
+	}
 	if late := now.Sub(d.ObservedAt); late > delayedAfter && !d.ObservedAt.IsZero() {
 		return []Line{Plain(fmt.Sprintf("Late: this message waited %s to be sent.", Duration(int64(late.Seconds()))))}
 	}

@@ -50,7 +50,11 @@ func KeyOf(e event.Event, destination string) Key {
 	case outageNotice:
 		return Key{Job: "#notice/" + e.Detail.TransitionID, Destination: destination}
 	default:
-		return Key{Job: e.Detail.WorkflowARN + "/" + e.Detail.Subject().Job, Destination: destination}
+		k := Key{Job: e.Detail.WorkflowARN + "/" + e.Detail.Subject().Job, Destination: destination}
+		if r := e.Detail.Replay; r != nil && r.Again { // what was received before does not count
+			k.Job += "#replay/" + r.ID
+		}
+		return k
 	}
 }
 

@@ -53,7 +53,7 @@ type followUp struct {
 // and the last one's.
 func followUps(n notification) []followUp {
 	d := n.event.Detail
-	if editor, ok := n.to.(CardEditor); !ok || !editor.Edits() || n.event.DetailType != event.StateChange || n.summarized {
+	if editor, ok := n.to.(CardEditor); !ok || !editor.Edits() || n.event.DetailType != event.StateChange || n.summarized || d.Replay != nil {
 		return nil
 	}
 	switch {

@@ -1,6 +1,10 @@
 package notify
 
 import (
+	"slices"
+	"strings"
+	"time"
+
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/tags"
 )
@@ -30,14 +34,22 @@ type Routing struct {
 func (c Channel) Routing(e event.Event) Routing {
 	r := Routing{Event: e, Tags: tags.Parse(e.Detail.Tags, e.Detail.ObservedAt)}
 	filter := c.Filter.Of(r.Tags)
+	replay := e.Detail.Replay
 	switch {
-	case e.DetailType != event.MuteEnded && r.Tags.Muted(e.Detail.ObservedAt):
+	case replay != nil && len(replay.To) > 0:
+		if r.Destinations = c.named(replay.To); len(r.Destinations) > 0 {
+			r.Verdict = Sent
+		} else {
+			r.Verdict = NotChosen
+		}
+		return r
+	case replay == nil && e.DetailType != event.MuteEnded && r.Tags.Muted(e.Detail.ObservedAt):
 		r.Verdict = Muted
 		return r
 	case !filter.Matches(e):
 		r.Verdict = NotChosen
 		return r
-	case filter.Summarized(e):
+	case replay == nil && filter.Summarized(e):
 		r.Verdict = Summarized
 	default:
 		r.Verdict = Sent
@@ -50,4 +62,27 @@ func (c Channel) Routing(e event.Event) Routing {
 		r.Destinations = c.Destinations
 	}
 	return r
+}
+
+// named are the channel's destinations among those with the given IDs: its own, and
+// those that tags can name.
+func (c Channel) named(ids []string) []Destination {
+	var all []Destination
+	for _, id := range ids {
+		if i := slices.IndexFunc(c.Destinations, func(d Destination) bool { return d.ID() == id }); i >= 0 {
+			all = append(all, c.Destinations[i])
+			continue
+		}
+		kind, name, _ := strings.Cut(id, ":")
+		if c.Router == nil || name == "" {
+			continue
+		}
+		own := tags.Parse(map[string]string{map[string]string{"slack": tags.SlackChannel, "email": tags.Email}[kind]: name}, time.Time{})
+		for _, d := range c.Router.Route(own) {
+			if d.ID() == id {
+				all = append(all, d)
+			}
+		}
+	}
+	return all
 }

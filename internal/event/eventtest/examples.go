@@ -1,13 +1,10 @@
 package eventtest
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"strings"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws/arn"
 
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/jobs"
@@ -31,38 +28,12 @@ func WorkflowARN(workflow string) string {
 // region are those of the entry's resource; a canary has none and gets Account
 // and Region.
 func Envelope(entry jobs.Entry, publisher string) []byte {
-	account, region, resources := Account, Region, []string{}
-	if entry.Resource != "" {
-		resources = append(resources, entry.Resource)
-	}
-	if workflow, err := arn.Parse(entry.Resource); err == nil {
-		account, region = workflow.AccountID, workflow.Region
-	}
-	body, err := json.Marshal(envelope{
-		Version: "0", ID: "6a7e8feb-b491-4cf7-a9f1-bf3703467718",
-		DetailType: entry.DetailType, Source: event.SourceOf(entry.DetailType),
-		Account: account, Time: entry.Time.Format(time.RFC3339), Region: region,
-		Resources: resources,
-		Detail:    json.RawMessage(event.AddPublisher(entry.Detail, event.Publisher{Stack: publisher})),
-	})
+	entry.Detail = event.AddPublisher(entry.Detail, event.Publisher{Stack: publisher})
+	body, err := event.Envelope(entry, "6a7e8feb-b491-4cf7-a9f1-bf3703467718", Account, Region)
 	if err != nil {
 		panic(err)
 	}
 	return body
-}
-
-// envelope has the keys in the order in which AWS documents them (EventBridge
-// User Guide, "AWS service event metadata").
-type envelope struct {
-	Version    string          `json:"version"`
-	ID         string          `json:"id"`
-	DetailType string          `json:"detail-type"`
-	Source     string          `json:"source"`
-	Account    string          `json:"account"`
-	Time       string          `json:"time"`
-	Region     string          `json:"region"`
-	Resources  []string        `json:"resources"`
-	Detail     json.RawMessage `json:"detail"`
 }
 
 // Examples returns the example events by name, as EventBridge delivers them. The
