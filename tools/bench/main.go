@@ -68,6 +68,7 @@ func run(ctx context.Context, n int, baseline, only string) error {
 		{"calls of a notification", func() ([]row, error) { return notificationCalls(ctx, binaries) }},
 		{"event → Slack", func() ([]row, error) { return wire(ctx, binaries) }},
 		{"latency", func() ([]row, error) { return latency(ctx, root) }},
+		{"history page", historyPage},
 	} {
 		if !strings.Contains(m.name, only) {
 			continue
