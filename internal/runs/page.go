@@ -37,6 +37,7 @@ type figure struct {
 type line struct {
 	Start, Duration, Input, Mapped, NotProcessed string
 	DurationWord, InputWord, MappedWord          jobs.Word
+	Job                                          string // its short ID
 	Run                                          Run
 }
 
@@ -73,7 +74,7 @@ func Page(w io.Writer, all []Run, about About) error {
 			break
 		}
 		data.Lines = append(data.Lines, line{r.start(about.Zone), r.duration(about.Now), r.input(), percent(r.MappedRate), percent(r.NotProcessedRate),
-			r.Unusual[jobs.MeasureDuration], r.Unusual[jobs.MeasureInput], r.Unusual[jobs.MeasureMappedRate], r})
+			r.Unusual[jobs.MeasureDuration], r.Unusual[jobs.MeasureInput], r.Unusual[jobs.MeasureMappedRate], cut(r.Job, shortID), r})
 	}
 	return pageTemplate.Execute(w, data)
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"html"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -14,8 +16,10 @@ import (
 	"github.com/idmapping/notifier/internal/event/eventtest"
 	"github.com/idmapping/notifier/internal/fakecloud/inbox"
 	fakeslack "github.com/idmapping/notifier/internal/fakecloud/slack"
+	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/message"
 	"github.com/idmapping/notifier/internal/message/messagetest"
+	"github.com/idmapping/notifier/internal/runs"
 	"github.com/idmapping/notifier/internal/slack"
 )
 
@@ -71,7 +75,43 @@ func pictures() ([]picture, error) {
 		}
 	}
 	channel, err := channel(all)
-	return append(drawn, picture{"channel", desktop + desktop + 40, channel}), err
+	if err != nil {
+		return nil, err
+	}
+	history, err := history()
+	return append(drawn, picture{"channel", desktop + desktop + 40, channel}, picture{"history", 1200, history}), err
+}
+
+// history is the page of idmapping history, with the first rows of its table. Of 90
+// daily runs three failed, one was slow and one mapped little.
+func history() (string, error) {
+	random := rand.New(rand.NewPCG(7, 7)) //nolint:gosec // the same picture each time
+	begin := time.Date(2026, 8, 26, 2, 0, 0, 0, time.UTC)
+	var records []jobs.Record
+	for n := range 90 {
+		start := begin.AddDate(0, 0, n)
+		input := int64(2_400_000 + 6_000*n + random.IntN(90_000))
+		lost := input / 100_000 * int64(300+random.IntN(250))
+		r := jobs.Record{Job: jobs.Job{Key: jobs.Key{Workflow: "crm-to-loyalty", Job: fmt.Sprintf("%08x%024x", random.Uint32(), n)}, Type: "BATCH", Status: jobs.Succeeded,
+			StartTime: start, EndTime: start.Add(time.Duration(42*60+8*n+random.IntN(500)) * time.Second),
+			Metrics: jobs.Metrics{jobs.InputRecords: input, jobs.TotalRecordsProcessed: input - lost, jobs.RecordsNotProcessed: lost,
+				jobs.TotalMappedRecords: (input - lost) / 10_000 * int64(7_740+random.IntN(140))}}}
+		switch n {
+		case 31, 62, 86:
+			r.Job.Status, r.Job.EndTime, r.Job.Metrics = jobs.Failed, start.Add(4*time.Minute), nil
+			r.Job.Error = "User: arn:aws:sts::123456789012:assumed-role/er-id-mapping/EntityResolution is not authorized to perform: s3:GetObject (Service: S3, Status Code: 403)"
+		case 48:
+			r.Job.Metrics[jobs.TotalMappedRecords] = (input - lost) / 1000 * 731
+		case 84:
+			r.Job.EndTime = start.Add(81 * time.Minute)
+		}
+		records = append(records, r)
+	}
+	open := begin.AddDate(0, 0, 90)
+	records = append(records, jobs.Record{Job: jobs.Job{Key: jobs.Key{Workflow: "crm-to-loyalty", Job: fmt.Sprintf("%08x%024x", random.Uint32(), 90)}, Type: "BATCH", Status: jobs.Running, StartTime: open}})
+	var page bytes.Buffer
+	err := runs.Page(&page, runs.Of(records), runs.About{Workflow: "crm-to-loyalty", Stack: "idmapping", Region: "eu-west-1", Now: open.Add(12 * time.Minute), Zone: time.UTC})
+	return page.String() + "<style>:root { --page: #fff } tbody tr:nth-child(n+9) { display: none }</style>", err
 }
 
 // posted returns a rendering as a message in the channel.
