@@ -274,7 +274,8 @@ func timeTicks(from, to time.Time, zone *time.Location) []plot.Tick {
 	from, to = from.In(zone), to.In(zone)
 	hours := to.Sub(from).Hours()
 	day := time.Date(from.Year(), from.Month(), from.Day(), 0, 0, 0, 0, zone)
-	layout, step := "2 Jan", func(n int) time.Time { return day.AddDate(0, 0, n) }
+	layout := "2 Jan"
+	var step func(n int) time.Time
 	fit := func(steps ...int) int { // the first with at most 14 ticks
 		for _, s := range steps {
 			if hours/float64(s) <= 14 {
