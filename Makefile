@@ -91,7 +91,7 @@ fmt: ## Format the code
 .PHONY: golden
 golden: venv ## Update the golden files from the current output
 	$(GO) test ./internal/event ./test/rules -update
-	$(GO) test ./internal/message ./internal/slack ./internal/email ./test/template -update
+	$(GO) test ./internal/message ./internal/slack ./internal/email ./test/template ./cmd/idmapping -update
 
 .PHONY: check-messages
 check-messages: tools/check-messages/node_modules/.package-lock.json ## Check the golden messages with npm's Slack types and HTML checks (needs Node 20)

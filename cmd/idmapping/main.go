@@ -35,6 +35,7 @@ type commands struct {
 	Version kong.VersionFlag `help:"Show the version and exit."`
 
 	Doctor     doctorCommand             `cmd:"" help:"Check whether everything is in order, before or after a deployment, and say how to fix what is not."`
+	Preview    previewCommand            `cmd:"" help:"Show how a message looks: of an event, an example or a job."`
 	Explain    explainCommand            `cmd:"" help:"Show what became of each transition of a job, and why."`
 	Route      routeCommand              `cmd:"" help:"Show who would be notified about a workflow, and why."`
 	History    historyCommand            `cmd:"" help:"Show the runs of a workflow as a table and plots, or as a page with --html."`

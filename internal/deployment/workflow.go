@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/entityresolution"
 
 	"github.com/idmapping/notifier/internal/email"
+	source "github.com/idmapping/notifier/internal/entityresolution"
+	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/tags"
 )
 
@@ -26,6 +28,11 @@ func (s Stack) FindWorkflow(ctx context.Context, nameOrARN string) (name, workfl
 		}
 	}
 	return "", "", fmt.Errorf("there is no ID mapping workflow %s in %s; there are: %s", nameOrARN, s.Region(), strings.Join(slices.Sorted(maps.Keys(all)), ", "))
+}
+
+// Job reads a job as it is now.
+func (s Stack) Job(ctx context.Context, key jobs.Key) (jobs.Job, error) {
+	return source.New(s.cfg, source.DefaultRate).Job(ctx, key)
 }
 
 // Mute sets the tags that keep everything about a workflow from being sent until a

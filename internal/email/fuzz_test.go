@@ -5,10 +5,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/idmapping/notifier/internal/event/eventtest"
+	"github.com/idmapping/notifier/internal/event/drawn"
 )
 
-func FuzzRender(f *testing.F) { eventtest.Fuzz(f, inert) }
+func FuzzRender(f *testing.F) { drawn.Fuzz(f, inert) }
 
 func FuzzParseAddresses(f *testing.F) {
 	for _, to := range []string{"a@example.com", "a@example.com, B <b@example.com>", "a@example.com,,", "a@example.com\r\nBcc: c@example.com", `"a,b"@example.com`, "ä@exämple.com", "nobody"} {

@@ -14,7 +14,9 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/event/drawn"
 	"github.com/idmapping/notifier/internal/event/eventtest"
+	"github.com/idmapping/notifier/internal/golden"
 	"github.com/idmapping/notifier/internal/message"
 	"github.com/idmapping/notifier/internal/message/messagetest"
 	"github.com/idmapping/notifier/internal/slack"
@@ -40,8 +42,8 @@ func TestEmailsMatchGoldenFiles(t *testing.T) {
 	for name := range eventtest.Examples() {
 		subject, htmlBody, text := Render(composed(t, name), reason)
 		t.Run(name, func(t *testing.T) {
-			eventtest.Golden(t, name+".html", []byte(htmlBody))
-			eventtest.Golden(t, name+".txt", []byte("Subject: "+subject+"\n\n"+text))
+			golden.File(t, name+".html", []byte(htmlBody))
+			golden.File(t, name+".txt", []byte("Subject: "+subject+"\n\n"+text))
 		})
 	}
 }
@@ -50,8 +52,8 @@ func TestNoticesMatchGoldenFiles(t *testing.T) {
 	for name, m := range messagetest.Notices() {
 		subject, htmlBody, text := Render(m, reason)
 		t.Run(name, func(t *testing.T) {
-			eventtest.Golden(t, name+".html", []byte(htmlBody))
-			eventtest.Golden(t, name+".txt", []byte("Subject: "+subject+"\n\n"+text))
+			golden.File(t, name+".html", []byte(htmlBody))
+			golden.File(t, name+".txt", []byte("Subject: "+subject+"\n\n"+text))
 		})
 	}
 }
@@ -62,14 +64,14 @@ var element = regexp.MustCompile(`<(/?)(!DOCTYPE html|html|head|meta|title|style
 func TestTextFromOutsideIsInert(t *testing.T) { rapid.Check(t, inert) }
 
 func inert(t *rapid.T) {
-	m := message.Compose(eventtest.Event(t), now, settings)
+	m := message.Compose(drawn.Event(t), now, settings)
 	subject, body, text := Render(m, reason)
 	if left := element.ReplaceAllString(body, ""); strings.ContainsAny(left, "<>") {
 		at := strings.IndexAny(left, "<>")
 		t.Fatalf("markup at %q", left[max(0, at-40):min(len(left), at+80)])
 	}
 	for _, href := range regexp.MustCompile(`href="([^"]*)"`).FindAllStringSubmatch(body, -1) {
-		if !ours.MatchString(href[1]) && href[1] != settings.RunbookURL && html.UnescapeString(href[1]) != eventtest.Runbook {
+		if !ours.MatchString(href[1]) && href[1] != settings.RunbookURL && html.UnescapeString(href[1]) != drawn.Runbook {
 			t.Fatalf("link to %q", href[1])
 		}
 	}

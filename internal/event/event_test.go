@@ -17,6 +17,7 @@ import (
 
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/event/eventtest"
+	"github.com/idmapping/notifier/internal/golden"
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
@@ -78,7 +79,7 @@ func TestExamplesAreDeliveredAsDocumentedAndHoldTheSchema(t *testing.T) {
 				t.Fatal(err)
 			}
 			pretty.WriteByte('\n')
-			eventtest.Golden(t, name+".json", pretty.Bytes())
+			golden.File(t, name+".json", pretty.Bytes())
 		})
 	}
 }

@@ -3,7 +3,7 @@ package message_test
 import (
 	"testing"
 
-	"github.com/idmapping/notifier/internal/event/eventtest"
+	"github.com/idmapping/notifier/internal/event/drawn"
 )
 
-func FuzzCompose(f *testing.F) { eventtest.Fuzz(f, wellFormed) }
+func FuzzCompose(f *testing.F) { drawn.Fuzz(f, wellFormed) }

@@ -14,7 +14,9 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/event/drawn"
 	"github.com/idmapping/notifier/internal/event/eventtest"
+	"github.com/idmapping/notifier/internal/golden"
 	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/message"
 )
@@ -43,7 +45,7 @@ func TestExamplesAreComposedAsReviewed(t *testing.T) {
 			if err := encoder.Encode(compose(t, body)); err != nil {
 				t.Fatal(err)
 			}
-			eventtest.Golden(t, name+".json", got.Bytes())
+			golden.File(t, name+".json", got.Bytes())
 		})
 	}
 }
@@ -264,7 +266,7 @@ func TestComposedLinesHaveNoControlCharactersAndKeepTheirLimits(t *testing.T) {
 var console = regexp.MustCompile(`^(https://[a-z0-9-]+\.console\.(aws\.amazon\.com|amazonaws\.cn|amazonaws-us-gov\.com)/[!-;=?-{}~]*)?$`)
 
 func wellFormed(t *rapid.T) {
-	m := message.Compose(eventtest.Event(t), now, settings)
+	m := message.Compose(drawn.Event(t), now, settings)
 	lines := append(m.Text(), m.Subject, m.Preheader, m.WorkflowName, m.JobID)
 	for _, l := range slices.Concat(m.Lead, m.Trend, m.Steps, m.Notes, m.Facts, []message.Line{m.Retry}) {
 		lines = append(lines, l.Plain(nil))
@@ -286,7 +288,7 @@ func wellFormed(t *rapid.T) {
 		t.Fatalf("%d lines of lead, %d of trend, %d steps", len(m.Lead), len(m.Trend), len(m.Steps))
 	}
 	for _, l := range slices.Concat(m.Outputs, m.Links, m.Jobs) {
-		if !console.MatchString(l.URL) && l.URL != settings.RunbookURL && l.URL != eventtest.Runbook || len(l.URL) > 2000 {
+		if !console.MatchString(l.URL) && l.URL != settings.RunbookURL && l.URL != drawn.Runbook || len(l.URL) > 2000 {
 			t.Fatalf("link to %q of %d bytes", l.URL, len(l.URL))
 		}
 	}

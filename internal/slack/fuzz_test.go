@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/idmapping/notifier/internal/event/eventtest"
+	"github.com/idmapping/notifier/internal/event/drawn"
 )
 
-func FuzzCard(f *testing.F)   { eventtest.Fuzz(f, outsideInert) }
-func FuzzLimits(f *testing.F) { eventtest.Fuzz(f, withinLimits) }
+func FuzzCard(f *testing.F)   { drawn.Fuzz(f, outsideInert) }
+func FuzzLimits(f *testing.F) { drawn.Fuzz(f, withinLimits) }
 
 func FuzzRetryAfter(f *testing.F) {
 	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)

@@ -14,7 +14,9 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/event/drawn"
 	"github.com/idmapping/notifier/internal/event/eventtest"
+	"github.com/idmapping/notifier/internal/golden"
 	"github.com/idmapping/notifier/internal/message"
 	"github.com/idmapping/notifier/internal/message/messagetest"
 )
@@ -54,7 +56,7 @@ func TestNoticesMatchGoldenFiles(t *testing.T) {
 			if err := r.Validate(); err != nil {
 				t.Error(err)
 			}
-			eventtest.Golden(t, name+".card.json", asJSON(t, r))
+			golden.File(t, name+".card.json", asJSON(t, r))
 		})
 	}
 }
@@ -63,10 +65,10 @@ func TestCardsAndRepliesMatchGoldenFiles(t *testing.T) {
 	for name := range eventtest.Examples() {
 		m := composed(t, name)
 		t.Run(name, func(t *testing.T) {
-			eventtest.Golden(t, name+".card.json", asJSON(t, RenderCard(m, group)))
-			eventtest.Golden(t, name+".reply.json", asJSON(t, RenderReply(m, group)))
-			eventtest.Golden(t, name+".simple.json", asJSON(t, RenderSimple(m, group)))
-			eventtest.Golden(t, name+".plain.txt", []byte(RenderPlain(m, group).Text+"\n"))
+			golden.File(t, name+".card.json", asJSON(t, RenderCard(m, group)))
+			golden.File(t, name+".reply.json", asJSON(t, RenderReply(m, group)))
+			golden.File(t, name+".simple.json", asJSON(t, RenderSimple(m, group)))
+			golden.File(t, name+".plain.txt", []byte(RenderPlain(m, group).Text+"\n"))
 		})
 	}
 }
@@ -79,7 +81,7 @@ func forms(m message.Message) map[string]Rendered {
 func TestEachEventRendersWithinSlacksLimits(t *testing.T) { rapid.Check(t, withinLimits) }
 
 func withinLimits(t *rapid.T) {
-	m := message.Compose(eventtest.Event(t), now, settings)
+	m := message.Compose(drawn.Event(t), now, settings)
 	for kind, r := range forms(m) {
 		if err := r.Validate(); err != nil {
 			t.Fatalf("%s: %v", kind, err)
@@ -118,7 +120,7 @@ var autoLink = regexp.MustCompile(`(?i)[a-z]+://|[a-z0-9-]\.[a-z]{2,}|[a-z0-9]@[
 func TestTextFromOutsideIsInert(t *testing.T) { rapid.Check(t, outsideInert) }
 
 func outsideInert(t *rapid.T) {
-	m := message.Compose(eventtest.Event(t), now, settings)
+	m := message.Compose(drawn.Event(t), now, settings)
 	for kind, r := range forms(m) {
 		for _, text := range texts(r) {
 			left := ours.ReplaceAllString(text, "")
@@ -159,7 +161,7 @@ func outsideInert(t *rapid.T) {
 // What people copy arrives byte for byte.
 func TestCopiedTextIsTheOriginal(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := message.Compose(eventtest.Event(t), now, settings)
+		m := message.Compose(drawn.Event(t), now, settings)
 		var shown []string
 		for _, r := range []Rendered{RenderCard(m, ""), RenderReply(m, "")} {
 			for _, b := range r.Blocks {
@@ -230,7 +232,7 @@ func texts(r Rendered) []string {
 
 // Ours and outside words alike are inert, whatever a sentence quotes.
 func TestSentenceThatQuotesHostileTextIsInert(t *testing.T) {
-	for _, text := range []string{eventtest.Hostile, ":tada: :日本:", "Cannot send email to a@example.com: no.", "*x*: _y_", "see https://evil.example/a.", "> quote"} {
+	for _, text := range []string{drawn.Hostile, ":tada: :日本:", "Cannot send email to a@example.com: no.", "*x*: _y_", "see https://evil.example/a.", "> quote"} {
 		for _, bold := range []bool{false, true} {
 			m := message.Message{Word: text, Environment: text, Name: text, Lead: []message.Line{{{Text: text, Bold: bold}}}, Notes: []message.Line{{{Text: text}}}}
 			for kind, r := range forms(m) {
@@ -263,7 +265,7 @@ func TestSimpleFormLeavesOutWhatDoesNotFit(t *testing.T) {
 
 func TestCodeTableFitsAPhone(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := message.Compose(eventtest.Event(t), now, settings)
+		m := message.Compose(drawn.Event(t), now, settings)
 		for _, line := range strings.Split(codeTable(m.Counters), "\n") {
 			if n := characters(line); n > 36 {
 				t.Fatalf("a line of %d characters: %q", n, line)
@@ -408,7 +410,7 @@ func TestValidateFindsWhatSlackRefuses(t *testing.T) {
 }
 
 func FuzzCode(f *testing.F) {
-	for _, s := range []string{"", "```", "a`", eventtest.Hostile, strings.Repeat("<", 5000)} {
+	for _, s := range []string{"", "```", "a`", drawn.Hostile, strings.Repeat("<", 5000)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

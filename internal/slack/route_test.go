@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/event/drawn"
 	"github.com/idmapping/notifier/internal/event/eventtest"
 	"github.com/idmapping/notifier/internal/fake"
 	"github.com/idmapping/notifier/internal/jobs"
@@ -83,9 +84,9 @@ func TestMessageMentionsThoseThatItsTagsName(t *testing.T) {
 
 func TestMessageWithEveryTagIsWithinSlacksLimitsAndInert(t *testing.T) {
 	own := map[string]string{
-		"mention": strings.TrimSpace(strings.Repeat("S12 ", 64)), "slack-channel": strings.TrimSpace(strings.Repeat("<!channel> ", 25)), "email": eventtest.Hostile,
-		"statuses": strings.TrimSpace(strings.Repeat("x ", 128)), "runbook": "https://wiki.example.com/" + strings.Repeat("a&", 115), "owner": eventtest.Hostile,
-		"overdue-after": eventtest.Hostile, "expect-every": eventtest.Hostile, "mute-until": eventtest.Hostile, "mute-reason": eventtest.Hostile, "x": eventtest.Hostile,
+		"mention": strings.TrimSpace(strings.Repeat("S12 ", 64)), "slack-channel": strings.TrimSpace(strings.Repeat("<!channel> ", 25)), "email": drawn.Hostile,
+		"statuses": strings.TrimSpace(strings.Repeat("x ", 128)), "runbook": "https://wiki.example.com/" + strings.Repeat("a&", 115), "owner": drawn.Hostile,
+		"overdue-after": drawn.Hostile, "expect-every": drawn.Hostile, "mute-until": drawn.Hostile, "mute-reason": drawn.Hostile, "x": drawn.Hostile,
 	}
 	for _, name := range []string{"failure-iam", "mute-ended", "summary", "run-missing"} {
 		e, err := event.Decode(eventtest.Examples()[name])

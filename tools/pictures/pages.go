@@ -2,16 +2,13 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
-	"html"
 	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/idmapping/notifier/internal/email"
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/event/eventtest"
 	"github.com/idmapping/notifier/internal/fakecloud/inbox"
@@ -19,15 +16,12 @@ import (
 	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/message"
 	"github.com/idmapping/notifier/internal/message/messagetest"
+	"github.com/idmapping/notifier/internal/preview"
 	"github.com/idmapping/notifier/internal/runs"
 	"github.com/idmapping/notifier/internal/slack"
 )
 
-const (
-	phone, desktop, mail = 390, 640, 375 // CSS pixels
-	caption              = "Drawn by this repository from the JSON that is sent. Slack's own fonts and folding differ."
-	mention              = "<!subteam^S0DATATEAM>"
-)
+const mention = "<!subteam^S0DATATEAM>"
 
 // settings are those of the stack in the pictures.
 var settings = message.Settings{RunbookURL: "https://wiki.example.com/id-mapping"}
@@ -65,13 +59,13 @@ func pictures() ([]picture, error) {
 	}
 	var drawn []picture
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		card, err := cards(all[name])
+		card, err := preview.Slack(all[name], mention, morning)
 		if err != nil {
 			return nil, fmt.Errorf("drawing %s: %w", name, err)
 		}
-		drawn = append(drawn, picture{"slack-" + name, phone + desktop + 40, card})
+		drawn = append(drawn, picture{"slack-" + name, preview.SlackWidth, card})
 		if !strings.HasPrefix(name, "failure-counted") && name != "failure-fixed" { // cards only
-			drawn = append(drawn, picture{"email-" + name, 2*mail + 40, emails(all[name])})
+			drawn = append(drawn, picture{"email-" + name, preview.EmailWidth, preview.Email(all[name])})
 		}
 	}
 	channel, err := channel(all)
@@ -79,7 +73,7 @@ func pictures() ([]picture, error) {
 		return nil, err
 	}
 	history, err := history()
-	return append(drawn, picture{"channel", desktop + desktop + 40, channel}, picture{"history", 1200, history}), err
+	return append(drawn, picture{"channel", 2*preview.Desktop + 40, channel}, picture{"history", 1200, history}), err
 }
 
 // history is the page of idmapping history, with the first rows of its table. Of 90
@@ -114,58 +108,14 @@ func history() (string, error) {
 	return page.String() + "<style>:root { --page: #fff } tbody tr:nth-child(n+9) { display: none }</style>", err
 }
 
-// posted returns a rendering as a message in the channel.
-func posted(r slack.Rendered, m fakeslack.Message) (fakeslack.Message, error) {
-	m.Channel, m.Text = "C", r.Text
-	if err := r.Validate(); err != nil {
-		return m, err
-	}
-	blocks, err := json.Marshal(r.Blocks)
-	if err != nil {
-		return m, err
-	}
-	return m, json.Unmarshal(blocks, &m.Blocks)
-}
-
 var morning = time.Date(2026, 11, 23, 3, 5, 0, 0, time.UTC)
-
-// sheet is a page of columns, each with its width and a title.
-func sheet(title string, columns ...string) string {
-	return inbox.Page(title, "") + `<div style="display:flex;gap:16px;padding:8px 8px 0;align-items:flex-start">` + strings.Join(columns, "") +
-		`</div><div style="color:#616061;font-size:12px;padding:4px 12px">` + caption + `</div>`
-}
-
-func column(width int, content string) string {
-	return fmt.Sprintf(`<div style="width:%dpx;flex:none;border:1px solid #ddd;border-radius:8px;overflow:hidden">%s</div>`, width, content)
-}
-
-// cards is a message's card on a phone and on a desktop.
-func cards(m message.Message) (string, error) {
-	p, err := posted(slack.RenderCard(m, mention), fakeslack.Message{At: morning, TS: "1"})
-	if err != nil {
-		return "", err
-	}
-	card := inbox.Slack([]fakeslack.Message{p})
-	return sheet(m.Title(), column(phone, card), column(desktop, card)), nil
-}
-
-// emails is a message's email on a phone, light and dark: the dark one has the
-// styles that a mail program uses whose reader prefers dark.
-func emails(m message.Message) string {
-	_, body, _ := email.Render(m, email.Reason("data-oncall@example.com", "idmapping"))
-	frame := func(body string) string {
-		return fmt.Sprintf(`<iframe style="border:0;width:%dpx;height:400px;flex:none" onload="this.style.height=this.contentDocument.documentElement.scrollHeight+'px'" srcdoc="%s"></iframe>`, mail, html.EscapeString(body))
-	}
-	dark := strings.ReplaceAll(body, "@media (prefers-color-scheme:dark)", "@media all")
-	return `<!DOCTYPE html><meta charset="utf-8"><body style="margin:0;display:flex;gap:16px;background:#f3f4f6">` + frame(body) + frame(dark)
-}
 
 // channel is what a channel shows of a failure, its repetition and the recovery,
 // and the thread of the failure.
 func channel(all map[string]message.Message) (string, error) {
 	var problems []error
 	post := func(r slack.Rendered, m fakeslack.Message) fakeslack.Message {
-		p, err := posted(r, m)
+		p, err := preview.Posted(r, m)
 		if err != nil {
 			problems = append(problems, err)
 		}
@@ -179,5 +129,5 @@ func channel(all map[string]message.Message) (string, error) {
 	if len(problems) > 0 {
 		return "", problems[0]
 	}
-	return sheet("channel", column(desktop, inbox.Channel(messages)), column(desktop, inbox.Thread(messages, "1"))), nil
+	return preview.Sheet("channel", preview.Column(preview.Desktop, inbox.Channel(messages)), preview.Column(preview.Desktop, inbox.Thread(messages, "1"))), nil
 }

@@ -1,3 +1,4 @@
+// Package eventtest has example events, for tests, pictures and previews.
 package eventtest
 
 import (

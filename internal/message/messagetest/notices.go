@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/event/drawn"
 	"github.com/idmapping/notifier/internal/event/eventtest"
 	"github.com/idmapping/notifier/internal/message"
 )
@@ -16,7 +17,7 @@ func Notices() map[string]message.Message {
 	broken := func(destination, cause string) message.Broken {
 		return message.Broken{Destination: destination, Cause: cause, Since: noon}
 	}
-	many := []message.Broken{broken("slack:"+eventtest.Hostile, "refused by Slack: "+eventtest.Hostile)}
+	many := []message.Broken{broken("slack:"+drawn.Hostile, "refused by Slack: "+drawn.Hostile)}
 	for i := range 200 {
 		many = append(many, broken(fmt.Sprintf("email:recipient-%03d@example.com", i), "sending an email: MessageRejected: Email address is not verified."))
 	}
@@ -25,7 +26,7 @@ func Notices() map[string]message.Message {
 	return map[string]message.Message{
 		"notice-broken":  message.ComposeBroken([]message.Broken{broken("slack:#data-jobs", "Slack: channel_not_found")}, eventtest.Account, eventtest.Region, "", message.Settings{}),
 		"notice-email":   message.ComposeBroken([]message.Broken{broken("email:a•••@example.com", "SES: MessageRejected")}, eventtest.Account, eventtest.Region, "", message.Settings{}),
-		"notice-hostile": message.ComposeBroken(many, eventtest.Hostile, eventtest.Hostile, eventtest.Hostile, message.Settings{}),
+		"notice-hostile": message.ComposeBroken(many, drawn.Hostile, drawn.Hostile, drawn.Hostile, message.Settings{}),
 		"notice-canary":  message.Compose(canary, noon, message.Settings{}),
 	}
 }

@@ -1,4 +1,5 @@
-package eventtest
+// Package drawn has events that are drawn at random, for property tests.
+package drawn
 
 import (
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/idmapping/notifier/internal/event"
+	"github.com/idmapping/notifier/internal/event/eventtest"
 	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/tags"
 )
@@ -46,8 +48,8 @@ func Event(t *rapid.T) event.Event {
 	}
 	workflow := arn.ARN{
 		Partition: rapid.SampledFrom([]string{"aws", "aws-cn", "aws-us-gov", "aws-other"}).Draw(t, "partition"),
-		Service:   "entityresolution", AccountID: Account,
-		Region:   rapid.SampledFrom([]string{Region, "us-gov-west-1"}).Draw(t, "region"),
+		Service:   "entityresolution", AccountID: eventtest.Account,
+		Region:   rapid.SampledFrom([]string{eventtest.Region, "us-gov-west-1"}).Draw(t, "region"),
 		Resource: "idmappingworkflow/" + d.WorkflowName,
 	}
 	d.WorkflowARN = workflow.String()
@@ -80,7 +82,7 @@ func Event(t *rapid.T) event.Event {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := event.Decode(Envelope(jobs.Entry{DetailType: detailType, Resource: d.WorkflowARN, Detail: string(detail)}, Publisher))
+	e, err := event.Decode(eventtest.Envelope(jobs.Entry{DetailType: detailType, Resource: d.WorkflowARN, Detail: string(detail)}, eventtest.Publisher))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +130,7 @@ func drawSummary(t *rapid.T, text *rapid.Generator[string]) event.Event {
 	d := event.Detail{Version: event.Version, TransitionID: draw("transitionId"), WorkflowARN: draw("workflowArn"), Statuses: make(map[jobs.Status]int)}
 	d.Tags = drawTags(t, text)
 	if rapid.Bool().Draw(t, "has an ARN") {
-		d.WorkflowARN = WorkflowARN("w")
+		d.WorkflowARN = eventtest.WorkflowARN("w")
 	}
 	for range rapid.SampledFrom([]int{0, 1, 25}).Draw(t, "listed") {
 		status := jobs.Status(draw("status"))

@@ -1,6 +1,5 @@
-// Package eventtest has example events, drawn events and golden files for the
-// tests of everything that reads events.
-package eventtest
+// Package golden compares what people see with reviewed files.
+package golden
 
 import (
 	"flag"
@@ -11,9 +10,9 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files again")
 
-// Golden compares got with testdata/name of the package under test. `go test
+// File compares got with testdata/name of the package under test. `go test
 // -update` writes the file again; review the difference before you commit it.
-func Golden(t *testing.T, name string, got []byte) {
+func File(t *testing.T, name string, got []byte) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
 	if *update {
