@@ -27,7 +27,7 @@ func (b *batch) Handle(_ context.Context, queueARN string, messages []notify.Rec
 }
 
 func TestHandlerTurnsAnEventIntoMessagesAndTheResultIntoAPartialBatchResponse(t *testing.T) {
-	b := &batch{result: notify.Result{Failed: []string{"2", "1"}, Report: notify.Report{Sent: 1, Canaries: 2, Duplicates: 3, Summarized: 7, Retried: 4, Misconfigured: 5, DeadLettered: 6}}}
+	b := &batch{result: notify.Result{Failed: []string{"2", "1"}, Report: notify.Report{Sent: 1, Canaries: 2, Duplicates: 3, Summarized: 7, Muted: 8, Retried: 4, Misconfigured: 5, DeadLettered: 6}}}
 	arn := "arn:aws:sqs:eu-west-1:123456789012:slack"
 	response, err := sqs.Handler(b)(t.Context(), events.SQSEvent{Records: []events.SQSMessage{
 		{MessageId: "1", ReceiptHandle: "r1", Body: "one", EventSourceARN: arn, Attributes: map[string]string{"ApproximateReceiveCount": "17"}},
@@ -41,7 +41,7 @@ func TestHandlerTurnsAnEventIntoMessagesAndTheResultIntoAPartialBatchResponse(t 
 		t.Errorf("received %+v from %s", b.messages, b.queueARN)
 	}
 	got, err := json.Marshal(response)
-	if want := `{"batchItemFailures":[{"itemIdentifier":"2"},{"itemIdentifier":"1"}],"sent":1,"canaries":2,"duplicates":3,"summarized":7,"followUps":0,"retried":4,"misconfigured":5,"deadLettered":6}`; err != nil || string(got) != want {
+	if want := `{"batchItemFailures":[{"itemIdentifier":"2"},{"itemIdentifier":"1"}],"sent":1,"canaries":2,"duplicates":3,"summarized":7,"muted":8,"followUps":0,"retried":4,"misconfigured":5,"deadLettered":6}`; err != nil || string(got) != want {
 		t.Errorf("the response is %s (%v)\nwant %s", got, err, want)
 	}
 }
