@@ -16,7 +16,7 @@ import (
 
 	"github.com/idmapping/notifier/internal/dynamodb"
 	"github.com/idmapping/notifier/internal/fake"
-	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
+	"github.com/idmapping/notifier/internal/fakecloud/aws/awstest"
 	"github.com/idmapping/notifier/internal/jobs"
 	"github.com/idmapping/notifier/internal/notify"
 )
@@ -111,7 +111,7 @@ func TestLimitAndOutageItemsCarryTheLayout(t *testing.T) {
 func TestDeliveriesErrorSaysWhatFailed(t *testing.T) {
 	down := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }))
 	defer down.Close()
-	client := awsdynamodb.NewFromConfig(fakeaws.MotoForTest(t).Config(), func(o *awsdynamodb.Options) {
+	client := awsdynamodb.NewFromConfig(awstest.Moto(t).Config(), func(o *awsdynamodb.Options) {
 		o.BaseEndpoint, o.Retryer = &down.URL, aws.NopRetryer{}
 	})
 	store := dynamodb.Deliveries{Client: client, Table: "t"}

@@ -8,13 +8,13 @@ import (
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
+	"github.com/idmapping/notifier/internal/fakecloud/aws/awstest"
 )
 
 // table makes a table with the two keys and gives a client and its name.
 func table(t *testing.T, hash, sort string) (*awsdynamodb.Client, string) {
 	t.Helper()
-	client := awsdynamodb.NewFromConfig(fakeaws.MotoForTest(t).Config())
+	client := awsdynamodb.NewFromConfig(awstest.Moto(t).Config())
 	name := hash + "-" + sort + "-" + time.Now().Format("150405.000000000")
 	_, err := client.CreateTable(context.Background(), &awsdynamodb.CreateTableInput{
 		TableName:   &name,

@@ -22,7 +22,7 @@ import (
 
 	"github.com/idmapping/notifier/internal/dynamodb"
 	"github.com/idmapping/notifier/internal/fake"
-	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
+	"github.com/idmapping/notifier/internal/fakecloud/aws/awstest"
 	"github.com/idmapping/notifier/internal/jobs"
 )
 
@@ -350,7 +350,7 @@ func TestUnreadableHistoryIsNotReplaced(t *testing.T) {
 func TestFailedCallOfTheJobsTableIsAnError(t *testing.T) {
 	down := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }))
 	defer down.Close()
-	s := dynamodb.Jobs{Table: "t", Client: awsdynamodb.NewFromConfig(fakeaws.MotoForTest(t).Config(), func(o *awsdynamodb.Options) {
+	s := dynamodb.Jobs{Table: "t", Client: awsdynamodb.NewFromConfig(awstest.Moto(t).Config(), func(o *awsdynamodb.Options) {
 		o.BaseEndpoint, o.Retryer = &down.URL, aws.NopRetryer{}
 	})}
 	ctx := t.Context()

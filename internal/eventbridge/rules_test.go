@@ -22,7 +22,7 @@ import (
 	"github.com/idmapping/notifier/internal/eventbridge"
 	"github.com/idmapping/notifier/internal/fake"
 	"github.com/idmapping/notifier/internal/fakecloud/account"
-	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
+	"github.com/idmapping/notifier/internal/fakecloud/aws/awstest"
 	fakeentityresolution "github.com/idmapping/notifier/internal/fakecloud/entityresolution"
 	"github.com/idmapping/notifier/internal/fakecloud/sam"
 	"github.com/idmapping/notifier/internal/jobs"
@@ -91,7 +91,7 @@ func newBus(t *testing.T, cfg aws.Config) string {
 }
 
 func TestPublisherHoldsTheContract(t *testing.T) {
-	cfg := fakeaws.MotoForTest(t).Config()
+	cfg := awstest.Moto(t).Config()
 	bus := newBus(t, cfg)
 	url := subscribe(t, cfg, bus, "contract", `{"source":["idmapping.notifier"]}`)
 	fake.PublisherContract(t, eventbridge.New(cfg, bus, stack), func() (ids []string) {
@@ -107,7 +107,7 @@ func TestPublisherHoldsTheContract(t *testing.T) {
 }
 
 func TestEventArrivesAsItWasEncoded(t *testing.T) {
-	cfg := fakeaws.MotoForTest(t).Config()
+	cfg := awstest.Moto(t).Config()
 	bus := newBus(t, cfg)
 	url := subscribe(t, cfg, bus, "all", `{"source":["idmapping.notifier"]}`)
 	job := jobs.Job{Key: jobs.Key{Workflow: "crm", Job: "4f2a"}, Type: "BATCH", Status: jobs.Failed, StartTime: noon, EndTime: noon.Add(time.Hour),
@@ -231,7 +231,7 @@ func TestExampleRulesMatchExactlyTheirEvents(t *testing.T) {
 	if err != nil || len(files) != len(matched) {
 		t.Fatalf("%d example rules, want %d (%v)", len(files), len(matched), err)
 	}
-	cfg := fakeaws.MotoForTest(t).Config()
+	cfg := awstest.Moto(t).Config()
 	bus := newBus(t, cfg)
 	queues := make(map[string]string)
 	for _, file := range files {
@@ -307,7 +307,7 @@ func channelPatterns(t *testing.T, stack string) map[string]string {
 }
 
 func TestStacksOnOneBusReceiveOnlyTheirOwnEventsAndCanaries(t *testing.T) {
-	cfg := fakeaws.MotoForTest(t).Config()
+	cfg := awstest.Moto(t).Config()
 	bus := newBus(t, cfg)
 	stacks := []string{"team-a", "team-a-2"}
 	queues := make(map[string][]string) // by stack

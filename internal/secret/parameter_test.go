@@ -21,7 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"github.com/idmapping/notifier/internal/fakecloud/account"
-	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
+	"github.com/idmapping/notifier/internal/fakecloud/aws/awstest"
 )
 
 const (
@@ -320,7 +320,7 @@ func TestReadEndsAtTheCallersDeadline(t *testing.T) {
 }
 
 func TestSecureStringIsDecryptedAndReadAgainAfterARotation(t *testing.T) {
-	cfg := fakeaws.MotoForTest(t).Config()
+	cfg := awstest.Moto(t).Config()
 	name := "/idmapping/" + t.Name()
 	put := func(value string) {
 		t.Helper()

@@ -13,14 +13,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/idmapping/notifier/internal/fake"
-	fakeaws "github.com/idmapping/notifier/internal/fakecloud/aws"
+	"github.com/idmapping/notifier/internal/fakecloud/aws/awstest"
 	"github.com/idmapping/notifier/internal/sqs"
 )
 
 // queue makes a queue and returns a raw client and its URL.
 func queue(t *testing.T) (*awssqs.Client, string) {
 	t.Helper()
-	client := awssqs.NewFromConfig(fakeaws.MotoForTest(t).Config())
+	client := awssqs.NewFromConfig(awstest.Moto(t).Config())
 	out, err := client.CreateQueue(t.Context(), &awssqs.CreateQueueInput{QueueName: aws.String(fmt.Sprintf("q-%d", time.Now().UnixNano()))})
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +46,7 @@ func TestQueueHoldsTheContract(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	fake.QueueContract(t, sqs.New(fakeaws.MotoForTest(t).Config()), url, deadURL, put, func() (all []events.SQSMessage) {
+	fake.QueueContract(t, sqs.New(awstest.Moto(t).Config()), url, deadURL, put, func() (all []events.SQSMessage) {
 		for _, m := range receive(t, client, url) {
 			all = append(all, events.SQSMessage{Body: aws.ToString(m.Body), ReceiptHandle: aws.ToString(m.ReceiptHandle)})
 		}
@@ -62,7 +62,7 @@ func TestQueueHoldsTheContract(t *testing.T) {
 func TestDeadLetteredMessageCarriesItsReasonAndOriginalID(t *testing.T) {
 	client, url := queue(t)
 	const body = `{"source":"somebody.else","detail":{"é":"<!channel>"}}`
-	if err := sqs.New(fakeaws.MotoForTest(t).Config()).DeadLetter(t.Context(), url, body, "source is \"somebody.else\"", "id-1"); err != nil {
+	if err := sqs.New(awstest.Moto(t).Config()).DeadLetter(t.Context(), url, body, "source is \"somebody.else\"", "id-1"); err != nil {
 		t.Fatal(err)
 	}
 	got := receive(t, client, url)
@@ -84,7 +84,7 @@ func allowed(r rune) bool {
 
 func TestReasonOfAnyTextIsAccepted(t *testing.T) {
 	client, url := queue(t)
-	c := sqs.New(fakeaws.MotoForTest(t).Config())
+	c := sqs.New(awstest.Moto(t).Config())
 	for _, test := range []struct{ name, reason, want string }{
 		{"control characters", "a\x00b\x1bc\x7fd\ne", "a b c d e"},
 		{"empty", "", "unknown"},
@@ -119,7 +119,7 @@ func TestReasonOfAnyTextIsAccepted(t *testing.T) {
 func TestBodyOfAnyTextIsAccepted(t *testing.T) {
 	client, url := queue(t)
 	for name, body := range map[string]string{"empty": "", "not JSON": "hello", "large": strings.Repeat("é", 100_000)} {
-		if err := sqs.New(fakeaws.MotoForTest(t).Config()).DeadLetter(t.Context(), url, body, "reason", "id"); err != nil {
+		if err := sqs.New(awstest.Moto(t).Config()).DeadLetter(t.Context(), url, body, "reason", "id"); err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
@@ -145,7 +145,7 @@ func await(t *testing.T, client *awssqs.Client, url string) []types.Message {
 
 func TestMessageIsHiddenForTheTimeAsked(t *testing.T) {
 	client, url := queue(t)
-	c := sqs.New(fakeaws.MotoForTest(t).Config())
+	c := sqs.New(awstest.Moto(t).Config())
 	if _, err := client.SendMessage(t.Context(), &awssqs.SendMessageInput{QueueUrl: &url, MessageBody: aws.String("body")}); err != nil {
 		t.Fatal(err)
 	}
@@ -181,8 +181,8 @@ func TestMessageIsHiddenForTheTimeAsked(t *testing.T) {
 }
 
 func TestErrorSaysWhatFailed(t *testing.T) {
-	c := sqs.New(fakeaws.MotoForTest(t).Config())
-	gone := fakeaws.MotoForTest(t).URL + "/123456789012/not-there"
+	c := sqs.New(awstest.Moto(t).Config())
+	gone := awstest.Moto(t).URL + "/123456789012/not-there"
 	if err := c.DeadLetter(t.Context(), gone, "body", "reason", "id"); err == nil || !strings.HasPrefix(err.Error(), "sending to the dead-letter queue: ") {
 		t.Errorf("error is %v", err)
 	}

@@ -11,8 +11,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"sync"
-	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -22,7 +20,6 @@ import (
 	"github.com/idmapping/notifier/internal/fakecloud/account"
 	"github.com/idmapping/notifier/internal/fakecloud/process"
 	"github.com/idmapping/notifier/internal/fakecloud/sam"
-	"github.com/idmapping/notifier/internal/fakecloud/sam/samtest"
 )
 
 // Moto is a moto server on loopback.
@@ -134,25 +131,6 @@ func configFor(url string) aws.Config {
 			return retry.AddWithMaxBackoffDelay(retry.NewStandard(), 50*time.Millisecond)
 		},
 	}
-}
-
-var shared struct {
-	once sync.Once
-	moto *Moto
-	err  error
-}
-
-// MotoForTest returns the moto server that all tests of one binary share. The
-// server dies with the binary. Tests use distinct names to keep apart. Without
-// moto it skips the test (samtest.RequirePython).
-func MotoForTest(t *testing.T) *Moto {
-	t.Helper()
-	samtest.RequirePython(t)
-	shared.once.Do(func() { shared.moto, shared.err = StartMoto(context.Background()) })
-	if shared.err != nil {
-		t.Fatal(shared.err)
-	}
-	return shared.moto
 }
 
 // freeAddress returns a loopback address with an unused port.
