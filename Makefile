@@ -38,8 +38,8 @@ test-short: ## Run the fast tests, without the real binaries and without Python 
 	@$(GO) run ./tools/testreport -short ./...
 
 .PHONY: test-random
-test-random: ## Play many random histories (HISTORIES=10000)
-	@$(TEST) ./test/reliability -run 'RandomHistories|OverlappingPollers|RandomYears' \
+test-random: ## Play every case of crashes and overlaps, and many random histories (HISTORIES=10000)
+	@$(TEST) ./test/reliability -run 'NoCrashNoFaultAndNoOverlap|RandomHistories|OverlappingPollers|RandomYears' -every 1 \
 		-histories $(HISTORIES) -overlaps $$(($(HISTORIES) / 2)) -years $$(($(HISTORIES) / 50))
 
 .PHONY: rules

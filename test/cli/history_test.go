@@ -60,7 +60,8 @@ func historyOfCRM(t *testing.T, c *fakecloud.Cloud, workflow string) {
 	}
 	archive(t, c, workflow, runs...)
 	c.EntityResolution.Put(jobs.Job{Key: jobs.Key{Workflow: workflow, Job: "openopen-1"}, Type: "BATCH", Status: jobs.Running, StartTime: time.Now().Add(-10 * time.Minute)})
-	tick(t, c)
+	t.Cleanup(func() { c.EntityResolution.Remove(jobs.Key{Workflow: workflow, Job: "openopen-1"}) }) // one job runs at a time
+	sweep(t, c, workflow)
 }
 
 func TestHistoryShowsTheRunsAsTableAndPlots(t *testing.T) {

@@ -24,7 +24,8 @@ func tagged(pairs ...string) map[string]string {
 	return all
 }
 
-// run puts a job into Entity Resolution that has just finished, or is open, and ticks.
+// run puts a job into Entity Resolution that has just finished, or is open, and sweeps
+// its workflow.
 func run(t *testing.T, c *fakecloud.Cloud, workflow, id string, status jobs.Status) {
 	t.Helper()
 	job := jobs.Job{Key: jobs.Key{Workflow: workflow, Job: id}, Type: "BATCH", Status: status, StartTime: time.Now().Add(-time.Minute)}
@@ -35,7 +36,15 @@ func run(t *testing.T, c *fakecloud.Cloud, workflow, id string, status jobs.Stat
 		job.Error = "Access Denied (Service: S3, Status Code: 403)"
 	}
 	c.EntityResolution.Put(job)
-	tick(t, c)
+	sweep(t, c, workflow)
+}
+
+// sweep lets the poller check one workflow: a tick would check those of all tests.
+func sweep(t *testing.T, c *fakecloud.Cloud, workflow string) {
+	t.Helper()
+	if _, err := c.Poll(t.Context(), `{"workflowName":"`+workflow+`"}`); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func tick(t *testing.T, c *fakecloud.Cloud) {
@@ -49,7 +58,7 @@ func tick(t *testing.T, c *fakecloud.Cloud) {
 func watch(t *testing.T, c *fakecloud.Cloud, workflow string, tags map[string]string) {
 	t.Helper()
 	c.EntityResolution.Tag(workflow, tags)
-	tick(t, c)
+	sweep(t, c, workflow)
 }
 
 // settle waits until the queues are empty.
@@ -220,6 +229,7 @@ func TestExpectEveryAndOverdueAfterReplaceWhatIsLearned(t *testing.T) {
 	}
 	watch(t, c, "tagged-overdue", tagged("overdue-after", "1m"))
 	watch(t, c, "tagged-every", tagged("expect-every", "1h"))
+	defer c.EntityResolution.Remove(jobs.Key{Workflow: "tagged-overdue", Job: "long"}) // one job runs at a time
 	c.EntityResolution.Put(jobs.Job{Key: jobs.Key{Workflow: "tagged-overdue", Job: "long"}, Type: "BATCH", Status: jobs.Running, StartTime: time.Now().Add(-5 * time.Minute)})
 	c.EntityResolution.Put(jobs.Job{Key: jobs.Key{Workflow: "tagged-every", Job: "old"}, Type: "BATCH", Status: jobs.Succeeded,
 		StartTime: time.Now().Add(-3 * time.Hour), EndTime: time.Now().Add(time.Second)})

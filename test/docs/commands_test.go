@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/idmapping/notifier/internal/fakecloud/sam"
@@ -148,17 +149,37 @@ func install(t *testing.T, script string, names ...string) (path string) {
 	return path
 }
 
+// tool is the built command line tool.
+var tool struct {
+	once sync.Once
+	path string
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if tool.path != "" {
+		_ = os.RemoveAll(filepath.Dir(tool.path))
+	}
+	os.Exit(code)
+}
+
 // installTool installs an idmapping that accepts what the real one does, and prints
 // the help of the command instead of running it.
 func installTool(t *testing.T, path string) {
 	t.Helper()
-	tool := filepath.Join(t.TempDir(), "idmapping")
-	build := exec.Command("go", "build", "-o", tool, "./cmd/idmapping")
-	build.Dir = root(t)
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building the command line tool: %v: %s", err, out)
-	}
-	script := fmt.Sprintf("#!/bin/sh\nexec '%s' \"$@\" --help >/dev/null\n", tool)
+	tool.once.Do(func() {
+		dir, err := os.MkdirTemp("", "idmapping-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tool.path = filepath.Join(dir, "idmapping")
+		build := exec.Command("go", "build", "-o", tool.path, "./cmd/idmapping")
+		build.Dir = root(t)
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("building the command line tool: %v: %s", err, out)
+		}
+	})
+	script := fmt.Sprintf("#!/bin/sh\nexec '%s' \"$@\" --help >/dev/null\n", tool.path)
 	if err := os.WriteFile(filepath.Join(path, "idmapping"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}

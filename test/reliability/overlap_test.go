@@ -22,7 +22,7 @@ import (
 	"github.com/idmapping/notifier/internal/poller"
 )
 
-var overlaps = flag.Int("overlaps", 500, "how many histories of overlapping pollers to play")
+var overlaps = flag.Int("overlaps", 250, "how many histories of overlapping pollers to play")
 
 // TestOverlappingPollersLoseNothing runs two to five pollers at a time on one
 // Entity Resolution, one table and one bus. Each pauses at random operations, for

@@ -22,7 +22,7 @@ import (
 )
 
 var (
-	histories = flag.Int("histories", 1500, "how many random histories to play")
+	histories = flag.Int("histories", 1000, "how many random histories to play")
 	seed      = flag.Uint64("seed", 0, "play only the history with this seed")
 )
 
