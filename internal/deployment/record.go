@@ -27,27 +27,15 @@ func (s Stack) FindRecord(ctx context.Context, workflow, job string, progress fu
 	matches := func(k jobs.Key) bool {
 		return (workflow == "" || k.Workflow == workflow) && (k.Job == job || len(job) >= minJobID && strings.HasPrefix(k.Job, job))
 	}
-	workflows := make(map[string]bool)
-	for name := range live.Workflows {
-		workflows[name] = workflow == "" || name == workflow
-	}
-	if workflow != "" {
-		workflows[workflow] = true
-	}
 	for key, r := range live.Records {
 		if matches(key) && !r.Archived {
 			return r, nil
 		}
-		if workflow == "" {
-			workflows[key.Workflow] = true
-		}
 	}
+	names, since := archives(live, workflow, matches)
 	read := 0
-	for _, name := range slices.Sorted(maps.Keys(workflows)) {
-		if !workflows[name] {
-			continue
-		}
-		for r, err := range table.Archived(ctx, name, time.Time{}) {
+	for _, name := range names {
+		for r, err := range table.Archived(ctx, name, since) {
 			if err != nil {
 				return jobs.Record{}, err
 			}
@@ -61,4 +49,22 @@ func (s Stack) FindRecord(ctx context.Context, workflow, job string, progress fu
 	}
 	return jobs.Record{}, fmt.Errorf("the jobs table has no job %s: give the whole ID, or at least its first %d characters. A job is kept for RetentionDays (%s) after its end; "+
 		"one that finished before its workflow was watched is kept only if it was among the latest 50", job, minJobID, s.Parameters["RetentionDays"])
+}
+
+// archives are the workflows whose archives can hold a job, and since when: a job that
+// finished within the last hours has left a stub, which says where it is.
+func archives(live jobs.Live, workflow string, matches func(jobs.Key) bool) (names []string, since time.Time) {
+	for key, r := range live.Records {
+		if !matches(key) {
+			continue
+		}
+		if end := r.FinishedAt(); !r.Vanished && !end.IsZero() {
+			since = end.Add(-time.Minute)
+		}
+		return []string{key.Workflow}, since
+	}
+	if workflow != "" {
+		return []string{workflow}, since
+	}
+	return slices.Sorted(maps.Keys(live.Workflows)), since
 }
