@@ -46,7 +46,7 @@ func errorOf(d event.Detail) *Error {
 	if d.Error == nil {
 		return nil
 	}
-	e := &Error{Text: multiLine(d.Error.Message), Category: d.Error.Category}
+	e := &Error{Text: multiLine(d.Error.Message), Category: jobs.Category(OneLine(string(d.Error.Category)))}
 	if e.Text == "" {
 		e.Text = noMessage
 	}
