@@ -148,6 +148,21 @@ func TestEachCommandHasHelpAnExampleAndAFileOfItsName(t *testing.T) {
 	}
 }
 
+func TestEachExampleIsACommandLine(t *testing.T) {
+	for _, c := range parser(t).Model.Children {
+		for line := range strings.SplitSeq(c.Detail, "\n") {
+			command, ok := strings.CutPrefix(line, "  idmapping ")
+			if !ok {
+				continue
+			}
+			words := strings.Fields(strings.ReplaceAll(command, `"moving the CRM export"`, "moving"))
+			if _, err := parser(t).Parse(words); err != nil {
+				t.Errorf("idmapping %s: %v", command, err)
+			}
+		}
+	}
+}
+
 func TestHelpVersionAndCompletionArePrinted(t *testing.T) {
 	for arguments, want := range map[string]string{"--help": "doctor", "--version": version, "explain --help": "Example:", "completion -c bash": "complete "} {
 		var stdout, stderr bytes.Buffer

@@ -153,6 +153,9 @@ func (c previewCommand) job(ctx context.Context, a *app) ([]byte, error) {
 		return nil, err
 	}
 	now := time.Now().UTC()
+	if observed.Terminal() && !observed.EndTime.IsZero() {
+		now = observed.EndTime // otherwise an old job would be reported as late
+	}
 	entry, err := event.Encode(workflowARN, jobs.Transition{Job: observed, Assessment: histories.Assess(jobs.Record{Job: observed, ARN: workflowARN}, true, now)}, now)
 	if err != nil {
 		return nil, err
