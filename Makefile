@@ -30,7 +30,7 @@ demo: venv ## Run the whole product on this machine for a minute (KEEP=1 keeps i
 TEST = REQUIRE_PYTHON=true $(GO) run ./tools/testreport -timeout 60m
 
 .PHONY: test
-test: venv ## Run all tests, with few random histories (4 to 6 minutes)
+test: venv ## Run all tests, with few random histories (about 6 minutes)
 	@$(TEST) ./...
 
 .PHONY: test-short

@@ -112,7 +112,11 @@ func (c historyCommand) Run(ctx context.Context, a *app) error {
 	}
 	// The whole archive is read whatever --since says: the ranges of the first runs
 	// are those of the runs before them.
-	all := runs.Since(runs.Of(records), since)
+	histories, err := stack.Jobs().Histories(ctx, workflow)
+	if err != nil {
+		return err
+	}
+	all := runs.Since(runs.Of(records, histories.Successes), since)
 	result := historyResult{Workflow: workflow, Summary: runs.Summarize(all), Unreadable: unreadable, Runs: append([]runs.Run{}, all[max(0, len(all)-c.Last):]...)}
 	if c.HTML != "" && len(all) > 0 {
 		var page bytes.Buffer

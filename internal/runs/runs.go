@@ -42,12 +42,14 @@ type Run struct {
 func (r Run) Failed() bool { return !r.Open && r.Status != jobs.Succeeded }
 
 // Of is the runs of records of one workflow, the oldest first, each with the range
-// that it was compared with: of the successes of its type before it.
-func Of(records []jobs.Record) []Run {
+// that it was compared with: of the successes of its type before it. kept are those
+// of the workflow's histories, by job type, which reach further back than the archive
+// where runs are rare.
+func Of(records []jobs.Record, kept map[string]jobs.Successes) []Run {
 	records = slices.SortedFunc(slices.Values(records), func(a, b jobs.Record) int {
 		return cmp.Or(position(a).Compare(position(b)), cmp.Compare(a.Job.Job, b.Job.Job))
 	})
-	successes := make(map[string]jobs.Successes) // by job type
+	successes := older(kept, records)
 	var all []Run
 	for _, r := range records {
 		earlier := successes[r.Job.Type]
@@ -57,6 +59,20 @@ func Of(records []jobs.Record) []Run {
 		}
 	}
 	return all
+}
+
+// older are the kept successes that are not among the records, by job type.
+func older(kept map[string]jobs.Successes, records []jobs.Record) map[string]jobs.Successes {
+	recorded := make(map[string]bool)
+	for _, r := range records {
+		recorded[r.Job.Job] = true
+	}
+	successes := make(map[string]jobs.Successes)
+	for jobType, s := range kept {
+		s.Runs = slices.DeleteFunc(slices.Clone(s.Runs), func(r jobs.SuccessRun) bool { return recorded[r.Job] })
+		successes[jobType] = s
+	}
+	return successes
 }
 
 // position is where a run stands: at its start, otherwise at what else is known.

@@ -40,7 +40,7 @@ func TestEveryRunHasTheRangeOfTheSuccessesBeforeIt(t *testing.T) {
 	other.Job.Type = "INCREMENTAL"
 	records = append(records, other)
 	records[3], records[90] = records[90], records[3] // the archive's order is that of the ends
-	all := Of(records)
+	all := Of(records, nil)
 	for i, r := range all {
 		range_, ok := r.usual[jobs.MeasureDuration]
 		var kept jobs.Successes // what the poller would have kept
@@ -67,7 +67,7 @@ func TestSummaryAndPeriodCountRuns(t *testing.T) {
 	queued := jobs.Record{Job: jobs.Job{Key: jobs.Key{Job: "open"}, Status: jobs.Queued},
 		Timeline: []jobs.Milestone{{Status: jobs.Queued, ObservedAt: begin.AddDate(0, 0, 9)}}}
 	vanished := jobs.Record{Job: jobs.Job{Key: jobs.Key{Job: "gone"}, Status: jobs.Running, StartTime: begin.AddDate(0, 0, 5)}, Vanished: true}
-	all := Of([]jobs.Record{queued, success(1, 10), success(2, 30), success(3, 20), failure(4, "x"), vanished})
+	all := Of([]jobs.Record{queued, success(1, 10), success(2, 30), success(3, 20), failure(4, "x"), vanished}, nil)
 	if s := Summarize(all).String(); s != "6 runs, 2 failures, 1 open, median duration 20\u00A0min" {
 		t.Errorf("the summary is %q", s)
 	}
@@ -88,7 +88,7 @@ func TestSummaryAndPeriodCountRuns(t *testing.T) {
 
 func TestTableSaysWhatIsKnown(t *testing.T) {
 	open := jobs.Record{Job: jobs.Job{Key: jobs.Key{Job: "open\x1b[31m-and-long"}, Status: "PAUSED\n\u202eX", StartTime: begin.AddDate(0, 0, 3)}}
-	all := Of([]jobs.Record{success(1, 61), failure(2, "Access Denied\x1b[2J\r\nforged line"), open})
+	all := Of([]jobs.Record{success(1, 61), failure(2, "Access Denied\x1b[2J\r\nforged line"), open}, nil)
 	zone, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
 		t.Fatal(err)
@@ -110,14 +110,14 @@ func TestTableSaysWhatIsKnown(t *testing.T) {
 
 func TestTerminalPlotMarksFailures(t *testing.T) {
 	var out bytes.Buffer
-	Plot(&out, Of([]jobs.Record{success(1, 10), success(2, 30), failure(3, "x"), success(4, 20)}))
+	Plot(&out, Of([]jobs.Record{success(1, 10), success(2, 30), failure(3, "x"), success(4, 20)}, nil))
 	text := out.String()
 	if !strings.Contains(text, "Duration in minutes\n") || !strings.Contains(text, "Mapped rate in percent\n") || !strings.Contains(text, "failed   ✕ ") {
 		t.Errorf("the plot is\n%s", text)
 	}
 	t.Log(text)
 	out.Reset()
-	Plot(&out, Of([]jobs.Record{success(1, 10), failure(2, "x")}))
+	Plot(&out, Of([]jobs.Record{success(1, 10), failure(2, "x")}, nil))
 	Plot(&out, nil)
 	if out.Len() > 0 {
 		t.Errorf("one figure is plotted:\n%s", out.String())
@@ -129,7 +129,7 @@ func TestTerminalPlotMarksFailures(t *testing.T) {
 	}
 	many[2000] = failure(2000, "x")
 	many[3000] = success(3000, 600)
-	Plot(&out, Of(many))
+	Plot(&out, Of(many, nil))
 	if text := out.String(); !strings.Contains(text, "each column the longest of up to 79 runs") || strings.Count(text, "✕") != 2 || !strings.Contains(text, "10.0") {
 		t.Errorf("the plot of 5,000 runs is\n%s", text)
 	}
@@ -173,7 +173,7 @@ func TestEachJobTypeHasItsBand(t *testing.T) {
 		r.Job.Job, r.Job.Type = fmt.Sprintf("i-%d", n), "INCREMENTAL"
 		records = append(records, r)
 	}
-	all := Of(records)
+	all := Of(records, nil)
 	from, to := period(all)
 	bands := bandsOf(all, jobs.MeasureDuration, 60, from, to)
 	if len(bands) != 2 || len(bands[0].low) != 15 || bands[0].high[0].Y != 50 || bands[1].high[0].Y != 10 {
@@ -231,7 +231,7 @@ func sample() []jobs.Record {
 func TestPageIsSelfContainedAndEscapes(t *testing.T) {
 	about := About{Workflow: `crm"><b>`, Stack: "idmapping", Region: "eu-west-1", Now: begin.AddDate(0, 0, 90).Add(20 * time.Minute), Zone: time.UTC}
 	var out bytes.Buffer
-	if err := Page(&out, Of(sample()), about); err != nil {
+	if err := Page(&out, Of(sample(), nil), about); err != nil {
 		t.Fatal(err)
 	}
 	page := out.String()
@@ -260,7 +260,7 @@ func TestPageOfFewAndOfManyRuns(t *testing.T) {
 	about := About{Workflow: "crm", Now: begin, Zone: time.UTC}
 	bare := jobs.Record{Job: jobs.Job{Key: jobs.Key{Job: "bare"}, Status: jobs.Failed}}
 	for _, records := range [][]jobs.Record{{success(1, 10)}, {failure(1, "x")}, {bare}, {bare, success(1, 0)}} {
-		if err := Page(&bytes.Buffer{}, Of(records), about); err != nil {
+		if err := Page(&bytes.Buffer{}, Of(records, nil), about); err != nil {
 			t.Errorf("the page of %+v: %v", records, err)
 		}
 	}
@@ -270,10 +270,25 @@ func TestPageOfFewAndOfManyRuns(t *testing.T) {
 	}
 	many[77] = failure(77, "x")
 	var out bytes.Buffer
-	if err := Page(&out, Of(many), about); err != nil {
+	if err := Page(&out, Of(many, nil), about); err != nil {
 		t.Fatal(err)
 	}
 	if out.Len() > 2<<20 || !strings.Contains(out.String(), "4,000 older runs are in the plots") {
 		t.Errorf("the page of 5,000 runs has %d bytes", out.Len())
+	}
+}
+
+func TestKeptSuccessesReachFurtherBackThanTheArchive(t *testing.T) {
+	kept := jobs.Successes{}
+	for n := 1; n <= 10; n++ {
+		kept = kept.Add(success(n, 10+n))
+	}
+	archived := []jobs.Record{success(9, 19), success(10, 20)}
+	all := Of(archived, map[string]jobs.Successes{"BATCH": kept})
+	if len(all) != 2 || all[0].Usual[jobs.MeasureDuration].Runs != 8 || all[1].Usual[jobs.MeasureDuration].Runs != 9 {
+		t.Errorf("the ranges are %+v and %+v", all[0].Usual, all[1].Usual)
+	}
+	if without := Of(archived, nil); without[1].Usual != nil {
+		t.Errorf("without them: %+v", without[1].Usual)
 	}
 }

@@ -27,7 +27,7 @@ func historyPage() ([]row, error) {
 	for range 5 {
 		page.Reset()
 		from := time.Now()
-		if err := runs.Page(&page, runs.Of(records), about); err != nil {
+		if err := runs.Page(&page, runs.Of(records, nil), about); err != nil {
 			return nil, err
 		}
 		took = append(took, time.Since(from).Seconds()*1000)

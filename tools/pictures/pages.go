@@ -104,7 +104,7 @@ func history() (string, error) {
 	open := begin.AddDate(0, 0, 90)
 	records = append(records, jobs.Record{Job: jobs.Job{Key: jobs.Key{Workflow: "crm-to-loyalty", Job: fmt.Sprintf("%08x%024x", random.Uint32(), 90)}, Type: "BATCH", Status: jobs.Running, StartTime: open}})
 	var page bytes.Buffer
-	err := runs.Page(&page, runs.Of(records), runs.About{Workflow: "crm-to-loyalty", Stack: "idmapping", Region: "eu-west-1", Now: open.Add(12 * time.Minute), Zone: time.UTC})
+	err := runs.Page(&page, runs.Of(records, nil), runs.About{Workflow: "crm-to-loyalty", Stack: "idmapping", Region: "eu-west-1", Now: open.Add(12 * time.Minute), Zone: time.UTC})
 	return page.String() + "<style>:root { --page: #fff } tbody tr:nth-child(n+9) { display: none }</style>", err
 }
 
