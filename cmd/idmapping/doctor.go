@@ -63,7 +63,7 @@ func failedCall(name string, err error) check {
 	return failedWith(name, err, "run this again; if it stays so, look at https://health.aws.amazon.com")
 }
 
-// failedWith is the same, with what to do where the error itself does not tell.
+// failedWith is the same, with what to do where the error itself does not say it.
 func failedWith(name string, err error, fallback string) check {
 	text, fix := deployment.Diagnose(err)
 	return failed(name, text, cmp.Or(fix, fallback))

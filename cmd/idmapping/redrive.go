@@ -28,7 +28,7 @@ func (redriveCommand) Help() string {
 	return `Example:
   idmapping redrive slack --dry-run
 
-Correct the cause first. It shows each message in the dead-letter queue, why it is there and who would be notified, asks, and then moves the messages to the channel's queue. Whoever has received a notification does not receive it again: the notifier drops it, for 21 days. So a message that is moved twice, because the command was interrupted, notifies nobody twice.
+Correct the cause first. It shows each message in the dead-letter queue, why it is there and who would be notified. After a confirmation it moves the messages to the channel's queue. Whoever has received a notification does not receive it again: the notifier drops it, for 21 days. So a message that is moved twice, because the command was interrupted, notifies nobody twice.
 
 A message that is not a valid event of the notifier is never moved; SQS deletes it in the end. While the command waits for the answer, others do not see the messages.
 

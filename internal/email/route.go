@@ -37,7 +37,7 @@ func (r *Recipients) Route(s tags.Settings) []notify.Destination {
 }
 
 // Allowed splits addresses that a tag names into those in the domain of the sender or
-// of one of the recipients, and the others: whoever may tag a workflow must not send
+// of one of the recipients, and the others: anyone who may tag a workflow must not send
 // its figures anywhere.
 func Allowed(addresses []string, from string, to []string) (allowed, refused []string) {
 	domains := map[string]bool{domainOf(from): true}

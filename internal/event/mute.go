@@ -48,7 +48,7 @@ func EncodeMuteEnded(state jobs.WorkflowState, m jobs.Mute, records []jobs.Recor
 	return entryOf(MuteEnded, d, observed)
 }
 
-// muted are the events of the time of a mute that still matter, and those that tell
+// muted are the events of the time of a mute that still matter, and those that say
 // what still lasts.
 func muted(workflow arn.ARN, state jobs.WorkflowState, m jobs.Mute, records []jobs.Record) []Detail {
 	var all []Detail

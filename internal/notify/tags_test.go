@@ -232,7 +232,7 @@ func asJSON(t *testing.T, own map[string]string) string {
 	return string(value)
 }
 
-// Whoever reads only the channel of the stack learns that a workflow's tag names a
+// A person who reads only the channel of the stack learns that a workflow's tag names a
 // channel that does not exist.
 func TestTaggedDestinationThatIsMisconfiguredIsAnnouncedInItsOwnChannelToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -34,17 +34,17 @@ func muted(t *testing.T) (w *world, until time.Time) {
 	return w, w.muteUntil(3 * time.Hour)
 }
 
-// told is what people read, who are told what the notifier sends: events that the tags
+// sentEvents is what people read of what the notifier sends: events that the tags
 // do not mute, and the ends of mutes, each once.
-type told struct {
+type sentEvents struct {
 	sent   []string        // "crm/a FAILED"
 	ends   []event.Detail  // by their IDs
 	listed map[string]bool // "crm/a FAILED"
 }
 
-func (w *world) told(t *testing.T) told {
+func (w *world) sentEvents(t *testing.T) sentEvents {
 	t.Helper()
-	all := told{listed: make(map[string]bool)}
+	all := sentEvents{listed: make(map[string]bool)}
 	var ids []string
 	for _, entry := range w.bus.Taken() {
 		e := decode(t, entry)
@@ -77,11 +77,11 @@ func TestMutedStatusesAreListedOnceWhenTheMuteEnds(t *testing.T) {
 		t.Fatalf("state %+v", state.Mute)
 	}
 	w.until(t, until.Add(-time.Minute))
-	if all := w.told(t); len(all.ends) != 0 || !slices.Equal(all.sent, []string{"ads/other RUNNING"}) {
+	if all := w.sentEvents(t); len(all.ends) != 0 || !slices.Equal(all.sent, []string{"ads/other RUNNING"}) {
 		t.Fatalf("while it is muted: %+v", all)
 	}
 	w.until(t, until.Add(time.Hour))
-	all := w.told(t)
+	all := w.sentEvents(t)
 	if len(all.ends) != 1 || len(all.sent) != 1 {
 		t.Fatalf("afterwards: %+v", all)
 	}
@@ -95,7 +95,7 @@ func TestMutedStatusesAreListedOnceWhenTheMuteEnds(t *testing.T) {
 	}
 	w.job("crm", "c", jobs.Failed)
 	w.tick(t)
-	if all := w.told(t); all.sent[len(all.sent)-1] != "crm/c FAILED" {
+	if all := w.sentEvents(t); all.sent[len(all.sent)-1] != "crm/c FAILED" {
 		t.Errorf("after the mute: %q", all.sent)
 	}
 }
@@ -104,13 +104,13 @@ func TestMuteWithoutAnyEndSaysThatNothingFinished(t *testing.T) {
 	w, until := muted(t)
 	w.job("crm", "a", jobs.Running)
 	w.until(t, until.Add(time.Hour))
-	all := w.told(t)
+	all := w.sentEvents(t)
 	if len(all.ends) != 1 || len(all.ends[0].Jobs) != 0 || all.ends[0].Streak != nil || len(all.sent) != 0 {
 		t.Errorf("%+v", all)
 	}
 	w, until = muted(t)
 	w.until(t, until.Add(time.Hour))
-	if all := w.told(t); len(all.ends) != 0 {
+	if all := w.sentEvents(t); len(all.ends) != 0 {
 		t.Errorf("nothing happened: %+v", all)
 	}
 }
@@ -124,7 +124,7 @@ func TestEndOfAMuteSaysWhatStillLasts(t *testing.T) {
 	}
 	w.until(t, w.now.Add(30*time.Hour)) // a run is missing
 	w.until(t, w.now.Add(12*time.Hour))
-	all := w.told(t)
+	all := w.sentEvents(t)
 	if len(all.ends) != 1 || len(all.sent) != 0 {
 		t.Fatalf("%+v", all)
 	}
@@ -134,7 +134,7 @@ func TestEndOfAMuteSaysWhatStillLasts(t *testing.T) {
 	w.source.SetTags("crm", map[string]string{"overdue-after": "90m", tags.MuteUntil: w.now.Add(4 * time.Hour).Format(time.RFC3339)})
 	w.job("crm", "slow", jobs.Running)
 	w.until(t, w.now.Add(5*time.Hour))
-	all = w.told(t)
+	all = w.sentEvents(t)
 	if len(all.ends) != 2 || len(all.sent) != 0 {
 		t.Fatalf("%+v", all)
 	}
@@ -150,7 +150,7 @@ func TestStreakOfTheEndOfAMuteCountsWhatIsNotArchivedYet(t *testing.T) {
 	w.store.Fault = on("Archive", errors.New("unavailable"))
 	w.job("crm", "b", jobs.Failed)
 	w.until(t, until.Add(time.Hour))
-	if all := w.told(t); len(all.ends) != 1 || all.ends[0].Streak == nil || all.ends[0].Streak.Failures != 2 {
+	if all := w.sentEvents(t); len(all.ends) != 1 || all.ends[0].Streak == nil || all.ends[0].Streak.Failures != 2 {
 		t.Errorf("%+v", all)
 	}
 }
@@ -168,7 +168,7 @@ func TestMuteThatIsExtendedHasOneEnd(t *testing.T) {
 	}
 	w.job("crm", "b", jobs.Failed)
 	w.until(t, until.Add(time.Hour))
-	if all := w.told(t); len(all.ends) != 1 || all.ends[0].Statuses[jobs.Failed] != 2 || len(all.sent) != 0 {
+	if all := w.sentEvents(t); len(all.ends) != 1 || all.ends[0].Statuses[jobs.Failed] != 2 || len(all.sent) != 0 {
 		t.Errorf("%+v", all)
 	}
 }
@@ -204,7 +204,7 @@ func TestMuteEndsEarlyWhenTheTagIsChanged(t *testing.T) {
 		c.set(t, w)
 		at := w.now
 		w.until(t, until.Add(time.Hour))
-		all := w.told(t)
+		all := w.sentEvents(t)
 		if len(all.ends) != 1 || !slices.Equal(all.sent, c.sent) {
 			t.Errorf("%s: %+v", c.name, all)
 			continue
@@ -225,7 +225,7 @@ func TestMuteThatCannotBeDoesNotMute(t *testing.T) {
 		w.source.SetTags("crm", map[string]string{tags.MuteUntil: value(w)})
 		w.job("crm", "a", jobs.Failed)
 		w.until(t, w.now.Add(5*time.Hour))
-		if all := w.told(t); len(all.ends) != 0 || !slices.Equal(all.sent, []string{"crm/a FAILED"}) {
+		if all := w.sentEvents(t); len(all.ends) != 0 || !slices.Equal(all.sent, []string{"crm/a FAILED"}) {
 			t.Errorf("%s: %+v", name, all)
 		}
 	}
@@ -245,7 +245,7 @@ func TestMuteThatBecomesLessThan30DaysBetweenTwoClockReadingsLosesNothing(t *tes
 	if _, err := w.SweepWorkflow(t.Context(), "crm"); err != nil {
 		t.Fatal(err)
 	}
-	all := w.told(t)
+	all := w.sentEvents(t)
 	for n := range 40 {
 		if failed := fmt.Sprintf("crm/%d FAILED", n); !all.listed[failed] && !slices.Contains(all.sent, failed) {
 			t.Errorf("%s is neither sent nor listed", failed)
@@ -262,7 +262,7 @@ func TestMutedWorkflowThatIsDeletedHasASummaryBeforeItIsForgotten(t *testing.T) 
 	for range 40 {
 		w.tick(t)
 	}
-	all := w.told(t)
+	all := w.sentEvents(t)
 	if len(all.ends) != 1 || !all.listed["crm/a FAILED"] || !all.listed["crm/b VANISHED"] || len(all.sent) != 0 {
 		t.Errorf("%+v", all)
 	}
@@ -283,7 +283,7 @@ func TestMutedWorkflowThatIsExcludedStillHasASummary(t *testing.T) {
 			w.Watched, _ = poller.NewFilter("*", "")
 		}
 		w.until(t, until.Add(time.Hour))
-		if all := w.told(t); len(all.ends) != 1 || !all.listed["crm/a FAILED"] {
+		if all := w.sentEvents(t); len(all.ends) != 1 || !all.listed["crm/a FAILED"] {
 			t.Errorf("%s: %+v", name, all)
 		}
 		if state, _ := w.state(t, "crm"); state.Mute != (jobs.Mute{}) {
@@ -305,7 +305,7 @@ func TestJobThatIsTrackedInAWorkflowWithoutAStateIsNotMuted(t *testing.T) {
 	}
 	other.job("crm", "a", jobs.Failed)
 	other.tick(t)
-	if all := other.told(t); !slices.Equal(all.sent, []string{"crm/a RUNNING", "crm/a FAILED"}) {
+	if all := other.sentEvents(t); !slices.Equal(all.sent, []string{"crm/a RUNNING", "crm/a FAILED"}) {
 		t.Errorf("%+v", all)
 	}
 	for _, e := range other.events(t) {
@@ -320,7 +320,7 @@ func TestMuteIsStoredBeforeItsFirstEvent(t *testing.T) {
 	w.store.Fault = on("Save", errors.New("unavailable"))
 	w.job("crm", "a", jobs.Failed)
 	w.tick(t)
-	if state, _ := w.state(t, "crm"); state.Mute.Until.IsZero() || len(w.told(t).sent) != 0 {
+	if state, _ := w.state(t, "crm"); state.Mute.Until.IsZero() || len(w.sentEvents(t).sent) != 0 {
 		t.Fatalf("state %+v", state)
 	}
 	w.store.Fault = on("SaveWorkflow", errors.New("unavailable"))
@@ -334,7 +334,7 @@ func TestMuteIsStoredBeforeItsFirstEvent(t *testing.T) {
 	for _, w := range []*world{w, other} {
 		w.store.Fault = nil
 		w.until(t, until.Add(time.Hour))
-		if all := w.told(t); len(all.ends) != 1 || !all.listed["crm/a FAILED"] {
+		if all := w.sentEvents(t); len(all.ends) != 1 || !all.listed["crm/a FAILED"] {
 			t.Errorf("%+v", all)
 		}
 	}
@@ -382,7 +382,7 @@ func TestCrashAnywhereLosesNoMutedStatusAndRepeatsNoSummary(t *testing.T) {
 			for range 3 {
 				sweep()
 			}
-			all := w.told(t)
+			all := w.sentEvents(t)
 			for _, failed := range []string{"crm/a FAILED", "crm/b FAILED"} {
 				if !all.listed[failed] && !slices.Contains(all.sent, failed) {
 					t.Errorf("%s at %d: %s is neither sent nor listed: %+v", kind, n, failed, all)
@@ -452,7 +452,7 @@ func TestOverlapAnywhereLosesNoMutedStatus(t *testing.T) {
 				reached := calls
 				w.store.Fault = nil
 				w.until(t, until.Add(time.Hour))
-				all := w.told(t)
+				all := w.sentEvents(t)
 				for _, failed := range []string{"crm/a FAILED", "crm/b FAILED"} {
 					if job, _ := w.source.Get(jobs.Key{Workflow: "crm", Job: failed[4:5]}); job.Status == jobs.Failed && !all.listed[failed] && !slices.Contains(all.sent, failed) {
 						t.Errorf("%s at %d (archives: %v): %s is neither sent nor listed: %+v", c.name, n, archives, failed, all)
@@ -493,7 +493,7 @@ func TestMuteWhoseEndTheBusDoesNotAcceptIsPublishedLaterUnderTheSameID(t *testin
 	down = nil
 	w.tick(t)
 	w.tick(t)
-	if all := w.told(t); len(all.ends) != 1 || len(slices.Compact(ids)) != 1 || !all.listed["crm/a FAILED"] {
+	if all := w.sentEvents(t); len(all.ends) != 1 || len(slices.Compact(ids)) != 1 || !all.listed["crm/a FAILED"] {
 		t.Errorf("%+v under %q", all, ids)
 	}
 }
@@ -507,7 +507,7 @@ func TestEndOfAMuteWaitsForTheEventsThatTheBusHasNotAccepted(t *testing.T) {
 	down = nil
 	w.tick(t)
 	w.tick(t)
-	if all := w.told(t); len(all.ends) != 1 || !all.listed["crm/a FAILED"] || len(all.sent) != 0 {
+	if all := w.sentEvents(t); len(all.ends) != 1 || !all.listed["crm/a FAILED"] || len(all.sent) != 0 {
 		t.Errorf("%+v", all)
 	}
 }
@@ -519,7 +519,7 @@ func TestRunThatFinishedLongBeforeTheMuteIsListed(t *testing.T) {
 	until := w.muteUntil(3 * time.Hour)
 	w.tick(t)
 	w.until(t, until.Add(time.Hour))
-	if all := w.told(t); len(all.ends) != 1 || !all.listed["crm/old FAILED"] || len(all.sent) != 0 {
+	if all := w.sentEvents(t); len(all.ends) != 1 || !all.listed["crm/old FAILED"] || len(all.sent) != 0 {
 		t.Errorf("%+v", all)
 	}
 }
@@ -537,7 +537,7 @@ func TestLateStatusesThatAreMutedHaveNoSummaryButTheEndOfTheMute(t *testing.T) {
 	until := w.muteUntil(3 * time.Hour)
 	w.tick(t)
 	w.until(t, until.Add(time.Hour))
-	all := w.told(t)
+	all := w.sentEvents(t)
 	summaries := 0
 	for _, e := range w.events(t) {
 		if e.DetailType == event.Summary {
@@ -557,7 +557,7 @@ func TestTagsThatCannotBeReadEndAMuteWhenItWasToEnd(t *testing.T) {
 	w.job("crm", "b", jobs.Failed)
 	w.tick(t) // muted by what was read last
 	w.until(t, until.Add(time.Hour))
-	if all := w.told(t); len(all.ends) != 1 || !all.listed["crm/a FAILED"] || !all.listed["crm/b FAILED"] || len(all.sent) != 0 {
+	if all := w.sentEvents(t); len(all.ends) != 1 || !all.listed["crm/a FAILED"] || !all.listed["crm/b FAILED"] || len(all.sent) != 0 {
 		t.Errorf("%+v", all)
 	}
 }
@@ -578,7 +578,7 @@ func TestTickThatDiesAfterStoringAMuteKnowsItsTags(t *testing.T) {
 	_, _ = w.Sweep(t.Context())
 	w.store.Fault, w.source.Fault = nil, on("Tags crm", jobs.ErrDenied)
 	w.until(t, until.Add(time.Hour))
-	if all := w.told(t); len(all.ends) != 1 || !all.listed["crm/a FAILED"] || len(all.sent) != 0 {
+	if all := w.sentEvents(t); len(all.ends) != 1 || !all.listed["crm/a FAILED"] || len(all.sent) != 0 {
 		t.Errorf("%+v", all)
 	}
 }
@@ -607,7 +607,7 @@ func TestMuteIsEndedByAnyRequest(t *testing.T) {
 		if _, err := w.Handle(t.Context(), json.RawMessage(payload)); err != nil {
 			t.Fatal(err)
 		}
-		if all := w.told(t); len(all.ends) != 1 || !all.listed["crm/a FAILED"] {
+		if all := w.sentEvents(t); len(all.ends) != 1 || !all.listed["crm/a FAILED"] {
 			t.Errorf("%s: %+v", payload, all)
 		}
 	}
@@ -626,7 +626,7 @@ func TestMuteThatTheEventOfACloselyFollowedJobLiftsEndsAtOnce(t *testing.T) {
 		for range 3 {
 			w.minute(t)
 		}
-		if all := w.told(t); len(all.ends) != 1 || len(all.listed) != 1 || !all.listed["crm/a FAILED"] || !slices.Equal(all.sent, []string{"crm/b FAILED"}) {
+		if all := w.sentEvents(t); len(all.ends) != 1 || len(all.listed) != 1 || !all.listed["crm/a FAILED"] || !slices.Equal(all.sent, []string{"crm/b FAILED"}) {
 			t.Errorf("%+v", all)
 		}
 	})
