@@ -194,9 +194,7 @@ func (p *parser) mute() {
 		p.ignore(MuteUntil, value, fmt.Sprintf("is more than %d days ahead", int(MaxMute.Hours()/24)))
 		return
 	}
-	if !until.IsZero() {
-		p.Settings.MuteUntil = until.UTC()
-	}
+	p.Settings.MuteUntil = until.UTC()
 }
 
 // Muted reports whether nothing is sent about what was observed at the given time.
@@ -266,6 +264,6 @@ func isDuration(s string) bool {
 }
 
 func isTime(s string) bool {
-	_, err := time.Parse(time.RFC3339, s)
-	return err == nil
+	at, err := time.Parse(time.RFC3339, s)
+	return err == nil && !at.IsZero() // zero stands for no time
 }

@@ -181,7 +181,7 @@ func check(t interface{ Fatalf(string, ...any) }, own map[string]string) {
 		}
 	}
 	for key, used := range map[string]bool{"runbook": s.Runbook != "", "overdue-after": s.Overdue != nil, "expect-every": s.ExpectOff || s.ExpectEvery > 0,
-		"mute-until": !s.MuteUntil.IsZero() || strings.HasPrefix(own["mute-until"], "0001-01-01")} {
+		"mute-until": !s.MuteUntil.IsZero()} {
 		if value := strings.TrimSpace(own[key]); value != "" && used == (len(ignored[key]) > 0) {
 			t.Fatalf("%s: %q is used: %v, ignored: %q", key, value, used, ignored[key])
 		}
