@@ -39,6 +39,7 @@ type sweep struct {
 	readAt    time.Time    // when reading the list began that was read to its end; zero otherwise
 	announced []jobs.Entry // new in the state's outbox
 
+	earlier     bool // a page after the first had a run that was not known
 	incomplete  bool // a row was not handled: the watermark must not pass it
 	interrupted bool // the tick ended before the list did
 }
@@ -64,6 +65,11 @@ func (s *sweep) run(ctx context.Context) {
 			s.note(s.state.Workflow, jobs.ErrLate)
 		}
 		return // it is as unknown as before
+	}
+	if s.earlier {
+		// The list begins with the newest jobs: an open one was compared before the
+		// runs on the later pages were known.
+		s.leave(s.recomputeTimes(ctx, s.state.Workflow))
 	}
 	s.leave(s.remember(ctx))
 	s.note(s.state.Workflow, s.late())
@@ -109,7 +115,7 @@ func (s *sweep) read(ctx context.Context) error {
 		// API does not document the order of its rows.
 		for _, row := range slices.SortedFunc(slices.Values(page.Rows), func(a, b jobs.Job) int { return a.Ref().Compare(b.Ref()) }) {
 			s.state.Newest = s.state.Newest.Newer(row)
-			s.handle(ctx, row)
+			s.handle(ctx, row, !first || resumed)
 		}
 		if page.Unreadable > 0 {
 			// Nothing can be learned of them by reading them again.
@@ -185,8 +191,8 @@ func (s *sweep) includedSince(created time.Time) bool {
 	return err == nil && before.Has(s.state.Workflow)
 }
 
-// handle deals with one row of the list.
-func (s *sweep) handle(ctx context.Context, row jobs.Job) {
+// handle deals with one row of the list, or of a page after its first.
+func (s *sweep) handle(ctx context.Context, row jobs.Job, later bool) {
 	record, known := s.stored(row.Key)
 	switch {
 	case known && (record.Unreadable != nil || record.Open()):
@@ -206,6 +212,7 @@ func (s *sweep) handle(ctx context.Context, row jobs.Job) {
 	case !known:
 		record = jobs.Record{Job: jobs.Job{Key: row.Key}, ARN: s.state.ARN}
 	}
+	s.earlier = s.earlier || later
 	s.leave(s.observe(ctx, record, &row))
 }
 

@@ -88,8 +88,8 @@ func (t *tick) reportOverdueJob(ctx context.Context, record jobs.Record) error {
 	return nil
 }
 
-// recomputeTimes computes the times of the open jobs of a workflow anew, once its
-// history is complete.
+// recomputeTimes computes the times of the open jobs of a workflow anew, once more of
+// its earlier runs are known.
 func (t *tick) recomputeTimes(ctx context.Context, workflow string) error {
 	var problems []error
 	for _, record := range t.sorted(func(r jobs.Record) bool {

@@ -3,6 +3,7 @@ package poller_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -193,6 +194,23 @@ func TestOpenJobIsTimedAnewWhenTheHistoryIsComplete(t *testing.T) {
 	then, _ := w.live(t, "crm", "slow")
 	if !first.OverdueAt.Equal(first.Job.StartTime.Add(24*time.Hour)) || !then.OverdueAt.Equal(then.Job.StartTime.Add(150*time.Minute)) {
 		t.Errorf("overdue %s after the start, then %s", first.OverdueAt.Sub(first.Job.StartTime), then.OverdueAt.Sub(then.Job.StartTime))
+	}
+}
+
+// After a pause, the list shows the open job first and the successes on a later page.
+func TestOpenJobIsComparedWithRunsOnLaterPagesOfItsList(t *testing.T) {
+	w := watched(t, 1)
+	w.now = w.now.Add(10 * 24 * time.Hour)
+	for i := range 10 {
+		w.run(fmt.Sprintf("success%d", i), jobs.Succeeded, time.Duration(100+i)*time.Hour, 800)
+	}
+	for i := range 40 {
+		w.run(fmt.Sprintf("failure%02d", i), jobs.Failed, time.Duration(1+i)*time.Hour, 0)
+	}
+	w.job("crm", "slow", jobs.Running)
+	w.tick(t)
+	if r, _ := w.live(t, "crm", "slow"); !r.OverdueAt.Equal(r.Job.StartTime.Add(150 * time.Minute)) {
+		t.Errorf("overdue %s after the start", r.OverdueAt.Sub(r.Job.StartTime))
 	}
 }
 
