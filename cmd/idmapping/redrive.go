@@ -28,7 +28,7 @@ func (redriveCommand) Help() string {
 	return `Example:
   idmapping redrive slack --dry-run
 
-Correct the cause first. It shows each message in the dead-letter queue, why it is there and who would be notified. After a confirmation it moves the messages to the channel's queue. Whoever has received a notification does not receive it again: the notifier drops it, for 21 days. So a message that is moved twice, because the command was interrupted, notifies nobody twice.
+Correct the cause first. It shows each message in the dead-letter queue, why it is there and who would be notified. After a confirmation it moves the messages to the channel's queue. A destination that has received a notification does not receive it again: the notifier drops it, for 21 days. So a message that is moved twice, because the command was interrupted, notifies nobody twice.
 
 A message that is not a valid event of the notifier is never moved; SQS deletes it in the end. While the command waits for the answer, others do not see the messages.
 
@@ -193,10 +193,7 @@ func missing(channel notify.Channel, e event.Event, ledgers []notify.Ledger) (de
 	destinations, nobody = []string{}, why(channel, routing, e)
 	for _, d := range to {
 		nobody = "everyone has received it"
-		if !slices.ContainsFunc(ledgers, func(l notify.Ledger) bool {
-			_, has := l.Receipts[e.Detail.TransitionID]
-			return has && l.Destination == d.ID()
-		}) {
+		if _, received := notify.ReceiptOf(ledgers, d.ID(), e.Detail.TransitionID); !received {
 			destinations = append(destinations, d.ID())
 		}
 	}

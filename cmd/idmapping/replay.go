@@ -78,13 +78,17 @@ func (c replayCommand) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := c.known(stack); err != nil {
+	with, err := c.read(ctx, stack, records[0]) // all are of one workflow
+	if err != nil {
+		return err
+	}
+	if err := c.known(stack, with.channels); err != nil {
 		return err
 	}
 	all := []replayed{}
 	var problems []error
 	for _, r := range records {
-		planned, err := c.plan(ctx, stack, r)
+		planned, err := c.plan(ctx, stack, with, r)
 		if err != nil {
 			problems = append(problems, err)
 		}
@@ -131,12 +135,30 @@ func (c replayCommand) records(ctx context.Context, a *app, stack deployment.Sta
 	return all, nil
 }
 
-// known refuses destinations that the stack does not have.
-func (c replayCommand) known(stack deployment.Stack) error {
-	channels, err := stack.Channels()
-	if err != nil {
-		return err
+// surroundings are what the runs of one workflow are replayed with.
+type surroundings struct {
+	channels  []notify.Channel
+	histories jobs.Histories
+	tags      map[string]string
+}
+
+// read reads the surroundings of a run, which are those of its whole workflow.
+func (c replayCommand) read(ctx context.Context, stack deployment.Stack, r jobs.Record) (s surroundings, err error) {
+	if r.Unreadable != nil {
+		return s, r.Unreadable
 	}
+	if s.channels, err = stack.Channels(); err != nil {
+		return s, err
+	}
+	if s.histories, err = stack.Jobs().Histories(ctx, r.Job.Workflow); err != nil {
+		return s, err
+	}
+	s.tags, err = stack.Tags(ctx, r.ARN)
+	return s, err
+}
+
+// known refuses destinations that the stack does not have.
+func (c replayCommand) known(stack deployment.Stack, channels []notify.Channel) error {
 	for _, to := range c.To {
 		e := event.Event{DetailType: event.StateChange, Detail: event.Detail{Replay: &event.Replay{To: []string{to}}}}
 		if !slices.ContainsFunc(channels, func(channel notify.Channel) bool { return channel.Routing(e).Verdict == notify.Sent }) {
@@ -147,27 +169,16 @@ func (c replayCommand) known(stack deployment.Stack) error {
 }
 
 // plan says what is sent of one run, and why.
-func (c replayCommand) plan(ctx context.Context, stack deployment.Stack, r jobs.Record) ([]replayed, error) {
-	if r.Unreadable != nil {
-		return nil, r.Unreadable
-	}
+func (c replayCommand) plan(ctx context.Context, stack deployment.Stack, with surroundings, r jobs.Record) ([]replayed, error) {
 	if age := time.Since(lastObserved(r)); age > notify.Remembered && !c.Again {
 		return nil, fmt.Errorf("job %s finished more than 21 days ago: who received it is forgotten, so it is sent only with --again", r.Job.Key)
 	}
-	histories, err := stack.Jobs().Histories(ctx, r.Job.Workflow)
-	if err != nil {
-		return nil, err
-	}
-	entry, err := deployment.LastEntry(r, histories)
+	entry, err := deployment.LastEntry(r, with.histories)
 	if err != nil {
 		return nil, fmt.Errorf("replaying job %s: %w", r.Job.Key, err)
 	}
-	own, err := stack.Tags(ctx, r.ARN)
-	if err != nil {
-		return nil, err
-	}
 	replay := event.Replay{ID: rand.Text(), At: time.Now().UTC().Truncate(time.Second), To: c.To, Again: c.Again}
-	body, err := stack.ReplayBody(entry, own, replay)
+	body, err := stack.ReplayBody(entry, with.tags, replay)
 	if err != nil {
 		return nil, err
 	}
@@ -179,12 +190,8 @@ func (c replayCommand) plan(ctx context.Context, stack deployment.Stack, r jobs.
 	if err != nil {
 		return nil, err
 	}
-	channels, err := stack.Channels()
-	if err != nil {
-		return nil, err
-	}
 	var all []replayed
-	for _, channel := range channels {
+	for _, channel := range with.channels {
 		all = append(all, c.channel(channel, e, ledgers, body)...)
 	}
 	return all, nil
@@ -204,15 +211,14 @@ func (c replayCommand) channel(channel notify.Channel, e event.Event, ledgers []
 	var all []replayed
 	for _, d := range routing.Destinations {
 		one.Destination, one.Sent, one.Why = d.ID(), true, "missed it"
-		receipt := notification{Destination: d.ID()}.with(e.Detail.TransitionID, ledgers)
+		receipt, received := notify.ReceiptOf(ledgers, d.ID(), e.Detail.TransitionID)
 		switch {
 		case c.Again:
 			one.Why = "--again"
-		case receipt.Outcome != "":
-			one.Sent, one.Why = false, "already "+receipt.Outcome
-			if !receipt.SentAt.IsZero() {
-				one.Why += " " + at(receipt.SentAt)
-			}
+		case received && receipt.SentAt.IsZero():
+			one.Sent, one.Why = false, "already "+outcomeSuperseded
+		case received:
+			one.Sent, one.Why = false, "already "+outcomeSent+" "+at(receipt.SentAt)
 		}
 		all = append(all, one)
 	}
@@ -232,16 +238,31 @@ func (c replayCommand) send(ctx context.Context, a *app, stack deployment.Stack,
 			return errors.Join(err, errReported)
 		}
 	}
+	if n == 0 {
+		return nil
+	}
+	queues, err := stack.DeadLetterQueues(ctx)
+	if err != nil {
+		return err
+	}
 	done := make(map[string]bool)
 	for _, r := range all {
 		key := r.Channel + " " + r.Workflow + "/" + r.Job
 		if !r.Sent || done[key] {
 			continue
 		}
-		if err := stack.Enqueue(ctx, r.Channel, r.body); err != nil {
-			return err
+		for _, q := range queues {
+			if q.Channel != r.Channel {
+				continue
+			}
+			if err := q.Send(ctx, string(r.body)); err != nil {
+				return err
+			}
+			done[key] = true
 		}
-		done[key] = true
+		if !done[key] {
+			return fmt.Errorf("the stack has no %s queue", r.Channel)
+		}
 	}
 	return nil
 }

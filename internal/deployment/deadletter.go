@@ -109,11 +109,19 @@ func (e *NotDeletedError) Error() string {
 
 func (e *NotDeletedError) Unwrap() error { return e.Err }
 
+// Send sends a message to the channel's queue.
+func (q DeadLetterQueue) Send(ctx context.Context, body string) error {
+	if _, err := q.client.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: &q.source, MessageBody: &body}); err != nil {
+		return fmt.Errorf("sending to the queue of %s: %w", q.Channel, err)
+	}
+	return nil
+}
+
 // Move sends a received message to the channel's queue and then deletes it from the
 // dead-letter queue. What it has sent it deletes even after Ctrl-C.
 func (q DeadLetterQueue) Move(ctx context.Context, d DeadLetter) error {
-	if _, err := q.client.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: &q.source, MessageBody: &d.Body}); err != nil {
-		return fmt.Errorf("sending message %s to the queue of %s: %w", d.ID, q.Channel, err)
+	if err := q.Send(ctx, d.Body); err != nil {
+		return fmt.Errorf("moving message %s: %w", d.ID, err)
 	}
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), afterInterrupt)
 	defer stop()

@@ -1,10 +1,12 @@
 package deployment
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/smithy-go"
@@ -23,8 +25,8 @@ var credentials = []string{"UnrecognizedClientException", "InvalidClientTokenId"
 // credentials it says how to get some, and without a permission it shows the policy
 // statement that gives it.
 func Explain(err error) string {
-	if contains(denied, codeOf(err)) {
-		return Statement(err)
+	if slices.Contains(denied, codeOf(err)) {
+		return refusal(err)
 	}
 	text, fix := Diagnose(err)
 	if fix == "" {
@@ -37,11 +39,11 @@ func Explain(err error) string {
 // the error itself is all that is known.
 func Diagnose(err error) (text, fix string) {
 	switch code := codeOf(err); {
-	case contains(denied, code):
+	case slices.Contains(denied, code):
 		if action, statement := missing(err); action != "" {
 			return fmt.Sprintf("access denied: %s is not allowed", action), "ask for this statement in your policy: " + statement
 		}
-	case contains(credentials, code):
+	case slices.Contains(credentials, code):
 		return fmt.Sprintf("AWS does not accept the credentials (%s)", code), "sign in again, for example with aws sso login, or name another profile with --profile NAME"
 	case noCredentials(err):
 		return "there are no AWS credentials", "sign in, for example with aws sso login or aws configure, or name a profile with --profile NAME"
@@ -59,15 +61,6 @@ func codeOf(err error) string {
 	return ""
 }
 
-func contains(codes []string, code string) bool {
-	for _, c := range codes {
-		if c == code {
-			return true
-		}
-	}
-	return false
-}
-
 // noCredentials reports whether the SDK found no credentials to sign a request with.
 func noCredentials(err error) bool {
 	var signing interface{ CanceledError() bool }
@@ -75,9 +68,9 @@ func noCredentials(err error) bool {
 		strings.Contains(err.Error(), "static credentials are empty"))
 }
 
-// Statement returns the text about a call that IAM has refused, with the policy
+// refusal is the text about a call that IAM has refused, with the policy
 // statement that would allow it.
-func Statement(err error) string {
+func refusal(err error) string {
 	action, statement := missing(err)
 	if action == "" {
 		return err.Error()
@@ -96,15 +89,8 @@ func missing(err error) (action, statement string) {
 	if action == "" {
 		return "", ""
 	}
-	body, _ := json.Marshal(struct{ Effect, Action, Resource string }{"Allow", action, orStar(named.Resource)})
+	body, _ := json.Marshal(struct{ Effect, Action, Resource string }{"Allow", action, cmp.Or(named.Resource, "*")})
 	return action, string(body)
-}
-
-func orStar(resource string) string {
-	if resource == "" {
-		return "*"
-	}
-	return resource
 }
 
 // prefixOf is the prefix of a service's actions in policies (Service Authorization

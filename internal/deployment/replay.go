@@ -1,12 +1,8 @@
 package deployment
 
 import (
-	"context"
 	"errors"
 	"fmt"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/idmapping/notifier/internal/event"
 	"github.com/idmapping/notifier/internal/jobs"
@@ -58,22 +54,4 @@ func (s Stack) ReplayBody(entry jobs.Entry, own map[string]string, r event.Repla
 	entry = event.AddReplay(event.AddTags(entry, own), r)
 	entry.Detail = event.AddPublisher(entry.Detail, event.Publisher{Stack: s.Name, Environment: s.Parameters["Environment"]})
 	return event.Envelope(entry, r.ID, "", s.Region())
-}
-
-// Enqueue sends a message to the queue of a channel, slack or email.
-func (s Stack) Enqueue(ctx context.Context, channel string, body []byte) error {
-	queues, err := s.DeadLetterQueues(ctx)
-	if err != nil {
-		return err
-	}
-	for _, q := range queues {
-		if q.Channel != channel {
-			continue
-		}
-		if _, err := q.client.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: &q.source, MessageBody: aws.String(string(body))}); err != nil {
-			return fmt.Errorf("sending to the %s queue: %w", channel, err)
-		}
-		return nil
-	}
-	return fmt.Errorf("the stack has no %s queue", channel)
 }

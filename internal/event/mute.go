@@ -15,10 +15,10 @@ import (
 )
 
 // EncodeMuteEnded returns the entry that announces that the mute m of a workflow has
-// ended, observed at the latest. records are the workflow's records of that time, archived ones included;
-// history is the workflow's. The entry lists what was not sent and still matters,
-// terminal statuses and jobs that vanished, and what still lasts: an overdue job, a
-// missing run, and failures in a row.
+// ended, observed at the latest. records are the workflow's records of that time,
+// archived ones included; history is the workflow's. The entry lists what was not
+// sent and still matters, terminal statuses and jobs that vanished, and what still
+// lasts: an overdue job, a missing run, and failures in a row.
 //
 // It fails only when state.ARN is not the ARN of the workflow.
 func EncodeMuteEnded(state jobs.WorkflowState, m jobs.Mute, records []jobs.Record, history jobs.History, observed time.Time) (jobs.Entry, error) {

@@ -22,7 +22,7 @@ func (m *Message) check(d event.Detail) {
 		}
 	}
 	if more := len(d.Findings) - maxFindings; more > 0 {
-		m.Lead[maxFindings-1] = append(m.Lead[maxFindings-1], Span{Text: fmt.Sprintf(" (and %s more)", plural(more, "finding"))})
+		m.Lead[maxFindings-1] = append(m.Lead[maxFindings-1], Span{Text: fmt.Sprintf(" (and %s more)", Plural(more, "finding"))})
 	}
 	if again {
 		m.Trend = append([]Line{Plain("The run before had the same.")}, m.Trend...)

@@ -14,7 +14,7 @@ func (f FollowUp) Line() Line {
 	if !f.Fixed.IsZero() {
 		return Line{{Text: "Fixed by a later run: ", Bold: true}, {Time: f.Fixed}}
 	}
-	return Line{{Text: plural(f.Failures, "failure") + " in a row so far", Bold: true}, {Text: ", the latest "}, {Time: f.Latest}}
+	return Line{{Text: Plural(f.Failures, "failure") + " in a row so far", Bold: true}, {Text: ", the latest "}, {Time: f.Latest}}
 }
 
 // With returns the message of a failure as its card shows it after f. It

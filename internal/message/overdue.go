@@ -30,7 +30,7 @@ func (m *Message) overdue(d event.Detail) {
 		m.Trend = []Line{Plain("No usual duration yet")}
 	}
 	if n := len(d.Waiting); n > 0 {
-		l := Line{{Text: plural(n, "job") + " waiting behind it: "}}
+		l := Line{{Text: Plural(n, "job") + " waiting behind it: "}}
 		for i, w := range d.Waiting[:min(n, maxNamed)] {
 			if i > 0 {
 				l = append(l, Span{Text: ", "})

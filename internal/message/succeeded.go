@@ -23,8 +23,8 @@ func (m *Message) succeeded(d event.Detail) {
 	m.Trend = usualLines(d)
 	if r := d.Recovery; r != nil {
 		m.Word, m.Loud, m.Streak = "RECOVERED", true, true
-		m.brief = "success after " + plural(r.Failures, "failure")
-		first := Plain("First success after " + plural(r.Failures, "failure"))
+		m.brief = "success after " + Plural(r.Failures, "failure")
+		first := Plain("First success after " + Plural(r.Failures, "failure"))
 		if !r.Since.IsZero() {
 			first = append(first, Span{Text: ", since "}, Span{Time: r.Since})
 		}
@@ -116,7 +116,7 @@ func noRange(d event.Detail) []Line {
 	case n == nil || *n >= jobs.MinRuns || len(d.Usual) > 0 || d.JobType == "DELETE_ONLY":
 		return nil
 	default:
-		return []Line{Plain("No usual range yet: " + plural(*n, "earlier run"))}
+		return []Line{Plain("No usual range yet: " + Plural(*n, "earlier run"))}
 	}
 }
 
@@ -189,9 +189,10 @@ func shareRange(low, high float64) string {
 	return fmt.Sprintf("%.0f–%.0f%%", from, to)
 }
 
-func lastRuns(n int) string { return fmt.Sprintf("last %s", plural(n, "run")) }
+func lastRuns(n int) string { return fmt.Sprintf("last %s", Plural(n, "run")) }
 
-func plural(n int, noun string) string {
+// Plural is a number with its noun: "1 run", "1,204 runs".
+func Plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}

@@ -99,6 +99,18 @@ type Ledger struct {
 	Receipts    map[string]Receipt // by transition ID
 }
 
+// ReceiptOf returns how the delivery of a transition to a destination ended, and false
+// where the destination has none.
+func ReceiptOf(ledgers []Ledger, destination, transition string) (Receipt, bool) {
+	for _, l := range ledgers {
+		if l.Destination == destination {
+			receipt, ok := l.Receipts[transition]
+			return receipt, ok
+		}
+	}
+	return Receipt{}, false
+}
+
 // Receipt is how the delivery of one transition ended.
 type Receipt struct {
 	SentAt   time.Time     // UTC, whole seconds; zero for a transition that was superseded or summarized

@@ -83,7 +83,7 @@ func day(r Run, zone *time.Location) string { return r.at.In(zone).Format("2 Jan
 
 // label says in words what a plot shows.
 func label(title, unit string, all []Run, m jobs.Measure) string {
-	text := fmt.Sprintf("%s in %s of %s over time, with the usual range as a band", title, unit, count(len(all), "run"))
+	text := fmt.Sprintf("%s in %s of %s over time, with the usual range as a band", title, unit, message.Plural(len(all), "run"))
 	odd, failed := 0, 0
 	for _, r := range all {
 		if r.Unusual[m] != "" {

@@ -78,7 +78,7 @@ func cut(text string, n int) string {
 
 // String is the summary in one line.
 func (s Summary) String() string {
-	text := count(s.Runs, "run") + ", " + count(s.Failures, "failure")
+	text := message.Plural(s.Runs, "run") + ", " + message.Plural(s.Failures, "failure")
 	if s.Open > 0 {
 		text += ", " + message.Grouped(int64(s.Open)) + " open"
 	}
@@ -86,13 +86,6 @@ func (s Summary) String() string {
 		text += ", median duration " + message.Duration(*s.MedianDurationSeconds)
 	}
 	return text
-}
-
-func count(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return message.Grouped(int64(n)) + " " + what
 }
 
 // LastFailure writes why the newest failed run failed.

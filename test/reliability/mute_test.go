@@ -26,25 +26,28 @@ func tag(source *fake.Source, r *rand.Rand) {
 	source.SetTags(workflow, map[string]string{tags.MuteUntil: until.Format(time.RFC3339)})
 }
 
-// untold checks that each terminal status was published so that it is sent, or is in
-// the list of a mute that has ended, and that every mute has ended.
-func untold(taken []jobs.Entry, shown map[jobs.Key][]jobs.Status, store *fake.Jobs) error {
+// neitherSentNorListed is an error about a terminal status that was neither published
+// so that it is sent nor is in the list of a mute that has ended, and about a mute
+// that has not ended.
+func neitherSentNorListed(taken []jobs.Entry, shown map[jobs.Key][]jobs.Status, store *fake.Jobs) error {
 	type terminal struct {
 		key    jobs.Key
 		status jobs.Status
 	}
-	told := make(map[terminal]bool)
+	reported := make(map[terminal]bool)
 	for _, entry := range taken {
 		d := detailOf(entry)
 		for _, j := range d.Jobs {
-			told[terminal{jobs.Key{Workflow: j.WorkflowName, Job: j.JobID}, j.Status}] = told[terminal{jobs.Key{Workflow: j.WorkflowName, Job: j.JobID}, j.Status}] || d.Mute != nil
+			if d.Mute != nil {
+				reported[terminal{jobs.Key{Workflow: j.WorkflowName, Job: j.JobID}, j.Status}] = true
+			}
 		}
 		if entry.DetailType == event.StateChange && !event.Muted(entry) {
-			told[terminal{jobs.Key{Workflow: d.WorkflowName, Job: d.JobID}, d.Status}] = true
+			reported[terminal{jobs.Key{Workflow: d.WorkflowName, Job: d.JobID}, d.Status}] = true
 		}
 	}
 	for key, statuses := range shown {
-		if end := statuses[len(statuses)-1]; end.Terminal() && !told[terminal{key, end}] {
+		if end := statuses[len(statuses)-1]; end.Terminal() && !reported[terminal{key, end}] {
 			return fmt.Errorf("I1: the terminal status %s of %s was muted, and no mute that has ended lists it", end, key)
 		}
 	}

@@ -285,7 +285,7 @@ func pollerOn(source poller.Source, store poller.Store, bus poller.Publisher) *p
 
 func (c *overlap) check(last poller.Report) error {
 	taken := c.bus.Taken()
-	if err := errors.Join(lost(taken, c.shown), untold(taken, c.shown, c.store)); err != nil {
+	if err := errors.Join(lost(taken, c.shown), neitherSentNorListed(taken, c.shown, c.store)); err != nil {
 		return err
 	}
 	type transition struct {

@@ -339,7 +339,7 @@ func (h *history) drain() error {
 }
 
 func (h *history) check() error {
-	if err := errors.Join(lost(h.bus.Taken(), h.shown), untold(h.bus.Taken(), h.shown, h.store)); err != nil {
+	if err := errors.Join(lost(h.bus.Taken(), h.shown), neitherSentNorListed(h.bus.Taken(), h.shown, h.store)); err != nil {
 		return err
 	}
 	repeats, overlaps := 0, 0
