@@ -49,6 +49,7 @@ type transition struct {
 	BeganAt      time.Time      `json:"beganAt,omitzero"`
 	ObservedAt   time.Time      `json:"observedAt"`
 	PublishedAt  time.Time      `json:"publishedAt,omitzero"`
+	Refused      string         `json:"refused,omitempty"` // why EventBridge will never accept the event
 	Destinations []notification `json:"destinations"`
 }
 
@@ -70,6 +71,7 @@ const (
 	outcomeSent       = "sent"
 	outcomeSuperseded = "superseded" // a later status, or a summary, was sent in its place
 	outcomeWaiting    = "not sent yet"
+	outcomeNever      = "not sent" // EventBridge refused the event
 	outcomeForgotten  = "no longer known"
 )
 
@@ -113,8 +115,11 @@ func explain(ctx context.Context, stack deployment.Stack, r jobs.Record) (explan
 	e.DeliveriesKnown = len(ledgers) > 0 || time.Since(lastObserved(r)) < notify.Remembered
 	for _, m := range r.Timeline {
 		t := transition{Status: m.Status, TransitionID: m.ID, BeganAt: m.BeganAt, ObservedAt: m.ObservedAt, PublishedAt: m.PublishedAt}
+		if i := slices.IndexFunc(r.Refused, func(refused jobs.RefusedEntry) bool { return refused.ID == m.ID }); i >= 0 {
+			t.Refused = r.Refused[i].Reason
+		}
 		for _, channel := range channels {
-			t.Destinations = append(t.Destinations, e.notifications(channel, eventOf(r, m), ledgers)...)
+			t.Destinations = append(t.Destinations, e.notifications(channel, eventOf(r, m), t.Refused != "", ledgers)...)
 		}
 		t.Destinations = append(t.Destinations, others(t, ledgers)...)
 		e.Transitions = append(e.Transitions, t)
@@ -148,7 +153,7 @@ func eventOf(r jobs.Record, m jobs.Milestone) event.Event {
 }
 
 // notifications are what became of an event in one channel.
-func (e explanation) notifications(channel notify.Channel, ev event.Event, ledgers []notify.Ledger) []notification {
+func (e explanation) notifications(channel notify.Channel, ev event.Event, refused bool, ledgers []notify.Ledger) []notification {
 	routing := channel.Routing(ev)
 	n := notification{Channel: channel.Name, Outcome: string(routing.Verdict), Why: why(channel, routing, ev)}
 	if len(routing.Destinations) == 0 {
@@ -157,7 +162,10 @@ func (e explanation) notifications(channel notify.Channel, ev event.Event, ledge
 	var all []notification
 	for _, d := range routing.Destinations {
 		n.Destination, n.Outcome = d.ID(), outcomeWaiting
-		if !e.DeliveriesKnown {
+		switch {
+		case refused:
+			n.Outcome = outcomeNever
+		case !e.DeliveriesKnown:
 			n.Outcome = outcomeForgotten
 		}
 		all = append(all, n.with(ev.Detail.TransitionID, ledgers))
@@ -217,9 +225,12 @@ func (e explanation) print(w io.Writer) {
 			fmt.Fprintf(table, "  began\t%s\n", at(t.BeganAt))
 		}
 		fmt.Fprintf(table, "  observed\t%s\t%s\n", at(t.ObservedAt), after(t.BeganAt, t.ObservedAt, "it began"))
-		if t.PublishedAt.IsZero() {
+		switch {
+		case t.Refused != "":
+			fmt.Fprintf(table, "  published\tnever\tEventBridge refused the event: %s\n", message.OneLine(t.Refused))
+		case t.PublishedAt.IsZero():
 			fmt.Fprintln(table, "  published\tnot yet\tit is in the outbox; the next tick tries again")
-		} else {
+		default:
 			fmt.Fprintf(table, "  published\t%s\t%s\n", at(t.PublishedAt), after(t.ObservedAt, t.PublishedAt, "it was observed"))
 		}
 		for _, n := range t.Destinations {

@@ -2,6 +2,7 @@ package dynamodb_test
 
 import (
 	"bytes"
+	"compress/flate"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -49,7 +51,17 @@ func partition(t *testing.T, s dynamodb.Jobs, name string) []map[string]types.At
 
 func content(t *testing.T, item map[string]types.AttributeValue, into any) {
 	t.Helper()
-	if err := json.Unmarshal([]byte(item["item"].(*types.AttributeValueMemberS).Value), into); err != nil {
+	var body []byte
+	switch v := item["item"].(type) {
+	case *types.AttributeValueMemberS:
+		body = []byte(v.Value)
+	case *types.AttributeValueMemberB:
+		var err error
+		if body, err = io.ReadAll(flate.NewReader(bytes.NewReader(v.Value))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := json.Unmarshal(body, into); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -335,15 +347,60 @@ func TestUnreadableItemSaysSoAndStopsNoOther(t *testing.T) {
 }
 
 func TestUnreadableHistoryIsNotReplaced(t *testing.T) {
+	for name, damaged := range map[string]types.AttributeValue{
+		"no JSON": stringOf("{"), "nothing compressed": &types.AttributeValueMemberB{Value: []byte("{}")}, "another type": &types.AttributeValueMemberN{Value: "1"},
+	} {
+		s := jobsTable(t)
+		put(t, s, "history#crm", "runs", map[string]types.AttributeValue{"item": damaged})
+		r := mustSave(t, s, finished("a", at))
+		if err := s.Archive(t.Context(), r); err == nil || !strings.Contains(err.Error(), "reading the history of workflow crm") {
+			t.Errorf("%s: error %v", name, err)
+		}
+		if items := partition(t, s, "history#crm"); len(items) != 1 || !reflect.DeepEqual(items[0]["item"], damaged) {
+			t.Errorf("%s: history %v", name, items)
+		}
+	}
+}
+
+// Operators read the live partition in the console; 5,000 runs of the archive are at
+// most six pages of 1 MB, with all that a run can have.
+func TestLiveItemsAreTextAndAnArchivedRunIsOneWriteUnit(t *testing.T) {
 	s := jobsTable(t)
-	put(t, s, "history#crm", "runs", map[string]types.AttributeValue{"item": stringOf("{")})
-	r := mustSave(t, s, finished("a", at))
-	if err := s.Archive(t.Context(), r); err == nil || !strings.Contains(err.Error(), "reading the history of workflow crm") {
-		t.Errorf("error %v", err)
+	r := finished("0123456789abcdef0123456789abcdef", at)
+	r.Job.Outputs = []jobs.Output{{S3Path: "s3://example-analytics/id-mapping/output/", KMSArn: "arn:aws:kms:eu-west-1:123456789012:key/0123abcd-4567-89ab-cdef-0123456789ab",
+		RoleArn: "arn:aws:iam::123456789012:role/service-role/entityresolution-id-mapping"}}
+	r.Job.Metrics = make(jobs.Metrics)
+	for i, counter := range jobs.Counters {
+		r.Job.Metrics[counter] = int64(1_234_567 + 7_919*i)
 	}
-	if items := partition(t, s, "history#crm"); len(items) != 1 || items[0]["item"].(*types.AttributeValueMemberS).Value != "{" {
-		t.Errorf("history %v", items)
+	for i, status := range []jobs.Status{jobs.Queued, jobs.Running, jobs.Succeeded} {
+		began := at.Add(time.Duration(i) * time.Hour)
+		r.Timeline = append(r.Timeline, jobs.Milestone{ID: fmt.Sprintf("%016x", 0x123456789abcdef*(i+1)), Status: status, BeganAt: began,
+			ObservedAt: began.Add(41 * time.Second), PublishedAt: began.Add(42 * time.Second), Tags: map[string]string{"slack-channel": "C0123456789", "owner": "Data platform"}})
 	}
+	r = mustSave(t, s, r)
+	if _, ok := partition(t, s, "live")[0]["item"].(*types.AttributeValueMemberS); !ok {
+		t.Errorf("a live item is no text")
+	}
+	if err := s.Archive(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	size := 0
+	for name, value := range partition(t, s, "archive#crm")[0] {
+		size += len(name)
+		switch v := value.(type) {
+		case *types.AttributeValueMemberS:
+			size += len(v.Value)
+		case *types.AttributeValueMemberB:
+			size += len(v.Value)
+		case *types.AttributeValueMemberN:
+			size += len(v.Value)/2 + 2 // at most
+		}
+	}
+	if size > 1024 {
+		t.Errorf("an archived run with everything is %d bytes", size)
+	}
+	t.Logf("%d bytes", size)
 }
 
 // With an error ignored, an event would count as published or a run as archived.

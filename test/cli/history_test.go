@@ -1,8 +1,12 @@
 package cli
 
 import (
+	"bytes"
+	"compress/flate"
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -103,6 +107,33 @@ func TestHistoryShowsTheRunsAsTableAndPlots(t *testing.T) {
 	}
 }
 
+// EventBridge has no way to accept an event that it has refused as invalid.
+func TestExplainSaysThatAnEventWasRefused(t *testing.T) {
+	c := stackForTest(t)
+	const workflow = "refused"
+	c.EntityResolution.AddWorkflow(workflow)
+	tick(t, c)
+	r := fullRun(workflow, 3)
+	r.Job.Job = "refused-job"
+	last := &r.Timeline[2]
+	last.PublishedAt = time.Time{}
+	r.Refused = []jobs.RefusedEntry{{Entry: jobs.Entry{ID: last.ID, DetailType: "ID Mapping Job State Change"}, Reason: "InvalidArgument: " + hostile}}
+	archive(t, c, workflow, r)
+	shown := idmapping(t, c, "", "explain", workflow+"/refused-job")
+	shown.has(t, 0, "never  ", "EventBridge refused the event: InvalidArgument: Access Denied", "not sent")
+	if strings.Contains(shown.stdout, "not yet") || strings.Contains(shown.stdout, "\x1b") {
+		t.Errorf("%s", shown.stdout)
+	}
+	var found struct{ Transitions []struct{ Refused string } }
+	if err := json.Unmarshal([]byte(idmapping(t, c, "", "explain", workflow+"/refused-job", "--json").stdout), &found); err != nil || len(found.Transitions) != 3 || found.Transitions[2].Refused == "" {
+		t.Errorf("%+v, %v", found, err)
+	}
+	items, err := jobsTable(c).Client.Scan(t.Context(), &awsdynamodb.ScanInput{TableName: new(c.Resources["JobsTable"]), FilterExpression: new("attribute_exists(refused)")})
+	if err != nil || len(items.Items) != 1 {
+		t.Errorf("%d items have refused events, %v", len(items.Items), err)
+	}
+}
+
 func TestHistoryOfNothingIsSaidPlainly(t *testing.T) {
 	c := stackForTest(t)
 	c.EntityResolution.AddWorkflow("history-empty")
@@ -161,7 +192,7 @@ func TestHistoryPageInABrowser(t *testing.T) {
 func fill(t *testing.T, c *fakecloud.Cloud, workflow string, n int) {
 	t.Helper()
 	table := jobsTable(c)
-	archive(t, c, workflow, pastRun(workflow, 1))
+	archive(t, c, workflow, fullRun(workflow, 1))
 	var sample map[string]types.AttributeValue
 	found, err := table.Client.Query(t.Context(), &awsdynamodb.QueryInput{TableName: &table.Table, KeyConditionExpression: new("#p = :p"),
 		ExpressionAttributeNames: map[string]string{"#p": "partition"}, ExpressionAttributeValues: map[string]types.AttributeValue{":p": &types.AttributeValueMemberS{Value: "archive#" + workflow}}})
@@ -169,6 +200,15 @@ func fill(t *testing.T, c *fakecloud.Cloud, workflow string, n int) {
 		t.Fatalf("the archived run: %v, %v", found, err)
 	}
 	sample = found.Items[0]
+	read, err := io.ReadAll(flate.NewReader(bytes.NewReader(sample["item"].(*types.AttributeValueMemberB).Value)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := string(read)
+	w, err := flate.NewWriter(io.Discard, flate.DefaultCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
 	group, ctx := errgroup.WithContext(t.Context())
 	group.SetLimit(4)
 	text := func(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
@@ -181,9 +221,8 @@ func fill(t *testing.T, c *fakecloud.Cloud, workflow string, n int) {
 				item[k] = v
 			}
 			item["sort"], item["job"] = text(end.Format("2006-01-02T15:04:05.000000000Z")+"#many-"+strconv.Itoa(i)), text("many-"+strconv.Itoa(i))
-			body := sample["item"].(*types.AttributeValueMemberS).Value
-			item["item"] = text(strings.NewReplacer(`"startTime":"`, `"startTime":"`+end.Add(-20*time.Minute).Format(time.RFC3339)+`","x":"`,
-				`"endTime":"`, `"endTime":"`+end.Format(time.RFC3339)+`","y":"`).Replace(body))
+			item["item"] = &types.AttributeValueMemberB{Value: compressed(t, w, strings.NewReplacer(`"startTime":"`, `"startTime":"`+end.Add(-20*time.Minute).Format(time.RFC3339)+`","x":"`,
+				`"endTime":"`, `"endTime":"`+end.Format(time.RFC3339)+`","y":"`).Replace(body))}
 			writes = append(writes, types.WriteRequest{PutRequest: &types.PutRequest{Item: item}})
 		}
 		group.Go(func() error {
@@ -199,9 +238,40 @@ func fill(t *testing.T, c *fakecloud.Cloud, workflow string, n int) {
 	}
 }
 
-// A page of Query is 1 MB of stored items. These runs have the counters that are shown,
-// about 0.6 KB each; 5,000 runs with all 15 counters, an output and a timeline are 7 MB,
-// and 8 calls.
+// compressed is the content of an archived item.
+func compressed(t *testing.T, w *flate.Writer, body string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w.Reset(&b)
+	if _, err := io.WriteString(w, body); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// fullRun is a run with everything that the archive keeps of one.
+func fullRun(workflow string, daysAgo int) jobs.Record {
+	r := pastRun(workflow, daysAgo)
+	r.ARN = "arn:aws:entityresolution:eu-west-1:123456789012:idmappingworkflow/" + workflow
+	r.Job.Outputs = []jobs.Output{{S3Path: "s3://example-analytics/id-mapping/output/", KMSArn: "arn:aws:kms:eu-west-1:123456789012:key/0123abcd-4567-89ab-cdef-0123456789ab",
+		RoleArn: "arn:aws:iam::123456789012:role/service-role/entityresolution-id-mapping"}}
+	for i, counter := range jobs.Counters {
+		if _, ok := r.Job.Metrics[counter]; !ok {
+			r.Job.Metrics[counter] = int64(123_456 + 7_919*i)
+		}
+	}
+	for i, status := range []jobs.Status{jobs.Queued, jobs.Running, jobs.Succeeded} {
+		began := r.Job.StartTime.Add(time.Duration(i) * time.Minute)
+		r.Timeline = append(r.Timeline, jobs.Milestone{ID: fmt.Sprintf("%016x", 0x123456789abcdef*(i+1)), Status: status, BeganAt: began,
+			ObservedAt: began.Add(41 * time.Second), PublishedAt: began.Add(42 * time.Second)})
+	}
+	return r
+}
+
+// A page of Query is 1 MB of stored items. These runs have all that one can have.
 func TestHistoryOf5000RunsIsAFewReads(t *testing.T) {
 	c := stackForTest(t)
 	const workflow, n = "history-many", 5000
@@ -216,7 +286,7 @@ func TestHistoryOf5000RunsIsAFewReads(t *testing.T) {
 		t.Errorf("%d Query calls, want at most 6", calls)
 	}
 	t.Logf("%d Query calls", calls)
-	c.Proxy.Inject(fakeaws.Fault{Operation: "DynamoDB.Query", Delay: 2100 * time.Millisecond})
+	c.Proxy.Inject(fakeaws.Fault{Operation: "DynamoDB.Query", Times: 4, Delay: 2100 * time.Millisecond})
 	defer c.Proxy.Clear()
 	page := filepath.Join(t.TempDir(), "many.html")
 	r = idmapping(t, c, "", "history", workflow, "--html", page)
