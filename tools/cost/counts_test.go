@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -259,11 +260,16 @@ func TestCountsAreWhatTheFunctionsUse(t *testing.T) {
 	}
 	job := jobs.Job{Key: jobs.Key{Workflow: "workflow-0"}, Type: "BATCH", Status: jobs.Succeeded, Metrics: jobs.Metrics{
 		jobs.InputRecords: 1_000_000, jobs.TotalRecordsProcessed: 990_000, jobs.TotalMappedRecords: 880_000, jobs.UniqueRecordsLoaded: 870_000}}
-	for n := range 850 { // more than a history keeps, the newest last, so that the list has it first
+	r := rand.New(rand.NewPCG(1, 2)) // runs that are alike would be compressed too well
+	for n := range 850 {             // more than a history keeps, the newest last, so that the list has it first
 		earlier := job
-		earlier.Job = fmt.Sprintf("4f2a0000-0000-4000-8000-%012d", n)
-		earlier.EndTime = first.Add(-time.Duration(850-n) * time.Hour)
-		earlier.StartTime = earlier.EndTime.Add(-20 * time.Minute)
+		earlier.Job = fmt.Sprintf("%08x-%04x-4000-8000-%012x", r.Uint32(), r.IntN(1<<16), r.Int64N(1<<48))
+		earlier.EndTime = first.Add(-time.Duration(850-n)*time.Hour + time.Duration(r.Int64N(int64(20*time.Minute))))
+		earlier.StartTime = earlier.EndTime.Add(-20*time.Minute - time.Duration(r.Int64N(int64(5*time.Minute))))
+		earlier.Metrics = maps.Clone(job.Metrics)
+		for counter := range earlier.Metrics {
+			earlier.Metrics[counter] += r.Int64N(100_000)
+		}
 		m.EntityResolution.Put(earlier)
 	}
 	m.settle()
